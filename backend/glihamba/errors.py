@@ -1,0 +1,68 @@
+"""The reasons a harmonization can fail, each with the sentence a person reads.
+
+The codes are the contract's closed set (`glihamba.v1.ErrorCode`); the daemon turns them into gRPC
+statuses, the command line into exit codes. Nothing below the daemon knows gRPC.
+"""
+
+from __future__ import annotations
+
+
+class HarmonizeError(Exception):
+    """A failure the person can understand. `str(error)` is one sentence that says what to do.
+
+    `code` is a name from `glihamba.v1.ErrorCode`.
+    """
+
+    code = "INTERNAL"
+
+
+class BadRequest(HarmonizeError):
+    code = "BAD_REQUEST"
+
+
+class SizeMismatch(HarmonizeError):
+    code = "SIZE_MISMATCH"
+
+
+class EmptyMask(HarmonizeError):
+    code = "EMPTY_MASK"
+
+
+class FullMask(HarmonizeError):
+    code = "FULL_MASK"
+
+
+class NotFinite(HarmonizeError):
+    code = "NOT_FINITE"
+
+
+class TooLarge(HarmonizeError):
+    code = "TOO_LARGE"
+
+
+class QueueFull(HarmonizeError):
+    code = "QUEUE_FULL"
+
+
+class OutOfMemory(HarmonizeError):
+    code = "OUT_OF_MEMORY"
+
+
+class UnknownModel(HarmonizeError):
+    code = "UNKNOWN_MODEL"
+
+
+class ModelNotInstalled(HarmonizeError):
+    code = "MODEL_NOT_INSTALLED"
+
+
+class ModelDamaged(HarmonizeError):
+    code = "MODEL_DAMAGED"
+
+
+class ShuttingDown(HarmonizeError):
+    code = "SHUTTING_DOWN"
+
+
+class Cancelled(HarmonizeError):
+    code = "CANCELLED"
