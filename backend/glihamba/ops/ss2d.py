@@ -1,0 +1,53 @@
+"""SS2D, the operation that carries the model: the public functions and their dispatch.
+
+Dispatch is by the tensor's device, never by what happens to be installed. A device without a fused
+kernel runs the pure-torch scan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from glihamba.ops.torch_scan import final_state_torch, ss2d_torch
+
+_SCANS: dict[str, Callable[..., Tensor]] = {}  # device type -> fused scan
+
+
+def ss2d(
+    x: Tensor,
+    dt_low_rank: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    height: int,
+    width: int,
+    h0: Tensor | None = None,
+) -> Tensor:
+    """Four-direction selective scan of an image, summed (paper 000, Eq. 6).
+
+    x (B, L, D) with L = height * width, row-major, channels last; dt_low_rank (B, L, 4, R);
+    dt_weight (4, D, R); dt_bias (4, D); B, C (B, L, 4, N); A (4, D, N), negative; D (4, D);
+    h0 (B, 4, D, N) or None for zeros. Returns (B, L, D) in x's dtype; states are kept in float32 (float64 if x is).
+    Differentiable in every tensor. NaN in is NaN out.
+
+    Raises ValueError when the sizes disagree.
+    """
+    if x.shape[1] != height * width:
+        raise ValueError(f"x has {x.shape[1]} tokens, but {height} x {width} is {height * width}.")
+    scan = _SCANS.get(x.device.type, ss2d_torch)
+    return scan(x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0)
+
+
+def final_state(
+    x: Tensor, dt_low_rank: Tensor, dt_weight: Tensor, dt_bias: Tensor, B: Tensor, A: Tensor
+) -> Tensor:
+    """State (B, 4, D, N) after scanning the L tokens of x (B, L, D) in their order, for use as `h0`.
+
+    The other shapes are those of `ss2d`.
+    """
+    return final_state_torch(x, dt_low_rank, dt_weight, dt_bias, B, A)
