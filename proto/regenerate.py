@@ -73,9 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
     stale = differing(modules)
     if options.check:
         if stale:
-            print(
-                f"{', '.join(stale)} do not match {CONTRACT}: run `python proto/regenerate.py` and commit the result."
-            )
+            names, remedy = ", ".join(stale), "run `python proto/regenerate.py` and commit the result"
+            print(f"{names} do not match {CONTRACT}: {remedy}.")
         return 1 if stale else 0
     for name in stale:
         if name in modules:

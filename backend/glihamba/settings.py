@@ -1,0 +1,181 @@
+"""The one table of settings. Each is read from its environment variable, `GLIHAMBA_` and its name.
+
+    settings = load()                    # defaults, then the environment
+    settings = load(device="cpu")        # then what the command line says
+    for row in describe(settings): ...   # what --help and the docs print
+
+The folders follow a fixed rule for each system that a plugin inside a sandbox can repeat without this
+package: see `glihamba_client/paths.py`, which a test compares with this module.
+"""
+
+# ruff: noqa: RUF009 - `_setting` is dataclasses.field with our metadata
+from __future__ import annotations
+
+import math
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from glihamba.errors import BadRequest
+
+PREFIX = "GLIHAMBA_"
+PROTOCOL = 1  # what ServerInfo.protocol says; see the contract
+
+
+class BadSetting(BadRequest, ValueError):
+    """A setting's value can't be used; the sentence names the variable and what it may hold."""
+
+
+def _setting(
+    default: Any,
+    help: str,
+    *,
+    low: float = -math.inf,
+    high: float = math.inf,
+    choices: tuple[str, ...] = (),
+    show: str = "",
+) -> Any:
+    """A field of `Settings`. `show` stands for the default where that depends on the machine."""
+    return field(
+        default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "show": show}
+    )
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting with its type, default and help. Build it with `load`."""
+
+    data_dir: Path = _setting(
+        Path(),
+        "folder of everything kept: weights, logs, runtime files",
+        show="a folder of your account's own data",
+    )
+    runtime_dir: Path = _setting(Path(), "folder of endpoint.json and the daemon's lock", show="DATA_DIR/run")
+    log_dir: Path = _setting(Path(), "folder of the daemon's log files", show="DATA_DIR/logs")
+    device: str = _setting("auto", "where networks run", choices=("auto", "cpu", "cuda"))
+    threads: int = _setting(0, "CPU threads for a network; 0: one for each core", low=0, high=1024)
+    unload_minutes: float = _setting(
+        10.0, "idle minutes after which the model leaves memory", low=0, high=1e6
+    )
+    exit_minutes: float = _setting(
+        30.0, "idle minutes after which a daemon started by a plugin ends", low=0, high=1e6
+    )
+    pixel_limit: int = _setting(150_000_000, "largest picture, in pixels", low=1, high=2**31 - 1)
+    queue_length: int = _setting(16, "jobs that may wait while one runs", low=1, high=256)
+    chunk_bytes: int = _setting(1 << 20, "bytes of pixels in one message", low=1 << 12, high=4 << 20)
+    default_model: str = _setting("", "model used when none is named", show="the registry's default")
+    log_level: str = _setting(
+        "info", "least severe event written to the log", choices=("debug", "info", "warning", "error")
+    )
+
+    @property
+    def models_dir(self) -> Path:
+        """Where downloaded and imported weights are kept."""
+        return self.data_dir / "models"
+
+    @property
+    def endpoint_file(self) -> Path:
+        return self.runtime_dir / "endpoint.json"
+
+    @property
+    def lock_file(self) -> Path:
+        return self.runtime_dir / "daemon.lock"
+
+    @property
+    def log_file(self) -> Path:
+        return self.log_dir / "daemon.log"
+
+
+class Row(NamedTuple):
+    """One setting for people: `value` is in force, `default` what holds without any override."""
+
+    name: str
+    variable: str
+    type: str
+    default: str
+    value: str
+    help: str
+
+
+def load(
+    environ: Mapping[str, str] = os.environ, *, platform: str = sys.platform, **overrides: Any
+) -> Settings:
+    """Settings in force: defaults, then GLIHAMBA_* from `environ`, then `overrides` that are not None.
+
+    Raises BadSetting with one sentence for a value out of range or of the wrong type, TypeError for an
+    override that is no setting.
+    """
+    known = {entry.name: entry for entry in fields(Settings)}
+    if unknown := overrides.keys() - known.keys():
+        raise TypeError(f"no such setting: {', '.join(sorted(unknown))}")
+    values: dict[str, Any] = {}
+    for name, entry in known.items():
+        variable = PREFIX + name.upper()
+        given = overrides.get(name)
+        label = name.replace("_", " ")
+        if given is None:
+            given, label = environ.get(variable, "").strip() or None, variable
+        if given is not None:
+            values[name] = _checked(label, given, entry.type, entry.metadata)
+    values.setdefault("data_dir", _default_data_dir(platform, environ))
+    values.setdefault("runtime_dir", values["data_dir"] / "run")
+    values.setdefault("log_dir", values["data_dir"] / "logs")
+    return Settings(**values)
+
+
+def describe(settings: Settings) -> list[Row]:
+    return [
+        Row(
+            entry.name,
+            PREFIX + entry.name.upper(),
+            "|".join(entry.metadata["choices"])
+            or {"Path": "folder", "str": "text"}.get(str(entry.type), str(entry.type)),
+            entry.metadata["show"] or str(entry.default),
+            str(getattr(settings, entry.name)),
+            entry.metadata["help"],
+        )
+        for entry in fields(Settings)
+    ]
+
+
+def _checked(label: str, given: Any, kind: Any, rules: Mapping[str, Any]) -> Any:
+    """`given` (text from the environment or an object from a caller) as the setting's type."""
+    if kind == "Path":
+        path = Path(given).expanduser()
+        if not path.is_absolute():
+            raise BadSetting(
+                f"{label} must be an absolute path, but is {str(given)!r}: write the whole path, or unset it."
+            )
+        return path
+    if kind == "str":
+        text = str(given)
+        if rules["choices"]:
+            text = text.lower()
+            if text not in rules["choices"]:
+                raise BadSetting(
+                    f"{label} must be one of {', '.join(rules['choices'])}, but is {str(given)!r}."
+                )
+        return text
+    try:
+        number = int(given) if kind == "int" else float(given)
+    except (TypeError, ValueError):
+        number = math.nan
+    if not rules["low"] <= number <= rules["high"]:
+        what = "a whole number" if kind == "int" else "a number"
+        raise BadSetting(
+            f"{label} must be {what} from {rules['low']:.0f} to {rules['high']:.0f}, but is {str(given)!r}."
+        )
+    return number
+
+
+def _default_data_dir(platform: str, environ: Mapping[str, str]) -> Path:
+    home = Path(environ.get("SNAP_REAL_HOME") or Path.home())
+    if platform == "win32":
+        local = environ.get("LOCALAPPDATA")
+        return (Path(local) if local else home / "AppData" / "Local") / "glihamba"
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "glihamba"
+    return home / ".local" / "share" / "glihamba"
