@@ -32,8 +32,8 @@ def check_space(part: Path, size: int) -> None:
     free = shutil.disk_usage(part.parent).free
     if free < missing + _SPARE:
         raise ModelNotInstalled(
-            f"The disk has {free / 1e6:,.0f} MB free and the download needs {(missing + _SPARE) / 1e6:,.0f} MB:"
-            f" make room in {part.parent} and try again."
+            f"The disk has {free / 1e6:,.0f} MB free and the download needs"
+            f" {(missing + _SPARE) / 1e6:,.0f} MB: make room in {part.parent} and try again."
         )
 
 
@@ -59,7 +59,7 @@ def fetch(
             _fetch_once(record, part, before, progress, cancelled)
         except requests.HTTPError as error:
             raise ModelNotInstalled(
-                f"“{record.name}” could not be downloaded: {record.url} answered"
+                f"'{record.name}' could not be downloaded: {record.url} answered"
                 f" {error.response.status_code} {error.response.reason}. Try again later."
             ) from None
         except requests.RequestException as error:
@@ -70,17 +70,17 @@ def fetch(
         if arrived > record.bytes:
             part.unlink()
             raise ModelDamaged(
-                f"{record.url} is longer than “{record.name}” should be. Nothing was installed."
+                f"{record.url} is longer than '{record.name}' should be. Nothing was installed."
             )
         if broken is None:
             raise ModelDamaged(
-                f"{record.url} is shorter than “{record.name}” should be: {arrived:,} bytes of"
+                f"{record.url} is shorter than '{record.name}' should be: {arrived:,} bytes of"
                 f" {record.bytes:,}. Nothing was installed."
             )
         if arrived <= before:
             raise ModelNotInstalled(
-                f"“{record.name}” could not be downloaded ({_reason(broken)}). Check the network and try again:"
-                f" it continues after the {arrived / 1e6:.1f} MB that arrived."
+                f"'{record.name}' could not be downloaded ({_reason(broken)}). Check the network and"
+                f" try again: it continues after the {arrived / 1e6:.1f} MB that arrived."
             )
 
 

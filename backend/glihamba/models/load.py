@@ -33,14 +33,15 @@ def fill(record: Record, weights: Mapping[str, Tensor]) -> Harmonizer:
         network = build(record.architecture, **record.config)
     except TypeError as error:
         raise ModelDamaged(
-            f"The record of “{record.name}” does not fit this GLIHamba ({error}). Update GLIHamba, or remove the model."
+            f"The record of '{record.name}' does not fit this GLIHamba ({error})."
+            " Update GLIHamba, or remove the model."
         ) from None
     try:
         network.load_state_dict(dict(weights), strict=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise ModelDamaged(
-            f"The weights of “{record.name}” do not fit the network “{record.architecture}” ({first.rstrip('. ')})."
-            " Add a file made for it, or name the right architecture."
+            f"The weights of '{record.name}' do not fit the network '{record.architecture}'"
+            f" ({first.rstrip('. ')}). Add a file made for it, or name the right architecture."
         ) from None
     return network.eval()

@@ -59,8 +59,8 @@ class Record:
     `name` is lower case letters, digits, `.`, `_` and `-`. `architecture` and `config` go to
     `models.build`. `source` is `"package"` (ships with the package), `"local"` (added from a file),
     `"none"` (the method needs no weights) or the URL the weights are downloaded from. `sha256` (hex)
-    and `bytes` are the weights file's, empty until it is written. `metrics` maps a protocol and its pictures, in words, to
-    figures, e.g. `{"strict, nine iHarmony4 sample triples": {"psnr": 27.1, "mse": 160.2}}`.
+    and `bytes` are the weights file's, empty until it is written. `metrics` maps a protocol and its
+    pictures, in words, to figures, e.g. `{"strict, nine iHarmony4 sample triples": {"psnr": 27.1}}`.
     """
 
     name: str
@@ -79,13 +79,13 @@ class Record:
     def __post_init__(self) -> None:
         for name in _TEXTS:
             if not isinstance(getattr(self, name), str):
-                raise BadRecord(f"“{name}” must be text")
+                raise BadRecord(f"'{name}' must be text")
         if not _NAME.fullmatch(self.name):
-            raise BadRecord(f"“{self.name}” is not a name (lower case letters, digits, . _ and -)")
+            raise BadRecord(f"'{self.name}' is not a name (lower case letters, digits, . _ and -)")
         if not isinstance(self.config, Mapping) or not isinstance(self.metrics, Mapping):
-            raise BadRecord("“config” and “metrics” must be tables")
+            raise BadRecord("'config' and 'metrics' must be tables")
         if type(self.bytes) is not int or self.bytes < 0:
-            raise BadRecord("“bytes” must be a whole number")
+            raise BadRecord("'bytes' must be a whole number")
 
     @property
     def has_weights(self) -> bool:
@@ -111,7 +111,7 @@ class Record:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False) + "\n"
 
     @classmethod
-    def from_json(cls, text: str | bytes) -> Record:
+    def from_json(cls, text: str) -> Record:
         """Read a record; raises BadRecord."""
         try:
             table = json.loads(text)
@@ -121,12 +121,12 @@ class Record:
             raise BadRecord("not a JSON table")
         known = {f.name for f in fields(cls)}
         if unknown := sorted(table.keys() - known):
-            raise BadRecord(f"unknown entry “{unknown[0]}”: it may be from a newer GLIHamba")
+            raise BadRecord(f"unknown entry '{unknown[0]}': it may be from a newer GLIHamba")
         try:
             return cls(**table)
         except TypeError:
             missing = sorted({"name", "title", "description", "architecture", "licence"} - table.keys())
-            raise BadRecord(f"“{(missing or ['source', 'training_data'])[0]}” is missing") from None
+            raise BadRecord(f"'{(missing or ['source', 'training_data'])[0]}' is missing") from None
 
 
 def user_folder() -> Path:
@@ -152,7 +152,7 @@ def records() -> tuple[Record, ...]:
     for record in _read_folder(user_folder()):
         if record.name in shipped:
             _log.warning(
-                "The added model “%s” is passed over: a model of that name ships with GLIHamba.", record.name
+                "The added model '%s' is passed over: a model of that name ships with GLIHamba.", record.name
             )
         else:
             own[record.name] = record
@@ -171,22 +171,22 @@ def get(name: str) -> Record:
     if record := by_name.get(name or DEFAULT):
         return record
     near = difflib.get_close_matches(name.lower(), by_name, n=2, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(f'“{n}”' for n in near)}?" if near else f"Known: {', '.join(by_name)}."
-    raise UnknownModel(f"There is no model called “{name}”. {hint}")
+    hint = f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else f"Known: {', '.join(by_name)}."
+    raise UnknownModel(f"There is no model called '{name}'. {hint}")
 
 
 def _read_folder(folder: Path) -> list[Record]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            record = Record.from_json(path.read_bytes())
+            record = Record.from_json(path.read_text("utf-8"))
             if record.name != path.stem:
-                raise BadRecord(f"it calls itself “{record.name}”")
+                raise BadRecord(f"it calls itself '{record.name}'")
             if record.has_weights and not (re.fullmatch("[0-9a-f]{64}", record.sha256) and record.bytes):
-                raise BadRecord("“sha256” and “bytes” do not describe a weights file")
+                raise BadRecord("'sha256' and 'bytes' do not describe a weights file")
             if record.source == PACKAGE and folder != PACKAGED:
                 raise BadRecord("it claims to ship with the package")
-        except (BadRecord, OSError) as error:
+        except (BadRecord, UnicodeDecodeError, OSError) as error:
             _log.warning("The model record %s is passed over: %s.", path, error)
         else:
             found.append(record)

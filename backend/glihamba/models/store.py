@@ -50,22 +50,24 @@ def open_weights(record: Record) -> dict[str, Tensor]:
         data = path.read_bytes()
     except FileNotFoundError:
         remedy = f"Run: glihamba models download {record.name}" if record.url else _remedy(record)
-        raise ModelNotInstalled(f"The weights of “{record.name}” are not installed. {remedy}") from None
+        raise ModelNotInstalled(f"The weights of '{record.name}' are not installed. {remedy}") from None
     _refuse_pickle(data[:4], record.name, _remedy(record))
     if len(data) != record.bytes:
         kind = "cut short" if len(data) < record.bytes else "too long"
         raise ModelDamaged(
-            f"The weights of “{record.name}” are {kind}: {len(data):,} bytes of {record.bytes:,}. {_remedy(record)}"
+            f"The weights of '{record.name}' are {kind}: {len(data):,} bytes of {record.bytes:,}."
+            f" {_remedy(record)}"
         )
     if hashlib.sha256(data).hexdigest() != record.sha256:
         raise ModelDamaged(
-            f"The weights of “{record.name}” are damaged: their SHA-256 is not the record's. {_remedy(record)}"
+            f"The weights of '{record.name}' are damaged: their SHA-256 is not the record's."
+            f" {_remedy(record)}"
         )
     try:
         return dict(safetensors.torch.load(data))
     except SafetensorError as error:
         raise ModelDamaged(
-            f"The weights of “{record.name}” are not a safetensors file ({error}). {_remedy(record)}"
+            f"The weights of '{record.name}' are not a safetensors file ({error}). {_remedy(record)}"
         ) from None
 
 
@@ -112,7 +114,7 @@ def add(
     with _locked(record, lambda: False):
         if record.name in {r.name for r in registry.records()}:
             raise BadRequest(
-                f"There already is a model called “{record.name}”. Add this one under another name (--name)"
+                f"There already is a model called '{record.name}'. Add this one under another name (--name)"
                 " or remove the other first."
             )
         try:
@@ -140,7 +142,7 @@ def remove(name: str) -> Record:
     record = registry.get(name)
     shipped = registry.is_shipped(record.name)
     if shipped and record.url is None:
-        raise BadRequest(f"“{record.name}” is part of GLIHamba and cannot be removed.")
+        raise BadRequest(f"'{record.name}' is part of GLIHamba and cannot be removed.")
     path = registry.weights_path(record)
     with _locked(record, lambda: False):
         if not shipped:
@@ -166,7 +168,7 @@ def download(
     from glihamba.models import download as fetching
 
     if record.url is None:
-        raise BadRequest(f"“{record.name}” is not downloaded: it {_not_downloaded(record)}.")
+        raise BadRequest(f"'{record.name}' is not downloaded: it {_not_downloaded(record)}.")
     fetching.check_url(record.url)
     path = registry.weights_path(record)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -186,7 +188,7 @@ def download(
             if _hash_of(part) != record.sha256:
                 part.unlink()
                 raise ModelDamaged(
-                    f"What {record.url} sent is not “{record.name}”: its SHA-256 is another. Nothing was"
+                    f"What {record.url} sent is not '{record.name}': its SHA-256 is another. Nothing was"
                     " installed; try again later, or tell whoever published the model."
                 )
             os.replace(part, path)
@@ -230,7 +232,7 @@ def _described(
 
 
 def _parsed(path: Path, name: str) -> tuple[dict[str, Tensor], str | None]:
-    """The tensors of a file and the record in its header; raises ModelDamaged for anything but safetensors."""
+    """The tensors of a file and the record in its header; ModelDamaged for anything but safetensors."""
     import safetensors.torch
     from safetensors import SafetensorError
 
@@ -239,7 +241,7 @@ def _parsed(path: Path, name: str) -> tuple[dict[str, Tensor], str | None]:
     try:
         tensors = dict(safetensors.torch.load(data))
     except SafetensorError as error:
-        raise ModelDamaged(f"“{name}” is not a whole safetensors file ({error}). Fetch it again.") from None
+        raise ModelDamaged(f"'{name}' is not a whole safetensors file ({error}). Fetch it again.") from None
     header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
     return tensors, header.get("__metadata__", {}).get(METADATA_KEY)
 
@@ -248,7 +250,7 @@ def _refuse_pickle(head: bytes, name: str, remedy: str) -> None:
     """A PyTorch checkpoint is a zip or a bare pickle; a safetensors file starts with a length under 2**32."""
     if head.startswith(b"PK") or re.match(rb"\x80[\x02-\x05][c}(\x8a\x95]", head):
         raise ModelDamaged(
-            f"“{name}” is a PyTorch pickle, whatever its file is called. A pickle can run any program, so"
+            f"'{name}' is a PyTorch pickle, whatever its file is called. A pickle can run any program, so"
             f" it was not opened. {remedy}"
         )
 
