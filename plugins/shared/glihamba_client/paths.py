@@ -14,9 +14,9 @@ The endpoint file is a JSON object, readable by its owner alone, there while a d
 was killed leaves it behind: then nothing answers at its port, or what answers has another instance):
 
     {"host": "127.0.0.1", "port": 43817, "token": "...", "pid": 4711, "instance": "...",
-     "version": "0.1.0", "protocol": 1, "started": 1767225600.0, "tls_certificate": null}
+     "version": "0.1.0", "protocol": 1, "started": 1767225600.0}
 
-`tls_certificate` is the path of the certificate (PEM) to trust when the daemon speaks TLS, else null;
+It always names a plain loopback port: a daemon that serves a network speaks TLS there, at another port.
 `started` is in seconds since 1970. Readers ignore members they don't know.
 """
 
@@ -31,7 +31,7 @@ ENDPOINT_NAME = "endpoint.json"
 
 
 def data_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
-    """The folder of all that GLIHamba keeps for this person. ValueError with a sentence for a bad override."""
+    """The folder of all that GLIHamba keeps for this person. Raises ValueError for a relative override."""
     override = _override("GLIHAMBA_DATA_DIR", environ)
     return override or _default_data_folder(platform, environ)
 
