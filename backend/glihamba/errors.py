@@ -60,6 +60,14 @@ class ModelDamaged(HarmonizeError):
     code = "MODEL_DAMAGED"
 
 
+class BadToken(HarmonizeError):
+    code = "BAD_TOKEN"
+
+
+class ClientTooNew(HarmonizeError):
+    code = "CLIENT_TOO_NEW"
+
+
 class ShuttingDown(HarmonizeError):
     code = "SHUTTING_DOWN"
 

@@ -64,6 +64,9 @@ class Settings:
         30.0, "idle minutes after which a daemon started by a plugin ends", low=0, high=1e6
     )
     pixel_limit: int = _setting(150_000_000, "largest picture, in pixels", low=1, high=2**31 - 1)
+    queue_megabytes: int = _setting(
+        2048, "memory for the pictures of all jobs together; one job alone may take more", low=1, high=1 << 20
+    )
     queue_length: int = _setting(16, "jobs that may wait while one runs", low=1, high=256)
     chunk_bytes: int = _setting(1 << 20, "bytes of pixels in one message", low=1 << 12, high=4 << 20)
     default_model: str = _setting("", "model used when none is named", show="the registry's default")
@@ -98,6 +101,12 @@ class Row(NamedTuple):
     default: str
     value: str
     help: str
+
+
+def data_folder(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
+    """The folder of everything kept for this person; BadSetting if GLIHAMBA_DATA_DIR is not absolute."""
+    override = environ.get("GLIHAMBA_DATA_DIR", "").strip()
+    return _absolute("GLIHAMBA_DATA_DIR", override) if override else _default_data_dir(platform, environ)
 
 
 def load(
@@ -144,12 +153,7 @@ def describe(settings: Settings) -> list[Row]:
 def _checked(label: str, given: Any, kind: Any, rules: Mapping[str, Any]) -> Any:
     """`given` (text from the environment or an object from a caller) as the setting's type."""
     if kind == "Path":
-        path = Path(given).expanduser()
-        if not path.is_absolute():
-            raise BadSetting(
-                f"{label} must be an absolute path, but is {str(given)!r}: write the whole path, or unset it."
-            )
-        return path
+        return _absolute(label, given)
     if kind == "str":
         text = str(given)
         if rules["choices"]:
@@ -169,6 +173,15 @@ def _checked(label: str, given: Any, kind: Any, rules: Mapping[str, Any]) -> Any
             f"{label} must be {what} from {rules['low']:.0f} to {rules['high']:.0f}, but is {str(given)!r}."
         )
     return number
+
+
+def _absolute(label: str, given: Any) -> Path:
+    path = Path(given).expanduser()
+    if not path.is_absolute():
+        raise BadSetting(
+            f"{label} must be an absolute path, but is {str(given)!r}: write the whole path, or unset it."
+        )
+    return path
 
 
 def _default_data_dir(platform: str, environ: Mapping[str, str]) -> Path:

@@ -28,7 +28,7 @@ ENVIRONMENTS = [
 @pytest.mark.parametrize("environ", ENVIRONMENTS)
 def test_client_and_daemon_agree_on_the_endpoint(platform: str, environ: dict[str, str]) -> None:
     loaded = settings.load(environ, platform=platform)
-    assert paths.data_folder(platform, environ) == loaded.data_dir
+    assert paths.data_folder(platform, environ) == loaded.data_dir == settings.data_folder(environ, platform)
     assert paths.runtime_folder(platform, environ) == loaded.runtime_dir
     assert paths.endpoint_file(platform, environ) == loaded.endpoint_file
 
