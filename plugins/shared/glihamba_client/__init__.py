@@ -1,0 +1,6 @@
+"""What Krita, GIMP and the command line share: host protocol, use case, client, launcher, messages.
+
+Python 3.10+; the standard library and pure-Python wheels (grpclib, h2, protobuf) only.
+"""
+
+__version__ = "0.1.0"

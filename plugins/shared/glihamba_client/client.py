@@ -1,0 +1,278 @@
+"""The daemon's client: gRPC in pure Python, a worker thread with its own event loop for each call."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import threading
+from collections.abc import Awaitable, Callable
+from typing import Any, Generic, TypeVar
+
+from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto.harmonizer_grpc import HarmonizerStub
+from grpclib.client import Channel
+from grpclib.const import Status
+from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+
+from glihamba_client import __version__
+from glihamba_client.endpoint import Endpoint
+from glihamba_client.errors import ClientError
+from glihamba_client.host import Capture, Harmonized, Progress
+from glihamba_client.streams import Assembler, requests
+
+PROTOCOL = 1
+NAME = f"glihamba_client/{__version__}"
+T = TypeVar("T")
+
+
+class Task(Generic[T]):
+    """Work in a worker thread: `work(task)` runs there, in an event loop of its own.
+
+    Cancelling takes effect at once, wherever the work waits.
+    """
+
+    def __init__(self, work: Callable[[Task[T]], Awaitable[T]], name: str = "glihamba") -> None:
+        self._work = work
+        self._ended = threading.Event()
+        self._lock = threading.Lock()
+        self._given_up = False
+        self._progress = Progress()
+        self._value: list[T] = []
+        self._error: BaseException | None = None
+        self._stop: Callable[[], None] | None = None
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    @property
+    def given_up(self) -> bool:
+        return self._given_up
+
+    def wait(self, seconds: float | None = None) -> bool:
+        return self._ended.wait(seconds)
+
+    def progress(self) -> Progress:
+        return self._progress
+
+    def report(self, progress: Progress) -> None:
+        """Say how far the work is; called by the work."""
+        self._progress = progress
+
+    def result(self) -> T:
+        """The work's value, once it has ended; waits until then. Raises what the work raised."""
+        self._ended.wait()
+        if self._error is not None:
+            raise self._error
+        return self._value[0]
+
+    def cancel(self) -> None:
+        with self._lock:
+            self._given_up = True
+            if self._stop is not None:
+                self._stop()
+
+    def _run(self) -> None:
+        try:
+            self._value.append(asyncio.run(self._main()))
+        except asyncio.CancelledError:
+            self._error = ClientError("CANCELLED")
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._ended.set()
+
+    async def _main(self) -> T:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        with self._lock:
+            if self._given_up:
+                raise asyncio.CancelledError
+            self._stop = stop
+        try:
+            return await self._work(self)
+        finally:
+            with self._lock:
+                self._stop = None
+
+
+def call(work: Callable[[], Awaitable[T]]) -> T:
+    """Run one short call in a worker thread and wait for it; Ctrl-C gives it up."""
+
+    async def only(task: Task[T]) -> T:
+        return await work()
+
+    task = Task(only)
+    try:
+        while not task.wait(0.1):  # on Windows a wait without a limit cannot be interrupted
+            pass
+        return task.result()
+    finally:
+        task.cancel()
+
+
+class Client:
+    """Calls to one daemon. All methods are coroutines that raise `ClientError`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self._metadata = {"authorization": f"Bearer {endpoint.token}"}
+
+    async def info(self, timeout: float = 10.0) -> Any:
+        """`ServerInfo` of a daemon that speaks our protocol."""
+        answer = await self._unary("GetServerInfo", pb.GetServerInfoRequest(), timeout)
+        if answer.protocol < PROTOCOL:
+            raise ClientError("SERVER_TOO_OLD", version=answer.version, client=__version__)
+        if answer.protocol > PROTOCOL:
+            raise ClientError("CLIENT_TOO_OLD", version=answer.version, client=__version__)
+        return answer
+
+    async def models(self, timeout: float = 10.0) -> list[Any]:
+        """`Model` records, the default one marked."""
+        return list((await self._unary("ListModels", pb.ListModelsRequest(), timeout)).models)
+
+    async def harmonize(
+        self,
+        capture: Capture,
+        *,
+        model: str = "",
+        strength: float = 1.0,
+        report: Callable[[Progress], None] = lambda progress: None,
+    ) -> Harmonized:
+        """One job: send everything, wait, gather everything. Cancelling the coroutine cancels the job."""
+        info = await self.info()
+        start = pb.Start(model=model, strength=strength, client=NAME, protocol=PROTOCOL)
+        gathered = Assembler(report)
+        with _Failures(self.endpoint) as failures:
+            channel = self._channel()
+            try:
+                stub = HarmonizerStub(channel)
+                async with stub.Harmonize.open(metadata=self._metadata) as stream:
+                    failures.stream = stream
+                    await stream.send_request()
+                    _watch_the_line(stream)
+                    await _exchange(stream, requests(start, capture, info.limits.chunk_bytes), gathered)
+            finally:
+                channel.close()
+        return gathered.harmonized()
+
+    async def _unary(self, method: str, request: Any, timeout: float) -> Any:
+        with _Failures(self.endpoint) as failures:
+            channel = self._channel()
+            try:
+                async with getattr(HarmonizerStub(channel), method).open(
+                    metadata=self._metadata, timeout=timeout
+                ) as stream:
+                    failures.stream = stream
+                    await stream.send_message(request, end=True)
+                    answer = await stream.recv_message()
+                    await stream.recv_trailing_metadata()
+            finally:
+                channel.close()
+        if answer is None:
+            raise ClientError("BAD_RESULT")
+        return answer
+
+    def _channel(self) -> Channel:
+        context = None
+        if self.endpoint.tls:
+            context = ssl.create_default_context(cafile=self.endpoint.certificate or None)
+            context.set_alpn_protocols(["h2"])
+        return Channel(self.endpoint.host, self.endpoint.port, ssl=context)
+
+
+async def _exchange(stream: Any, outgoing: Any, gathered: Assembler) -> None:
+    """Send and receive at the same time: the daemon may refuse the job before all of it is sent."""
+
+    async def send() -> None:
+        for message in outgoing:
+            await stream.send_message(message)
+        await stream.end()
+
+    async def receive() -> None:
+        while (message := await stream.recv_message()) is not None:
+            gathered.take(message)
+
+    sender, receiver = asyncio.ensure_future(send()), asyncio.ensure_future(receive())
+    try:
+        await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
+        if sender.done():
+            sender.result()
+        await receiver
+        if not sender.done():  # refused before it had everything; the trailers, already here, say why
+            raise StreamTerminatedError("ended early")
+        await stream.recv_trailing_metadata()
+    finally:
+        for task in (sender, receiver):
+            task.cancel()
+        await asyncio.gather(sender, receiver, return_exceptions=True)
+
+
+def _watch_the_line(stream: Any) -> None:
+    """Notice within seconds that another machine is gone: a dead peer sends nothing, not even a reset."""
+    transport = getattr(stream.peer, "_transport", None)
+    line = transport.get_extra_info("socket") if transport is not None else None
+    if line is None:
+        return
+    options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
+    for name, value in (("TCP_KEEPIDLE", 2), ("TCP_KEEPALIVE", 2), ("TCP_KEEPINTVL", 1), ("TCP_KEEPCNT", 3)):
+        if hasattr(socket, name):
+            options.append((socket.IPPROTO_TCP, getattr(socket, name), value))
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        options.append((socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 5000))  # milliseconds
+    for option in options:
+        try:
+            line.setsockopt(*option)
+        except OSError:
+            pass  # a system without this option notices later
+
+
+class _Failures:
+    """Turns whatever the connection raises into `ClientError`."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._where = endpoint
+        self.stream: Any = None
+
+    def __enter__(self) -> _Failures:
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
+        if isinstance(error, GRPCError):
+            raise self._refused(error) from error
+        if isinstance(error, ssl.SSLError):
+            raise ClientError("TLS_FAILED", address=self._where, reason=error) from error
+        if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
+            raise ClientError("NO_ANSWER", address=self._where) from error
+        if isinstance(error, (StreamTerminatedError, ProtocolError, OSError)):
+            sent = self.stream is not None and self.stream.peer is not None
+            raise ClientError("DAEMON_LOST" if sent else "NO_ANSWER", address=self._where) from error
+
+    def _refused(self, error: GRPCError) -> ClientError:
+        code, detail = self._trailer("glihamba-error"), error.message or ""
+        if code:
+            return ClientError(code, detail)
+        if error.status is Status.UNAUTHENTICATED:
+            return ClientError("BAD_TOKEN", detail)
+        if error.status is Status.CANCELLED:
+            return ClientError("CANCELLED", detail)
+        if error.status is Status.UNIMPLEMENTED:
+            return ClientError("SERVER_TOO_OLD", version="?", client=__version__)
+        if error.status is Status.UNAVAILABLE:
+            return ClientError("DAEMON_LOST", address=self._where)
+        return ClientError("INTERNAL", detail)
+
+    def _trailer(self, name: str) -> str:
+        if self.stream is None:
+            return ""
+        if self.stream.trailing_metadata is not None:
+            return str(self.stream.trailing_metadata.get(name, ""))
+        # When the stream was reset right after its trailers, grpclib knows them but does not show them.
+        raw = getattr(self.stream, "_stream", None)
+        for headers in (getattr(raw, "trailers", None), getattr(raw, "headers", None)):
+            if headers and name in dict(headers):
+                return str(dict(headers)[name])
+        return ""

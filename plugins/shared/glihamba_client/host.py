@@ -1,0 +1,110 @@
+"""What an editor has to do for the use case, and the pixels that pass between the two.
+
+A host is Krita, GIMP or a file. It knows its editor and nothing of the daemon; the use case knows
+the daemon and nothing of the editor. All methods are called from the thread that drives the use
+case (an editor's GUI thread), never from another.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+Pixels = bytes | bytearray | memoryview
+SampleType = Literal["uint8", "uint16", "float32"]
+Channels = Literal["gray", "rgb", "rgba", "bgra", "bgr"]
+Transfer = Literal["srgb", "linear"]
+
+SAMPLE_BYTES = {"uint8": 1, "uint16": 2, "float32": 4}
+CHANNEL_COUNT = {"gray": 1, "rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4}
+
+
+@dataclass(frozen=True)
+class Plane:
+    """A rectangle of pixels: row-major, interleaved, unpadded, little-endian, straight alpha.
+
+    `data` holds `width * height * channels * sample bytes` bytes. `offset` is the top left pixel's
+    place (x, y) in the image. Colours have sRGB's primaries; `transfer` says whether the samples are
+    sRGB-encoded or linear. Full scale is 255, 65535 or 1.0; floats beyond 0 to 1 are kept.
+    """
+
+    width: int
+    height: int
+    sample_type: SampleType
+    channels: Channels
+    data: Pixels
+    offset: tuple[int, int] = (0, 0)
+    transfer: Transfer = "srgb"
+
+    @property
+    def byte_count(self) -> int:
+        """How long `data` must be, from the size and the format."""
+        return self.width * self.height * CHANNEL_COUNT[self.channels] * SAMPLE_BYTES[self.sample_type]
+
+
+@dataclass(frozen=True)
+class Capture:
+    """What a host hands over: the picture as seen, the object's coverage, maybe the object's layer.
+
+    `composite` and `mask` cover the same rectangle. Where `foreground` is given, it is what comes
+    back harmonized, in its own size and place; otherwise the composite is.
+    """
+
+    composite: Plane
+    mask: Plane
+    foreground: Plane | None = None
+
+    @property
+    def planes(self) -> tuple[Plane, ...]:
+        """In the order they are sent."""
+        return (self.composite, self.mask) + ((self.foreground,) if self.foreground else ())
+
+
+@dataclass(frozen=True)
+class Harmonized:
+    """The whole result: a plane shaped like the foreground (or else the composite), and its story."""
+
+    plane: Plane
+    model: str = ""
+    device: str = ""
+    seconds_queued: float = 0.0
+    seconds_computed: float = 0.0
+    warnings: Sequence[str] = field(default=())
+
+
+@dataclass(frozen=True)
+class Progress:
+    """`stage` is a name of the contract's `Progress.Stage`, or CONNECTING or STARTING before it.
+
+    `fraction` is of the whole job, 0 to 1. `queue_position` counts the jobs ahead, 0: next.
+    """
+
+    stage: str = "CONNECTING"
+    fraction: float = 0.0
+    queue_position: int = 0
+
+
+class Host(Protocol):
+    """One act of harmonizing, seen from the editor."""
+
+    def capture(self) -> Capture:
+        """Read the layer, its coverage and the composite. Changes nothing of the person's.
+
+        Raises `ClientError` with the host's own sentence when there is nothing to harmonize.
+        """
+
+    def deliver(self, harmonized: Harmonized) -> None:
+        """Put the result into the document, as one undo step. Called once, with the whole result.
+
+        Raises `ClientError` when the place for it is gone (layer deleted, document closed, disk full).
+        """
+
+    def progress(self, progress: Progress) -> None:
+        """Show how far the job is. Called some twenty times a second: be quick."""
+
+    def cancelled(self) -> bool:
+        """Whether the person has asked to stop."""
+
+    def message(self, text: str, failed: bool = False) -> None:
+        """Tell the person one sentence: a warning about the result, or why there is none."""

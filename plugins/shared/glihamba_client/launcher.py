@@ -1,0 +1,143 @@
+"""Finds the daemon on this machine, or starts it outside the editor's process tree.
+
+The daemon's own lock decides who serves: two launchers at once may both start one, the second of
+which ends with status ALREADY_RUNNING, and both find the first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from glihamba_client import endpoint, paths
+from glihamba_client.client import Client
+from glihamba_client.endpoint import Endpoint
+from glihamba_client.errors import ClientError
+from glihamba_client.host import Progress
+
+ALREADY_RUNNING = 3  # exit status of `glihamba serve` when another daemon has the lock
+START_LIMIT = 120.0  # seconds; the first start after an installation reads a gigabyte from disk
+COMMAND_FILE = "daemon.json"
+
+# An editor's bundle points these at its own libraries, which are not the daemon's.
+_BUNDLE = (
+    *("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONNOUSERSITE", "LD_LIBRARY_PATH", "LD_PRELOAD"),
+    *("DYLD_LIBRARY_PATH", "DYLD_FRAMEWORK_PATH", "DYLD_INSERT_LIBRARIES"),
+)
+
+
+def installed_command() -> list[str]:
+    """How the daemon is started: what install.py noted in the data folder, else `glihamba` on PATH.
+
+    Raises `ClientError` NOT_INSTALLED.
+    """
+    note = paths.data_folder() / COMMAND_FILE
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        command = json.loads(note.read_text("utf-8"))["command"]
+        if command and all(isinstance(word, str) for word in command) and shutil.which(command[0]):
+            return list(command)
+    found = shutil.which("glihamba")
+    if found is None:
+        raise ClientError("NOT_INSTALLED")
+    return [found, "serve"]
+
+
+async def running() -> Endpoint | None:
+    """The daemon that answers now, or None when the endpoint file is missing, stale or garbage.
+
+    Raises `ClientError` for a daemon of another protocol: it is there, and starting one would not help.
+    """
+    found = endpoint.local()
+    if found is None:
+        return None
+    try:
+        info = await Client(found).info(timeout=5.0)
+    except ClientError as error:
+        if error.code in ("SERVER_TOO_OLD", "CLIENT_TOO_OLD"):
+            raise
+        return None
+    return found if info.instance == found.instance else None
+
+
+async def connect(
+    command: Sequence[str] | None = None,
+    report: Callable[[Progress], None] = lambda progress: None,
+    limit: float = START_LIMIT,
+) -> Endpoint:
+    """The running daemon; starts one when none answers. `command` replaces the installed one.
+
+    Raises `ClientError`: NOT_INSTALLED, START_FAILED with the log's place, START_SLOW.
+    """
+    report(Progress("CONNECTING"))
+    found = await running()
+    if found is not None:
+        return found
+    report(Progress("STARTING"))
+    environment = dict(os.environ) if command else without_bundle(os.environ)
+    log = log_folder() / "launch.log"
+    process = launch([*(command or installed_command()), "--idle-exit"], log, environment)
+    deadline = time.monotonic() + limit
+    while time.monotonic() < deadline:
+        ended = process.poll()
+        found = await running()
+        if found is not None:
+            return found
+        if ended is not None and ended != ALREADY_RUNNING:
+            raise ClientError("START_FAILED", log=log, reason=_last_line(log) or f"exit status {ended}")
+        await asyncio.sleep(0.1)
+    raise ClientError("START_SLOW", seconds=round(limit), log=log)
+
+
+def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
+    """Start the daemon so that it outlives this process and gets none of its signals.
+
+    What it prints before its own log is open goes to `log`. Raises `ClientError` START_FAILED.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("wb") as output:
+            start = functools.partial(
+                subprocess.Popen[bytes],
+                list(command),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env=dict(environment),
+                cwd=Path.home(),
+            )
+            if sys.platform != "win32":
+                return start(start_new_session=True)
+            apart = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+            try:
+                return start(creationflags=apart | subprocess.CREATE_BREAKAWAY_FROM_JOB)
+            except PermissionError:  # the editor runs in a job that lets nobody out
+                return start(creationflags=apart)
+    except OSError as error:
+        raise ClientError("START_FAILED", log=log, reason=error) from error
+
+
+def log_folder() -> Path:
+    """Where the daemon's logs lie."""
+    override = os.environ.get("GLIHAMBA_LOG_DIR", "").strip()
+    return Path(override).expanduser() if override else paths.data_folder() / "logs"
+
+
+def without_bundle(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what an editor's bundle sets for its own Python and libraries."""
+    return {name: value for name, value in environ.items() if name not in _BUNDLE}
+
+
+def _last_line(log: Path) -> str:
+    with contextlib.suppress(OSError):
+        lines = log.read_text("utf-8", "replace").split("\n")
+        return next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return ""

@@ -1,0 +1,47 @@
+"""The daemon as the use case's service: found, started or remote, as the settings say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from glihamba_client import endpoint, launcher
+from glihamba_client.client import Client, Task
+from glihamba_client.endpoint import Endpoint
+from glihamba_client.errors import ClientError
+from glihamba_client.host import Capture, Harmonized
+from glihamba_client.settings import Settings
+
+
+class DaemonService:
+    """Harmonizes in the daemon. `command` replaces the installed way to start it.
+
+    service = DaemonService(Settings())
+    run(harmonize_layer(host, service))
+    """
+
+    def __init__(self, settings: Settings | None = None, command: Sequence[str] | None = None) -> None:
+        self.settings = settings or Settings()
+        self._command = command
+
+    def start(self, capture: Capture, model: str = "", strength: float = 1.0) -> Task[Harmonized]:
+        async def work(task: Task[Harmonized]) -> Harmonized:
+            client = Client(await self.connect(task))
+            return await client.harmonize(
+                capture, model=model or self.settings.model, strength=strength, report=task.report
+            )
+
+        return Task(work, "glihamba-job")
+
+    async def connect(self, task: Task[Harmonized] | None = None) -> Endpoint:
+        """Where the daemon answers; starts it when it is this machine's and none does."""
+        if not self.settings.remote:
+            report = task.report if task else lambda progress: None
+            return await launcher.connect(self._command, report)
+        found = endpoint.remote(self.settings)
+        try:
+            await Client(found).info()
+        except ClientError as error:
+            if error.code == "NO_ANSWER":
+                raise ClientError("REMOTE_GONE", address=found) from error
+            raise
+        return found

@@ -1,0 +1,69 @@
+"""What a person has set in the plugins, kept as `settings.json` in the data folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+from glihamba_client.errors import ClientError
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The plugins' settings. Empty texts mean "as the program sees fit"."""
+
+    model: str = ""
+    """Name of the model; empty: the daemon's default."""
+    strength: float = 1.0
+    """0 (unchanged) to 1 (the model's full correction)."""
+    remote: str = ""
+    """`host:port` of a daemon on another machine; empty: this machine's own."""
+    token_file: str = ""
+    """File with the remote daemon's token."""
+    ca_file: str = ""
+    """PEM file of the authority that signed the remote daemon's certificate; empty: the system's."""
+    language: str = ""
+    """`en` or `de`; empty: the system's."""
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.strength <= 1:
+            raise ValueError("strength must be between 0 and 1")
+
+
+def load(path: Path) -> Settings:
+    """The settings in `path`; the defaults when there is no such file.
+
+    Raises `ClientError` SETTINGS_DAMAGED when it cannot be understood: it may hold what the person
+    still wants, so it is not silently replaced. Names a newer version may have added are passed over.
+    """
+    try:
+        values = json.loads(path.read_text("utf-8"))
+        known = {field.name: type(field.default) for field in fields(Settings)}
+        chosen = {name: value for name, value in values.items() if name in known}
+        for name, value in chosen.items():
+            if isinstance(value, bool) or not isinstance(
+                value, (known[name], int) if known[name] is float else known[name]
+            ):
+                raise ValueError(f"{name} has the wrong type")
+        return Settings(**chosen)
+    except FileNotFoundError:
+        return Settings()
+    except (OSError, ValueError, AttributeError) as error:
+        raise ClientError("SETTINGS_DAMAGED", path=path, reason=error) from error
+
+
+def save(settings: Settings, path: Path) -> None:
+    """Write the settings; a failure leaves the old file as it was."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            json.dump(asdict(settings), file, indent=2)
+            file.write("\n")
+        os.replace(temporary, path)
+    except OSError as error:
+        Path(temporary).unlink(missing_ok=True)
+        raise ClientError("SETTINGS_NOT_SAVED", path=path, reason=error) from error
