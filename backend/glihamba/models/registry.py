@@ -131,7 +131,7 @@ class Record:
 
 def user_folder() -> Path:
     """Where downloaded and added weights lie; it need not exist."""
-    return settings.load().models_dir
+    return settings.data_folder() / "models"
 
 
 def weights_path(record: Record) -> Path:

@@ -1,0 +1,41 @@
+"""`python -m glihamba.demo.before_after HARMONIZED OUT`: the bundled composite and its result, side by side.
+
+Ends with a sentence and status 1 when the result is not a harmonized version of the composite.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from glihamba.demo import COMPOSITE, MASK
+
+_GAP = 8  # pixels of white between the two
+_SCALE = 2
+
+
+def write(harmonized: Path, out: Path) -> None:
+    """Write the picture; raises ValueError unless only the object changed, and it did."""
+    import numpy as np
+    from PIL import Image
+
+    with Image.open(COMPOSITE) as before, Image.open(harmonized) as after, Image.open(MASK) as mask:
+        left, right, coverage = np.asarray(before), np.asarray(after), np.asarray(mask)
+    if right.shape != left.shape or right.dtype != left.dtype:
+        raise ValueError(f"{harmonized} has another size or depth than the composite.")
+    changed = (left != right).any(axis=2)
+    if changed[coverage == 0].any():
+        raise ValueError(f"{harmonized} differs from the composite outside the mask.")
+    if not changed[coverage == 255].any():
+        raise ValueError(f"{harmonized} is the composite, unchanged.")
+    gap = np.full((left.shape[0], _GAP, 3), 255, np.uint8)
+    picture = Image.fromarray(np.concatenate([left, gap, right], axis=1))
+    picture = picture.resize((picture.width * _SCALE, picture.height * _SCALE), Image.Resampling.LANCZOS)
+    picture.save(out)
+
+
+if __name__ == "__main__":
+    try:
+        write(Path(sys.argv[1]), Path(sys.argv[2]))
+    except ValueError as error:
+        sys.exit(str(error))

@@ -1,0 +1,130 @@
+"""What the person sees: one line a step, and everything else in a log file."""
+
+from __future__ import annotations
+
+import collections
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+# Variables that would send pip or Python somewhere else than into our environment.
+_MISLEADING = (
+    "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT",
+    "PIP_REQUIRE_VIRTUALENV", "PIP_DRY_RUN",
+)  # fmt: skip
+
+
+class InstallError(Exception):
+    """A failure the person can understand: one sentence that says what to do."""
+
+
+class CommandFailed(Exception):
+    """A command ended with a status; `tail` holds its last lines."""
+
+    def __init__(self, command: Sequence[str], status: int, tail: str) -> None:
+        super().__init__(f"{Path(command[0]).name} ended with status {status}")
+        self.status = status
+        self.tail = tail
+
+
+class Console:
+    """Prints steps and runs commands, whose output goes to `log` (and to the person with `verbose`)."""
+
+    def __init__(self, log: Path | None, steps: int, *, verbose: bool = False, dry: bool = False) -> None:
+        self.log, self.steps, self.verbose, self.dry = log, steps, verbose, dry
+        self._step = 0
+        self._live = sys.stdout.isatty() and not verbose
+
+    def restart(self, steps: int) -> None:
+        """Count from one again."""
+        self._step, self.steps = 0, steps
+
+    def step(self, title: str, work: Callable[[], str | None]) -> None:
+        """Do one step; `work` returns a few words for the end of its line. A dry run only prints."""
+        self._step += 1
+        head = f"[{self._step}/{self.steps}] {title}"
+        if self.dry:
+            print(head)
+            work()
+            return
+        print(f"{head} ...", end="\n" if self.verbose else "", flush=True)
+        began = time.monotonic()
+        self._head = head
+        try:
+            note = work()
+        except BaseException:
+            print(f"\r{head} ... failed\x1b[K" if self._live else " failed", flush=True)
+            raise
+        seconds = time.monotonic() - began
+        tail = f" {note}" if note else " done"
+        tail += f" ({seconds:.0f} s)" if seconds >= 1 else ""
+        print(f"\r{head} ...{tail}\x1b[K" if self._live else tail, flush=True)
+
+    def run(
+        self,
+        command: Sequence[str],
+        *,
+        extra: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+    ) -> str:
+        """Run to the end and return what it printed; raises CommandFailed. A dry run prints the command."""
+        words = list(command)
+        if self.dry:
+            print("      " + " ".join(f'"{w}"' if " " in w else w for w in words))
+            return ""
+        last: collections.deque[str] = collections.deque(maxlen=60)
+        output: list[str] = []
+        with open(self.log or os.devnull, "a", encoding="utf-8", errors="replace") as log:
+            log.write(f"\n$ {' '.join(words)}\n")
+            process = subprocess.Popen(
+                words,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=clean_environment(extra),
+                cwd=cwd,
+                text=True,
+                encoding="utf-8",
+                errors="replace",
+            )
+            ticking = threading.Event()
+            if self._live:
+                threading.Thread(target=self._tick, args=(ticking, last), daemon=True).start()
+            try:
+                assert process.stdout
+                for line in process.stdout:
+                    log.write(line)
+                    output.append(line)
+                    last.append(line.strip())
+                    if self.verbose:
+                        print(f"      {line}", end="", flush=True)
+                status = process.wait()
+            except BaseException:
+                process.terminate()
+                process.wait()
+                raise
+            finally:
+                ticking.set()
+        if status:
+            raise CommandFailed(words, status, "\n".join(last))
+        return "".join(output)
+
+    def _tick(self, done: threading.Event, last: collections.deque[str]) -> None:
+        began = time.monotonic()
+        while not done.wait(1):
+            width = os.get_terminal_size().columns
+            line = f"{self._head} ... {time.monotonic() - began:.0f} s  {last[-1] if last else ''}"
+            print(f"\r{line[: width - 1]}\x1b[K", end="", flush=True)
+
+
+def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
+    """This process's environment without what would lead a child out of its own, plus `extra`."""
+    kept = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
+    return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1", "PIP_NO_INPUT": "1", **(extra or {})}

@@ -1,0 +1,181 @@
+"""What lies where, what is installed, and what may be deleted.
+
+Everything is inside one root, the person's data folder or `--prefix`:
+
+    install-state.json   what is installed and what is half built
+    env-N/               a virtual environment. A new one gets the next number and is built beside
+                         the old, which works until the new one has passed its test: environments
+                         hold absolute paths, so they are never renamed; the state file says which
+                         one counts
+    bin/glihamba         starts the current environment's command
+    daemon.json          how a plugin starts the daemon
+    demo/                the before/after picture
+    logs/install.log     everything pip said
+    models/ run/ logs/   the daemon's: weights, endpoint, logs
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import shutil
+import stat
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from installer.console import InstallError
+
+WINDOWS = sys.platform == "win32"
+CHECKOUT = Path(__file__).resolve().parent.parent
+
+_PROGRAM = re.compile(r"env-\d+|bin|demo|(daemon|install-state)\.json(\.part)?|install\.lock")
+_DATA = re.compile(r"models|run|logs|settings\.json|cache")
+
+
+def default_root(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
+    """The data folder, by the same rule as `glihamba.settings` and the plugins' `paths` (a test compares)."""
+    if override := environ.get("GLIHAMBA_DATA_DIR", "").strip():
+        return Path(override).expanduser()
+    home = Path(environ.get("SNAP_REAL_HOME") or Path.home())
+    if platform == "win32":
+        local = environ.get("LOCALAPPDATA")
+        return (Path(local) if local else home / "AppData" / "Local") / "glihamba"
+    if platform == "darwin":
+        return home / "Library" / "Application Support" / "glihamba"
+    return home / ".local" / "share" / "glihamba"
+
+
+@dataclass
+class State:
+    """`install-state.json`. `current` describes the environment in use, `building` one not yet ready."""
+
+    current: dict[str, Any] | None = None
+    building: dict[str, Any] | None = None
+
+
+class Root:
+    """The folder everything is installed in."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path.expanduser().absolute()
+        self.state_file = self.path / "install-state.json"
+        self.log = self.path / "logs" / "install.log"
+        self.demo = self.path / "demo"
+        self.launcher = self.path / "bin" / ("glihamba.cmd" if WINDOWS else "glihamba")
+        self.daemon_file = self.path / "daemon.json"
+
+    @property
+    def is_default(self) -> bool:
+        return self.path == default_root().absolute()
+
+    def python(self, env: str) -> Path:
+        return self.path / env / ("Scripts/python.exe" if WINDOWS else "bin/python")
+
+    def command(self, env: str) -> Path:
+        return self.path / env / ("Scripts/glihamba.exe" if WINDOWS else "bin/glihamba")
+
+    def load(self) -> State:
+        """The state; an unreadable file counts as none, since everything it says can be done again."""
+        try:
+            table = json.loads(self.state_file.read_text("utf-8"))
+            state = State(table.get("current"), table.get("building"))
+            for entry in (state.current, state.building):
+                if entry is not None and not re.fullmatch(r"env-\d+", entry["env"]):
+                    return State()
+        except (OSError, ValueError, AttributeError, KeyError, TypeError):
+            return State()
+        return state
+
+    def save(self, state: State) -> None:
+        write_whole(self.state_file, json.dumps(asdict(state), indent=2) + "\n")
+
+    def next_env(self) -> str:
+        numbers = [int(p.name[4:]) for p in self.path.glob("env-*") if p.name[4:].isdigit()]
+        return f"env-{max(numbers, default=0) + 1}"
+
+    def refuse_foreign(self) -> None:
+        """Raise unless the folder is absent, empty or ours: what someone else put there stays theirs."""
+        if self.path.exists() and not self.path.is_dir():
+            raise InstallError(f"{self.path} is a file; name a folder with --prefix.")
+        foreign = self.foreign()
+        ours = self.state_file.exists() or (self.is_default and not foreign)
+        if self.path.is_dir() and any(self.path.iterdir()) and not ours:
+            name = (foreign or sorted(p.name for p in self.path.iterdir()))[0]
+            raise InstallError(
+                f"{self.path} holds files that GLIHamba did not put there ({name}); name an empty or a new"
+                " folder with --prefix."
+            )
+
+    def foreign(self) -> list[str]:
+        """Names in the root that are not ours."""
+        if not self.path.is_dir():
+            return []
+        names = sorted(p.name for p in self.path.iterdir())
+        return [n for n in names if not _PROGRAM.fullmatch(n) and not _DATA.fullmatch(n)]
+
+    def remove(self, *, purge: bool) -> None:
+        """Delete the program and, with `purge`, the data; call `vanish` once the lock is released."""
+        for path in list(self.path.iterdir()):
+            ours = _PROGRAM.fullmatch(path.name) and path.name != "install.lock"
+            if ours or (purge and _DATA.fullmatch(path.name)):
+                delete(path)
+        self.log.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the folder stays when the daemon's logs are in it
+            self.log.parent.rmdir()
+
+    def vanish(self) -> list[str]:
+        """Delete the lock, and the root if nothing is left in it; returns the names that are."""
+        (self.path / "install.lock").unlink(missing_ok=True)
+        left = sorted(p.name for p in self.path.iterdir())
+        if not left:
+            self.path.rmdir()
+        return left
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the root alone; a second installer gets a sentence."""
+        lock = self.path / "install.lock"
+        with lock.open("a+b") as file:
+            try:
+                if sys.platform == "win32":
+                    import msvcrt
+
+                    msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+                else:
+                    import fcntl
+
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError:
+                raise InstallError(
+                    f"Another install.py is at work in {self.path}: wait until it has finished."
+                ) from None
+            yield
+
+
+def write_whole(path: Path, text: str, *, executable: bool = False) -> None:
+    """Replace `path` in one step, so that a reader sees the old text or the new."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(path.name + ".part")
+    part.write_text(text, "utf-8")
+    if executable:
+        part.chmod(part.stat().st_mode | stat.S_IXUSR)
+    os.replace(part, path)
+
+
+def delete(path: Path) -> None:
+    """Delete a file, a link (not what it points to) or a folder of ours, read-only files in it too."""
+    if path.is_symlink() or path.is_file():
+        path.unlink()
+        return
+
+    def writable_again(function: Callable[[str], object], name: str, _: object) -> None:
+        os.chmod(name, stat.S_IWRITE)
+        function(name)
+
+    if path.is_dir():
+        shutil.rmtree(path, onerror=writable_again)  # onexc only since 3.12

@@ -1,0 +1,153 @@
+"""What this machine is, whether it will do, and which torch it needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from installer.console import Console, InstallError
+from installer.layout import WINDOWS, Root
+
+TORCH = "torch>=2.13,<2.14"
+_SPACE_GB = {"cpu": 2.0, "cuda": 9.0}
+_WINDOWS_ROOT = 100  # characters; torch's own files need up to 150 more, and Windows allows 260
+
+
+def has_nvidia() -> bool:
+    """True when NVIDIA's driver answers."""
+    tool = shutil.which("nvidia-smi")
+    if not tool:
+        return False
+    try:
+        return subprocess.run([tool, "-L"], capture_output=True, timeout=30).returncode == 0
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+
+
+def describe(device: str) -> str:
+    return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {device.upper()}"
+
+
+def check(root: Root, device: str) -> str:
+    """Raise the sentence for whatever would make the installation fail later; returns a description."""
+    if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
+        version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+        raise InstallError(
+            "This Python cannot make environments: its venv module is not installed. On Debian and"
+            f" Ubuntu run: sudo apt install python{version}-venv"
+        )
+    if sys.maxsize < 2**32:
+        raise InstallError(
+            "This is a 32-bit Python, for which there is no torch; run install.py with a 64-bit one."
+        )
+    if WINDOWS and len(str(root.path)) > _WINDOWS_ROOT and not _long_paths():
+        raise InstallError(
+            f"The path {root.path} is too long for Windows; name a shorter folder, for example"
+            " --prefix C:\\glihamba."
+        )
+    root.refuse_foreign()
+    parent = next(folder for folder in (root.path, *root.path.parents) if folder.exists())
+    _check_writable(parent, root)
+    free = shutil.disk_usage(parent).free / 1e9
+    if free < _SPACE_GB[device]:
+        raise InstallError(
+            f"The disk of {root.path} has {free:.1f} GB free and the installation needs about"
+            f" {_SPACE_GB[device]:.0f} GB: make room, or name a folder on another disk with --prefix."
+        )
+    return f"{describe(device)}, {free:.0f} GB free"
+
+
+def install_torch(console: Console, python: str, device: str, pip: list[str], extra: dict[str, str]) -> None:
+    """Install the build of torch for `device` ("cpu" or "cuda") into the environment of `python`.
+
+    On Linux a plain `pip install torch` brings gigabytes of CUDA libraries. Where pip's own sources
+    hold a CPU build it is taken; otherwise uv fetches one, which knows where PyTorch keeps them.
+    """
+    plain = [python, "-m", "pip", "install", *pip, TORCH]
+    backend = None
+    if device == "cuda" and WINDOWS:
+        backend = "auto"
+    elif device == "cpu" and sys.platform == "linux" and not _pip_has_cpu_torch(console, python, pip, extra):
+        backend = "cpu"
+    if backend is None:
+        console.run(plain, extra=extra)
+        return
+    console.run([python, "-m", "pip", "install", *pip, "uv"], extra=extra)
+    uv = [python, "-m", "uv", "pip", "install", "--python", python, f"--torch-backend={backend}", TORCH]
+    console.run(uv, extra=extra)
+
+
+def _pip_has_cpu_torch(console: Console, python: str, pip: list[str], extra: dict[str, str]) -> bool:
+    """Ask pip which torch it would take, and that torch's metadata whether it wants CUDA libraries."""
+    with tempfile.TemporaryDirectory() as folder:
+        report = Path(folder) / "report.json"
+        probe = [
+            "install",
+            *pip,
+            "--dry-run",
+            "--no-deps",
+            "--ignore-installed",
+            "--report",
+            str(report),
+            TORCH,
+        ]
+        console.run([python, "-m", "pip", *probe], extra=extra)
+        if console.dry:
+            return True
+        metadata = json.loads(report.read_text("utf-8"))["install"][0]["metadata"]
+    required = [re.split(r"[^A-Za-z0-9_.-]", r, maxsplit=1)[0] for r in metadata.get("requires_dist") or []]
+    return not any(re.match(r"nvidia|cuda", name, re.IGNORECASE) for name in required)
+
+
+def _check_writable(parent: Path, root: Root) -> None:
+    try:
+        with tempfile.TemporaryFile(dir=parent):
+            pass
+    except OSError as error:
+        raise InstallError(
+            f"Nothing can be written in {parent} ({error.strerror}); name a folder of your own with --prefix,"
+            f" or change the permissions of {root.path}."
+        ) from None
+
+
+def _long_paths() -> bool:
+    if sys.platform != "win32":
+        return True
+    import winreg
+
+    try:
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"SYSTEM\CurrentControlSet\Control\FileSystem") as key:
+            return bool(winreg.QueryValueEx(key, "LongPathsEnabled")[0])
+    except OSError:
+        return False
+
+
+def sentence_for(tail: str, root: Root, log: Path) -> str:
+    """What went wrong when pip failed, from the machine's state and pip's last lines."""
+    if shutil.disk_usage(root.path).free < 300e6 or "No space left" in tail:
+        return (
+            f"The disk of {root.path} is full: make room and run install.py again; it continues where it"
+            " stopped."
+        )
+    offline = r"NewConnectionError|ConnectTimeout|NameResolution|Network is unreachable|dns error|ProxyError"
+    if re.search(offline, tail):
+        return (
+            "The package index cannot be reached: check the network (or proxy) and run install.py again; it"
+            f" continues where it stopped. What pip said is in {log}."
+        )
+    if "--no-index" in tail or "No matching distribution" in tail or os.environ.get("PIP_NO_INDEX"):
+        return (
+            f"pip found no package for one of the requirements. What it said is in {log}. With --offline,"
+            " name the folder that holds every wheel: --wheels FOLDER."
+        )
+    return (
+        f"pip failed; what it said is in {log}. The installation is as it was before; run install.py again."
+    )

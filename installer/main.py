@@ -1,0 +1,162 @@
+"""The command line of install.py: parses, calls, prints."""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from installer import machine
+from installer.console import Console, InstallError, clean_environment
+from installer.layout import Root, default_root
+from installer.steps import Installation, Options, checkout_hash, stop_daemon
+from installer.testing import DEFAULT_ROOT, TestEnvironment
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit status: 0, 1 after a sentence, 2 for a wrong command line, 130 after Ctrl-C."""
+    for stream in (sys.stdout, sys.stderr):
+        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+    options = _parser().parse_args(arguments)
+    if hasattr(signal, "SIGTERM"):
+        signal.signal(signal.SIGTERM, _interrupted)
+    try:
+        return int(options.run(options))
+    except InstallError as error:
+        print(f"\n{error}", file=sys.stderr)
+        return 1
+    except PermissionError as error:
+        print(
+            f"\n{error.filename} cannot be written: close what uses it, or change its permissions.",
+            file=sys.stderr,
+        )
+        return 1
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. What was installed before still works; run install.py again to go on from here.",
+            file=sys.stderr,
+        )
+        return 130
+
+
+def install(options: argparse.Namespace) -> int:
+    root = Root(options.prefix or default_root())
+    chosen = _options(options)
+    console = Console(root.log, 6, verbose=options.verbose, dry=options.dry_run)
+    print(
+        f"Installing GLIHamba into {root.path}" + (" (dry run: nothing is done)" if options.dry_run else "")
+    )
+    installation = Installation(root, chosen, console)
+    if not installation.repair():
+        installation.run()
+    if options.dry_run:
+        return 0
+    print(f"\n{installation.result}\nThe command is {root.launcher}")
+    if not root.is_default:
+        print(f"For the editors to find it there, set GLIHAMBA_DATA_DIR={root.path}")
+    return 0
+
+
+def doctor(options: argparse.Namespace) -> int:
+    """Say what is installed, then let the installed command look at itself."""
+    root = Root(options.prefix or default_root())
+    state = root.load()
+    print(f"Folder      {root.path}")
+    print(f"Machine     {machine.describe('cuda' if machine.has_nvidia() else 'cpu')}")
+    if state.building:
+        print("Unfinished  an installation was interrupted: run install.py again to finish it")
+    current = state.current
+    if not current:
+        print("Installed   nothing: run install.py")
+        return 1
+    if not root.command(current["env"]).exists():
+        print("Installed   damaged, its environment is gone: run install.py again")
+        return 1
+    print(f"Installed   {current['version']} on {current['installed']}, torch {current['torch']}")
+    if current.get("checkout") != checkout_hash():
+        print("Checkout    differs from what is installed: run install.py to bring it up to date")
+    print(f"Disk        {shutil.disk_usage(root.path).free / 1e9:.0f} GB free\n", flush=True)
+    command = [str(root.command(current["env"])), "doctor"]
+    return subprocess.call(command, env=clean_environment({"GLIHAMBA_DATA_DIR": str(root.path)}))
+
+
+def uninstall(options: argparse.Namespace) -> int:
+    root = Root(options.prefix or default_root())
+    what = "GLIHamba, its models and its logs" if options.purge else "GLIHamba (models and logs stay)"
+    if not root.path.is_dir() or not any(root.path.iterdir()):
+        print(f"Nothing is installed in {root.path}.")
+        return 0
+    if not (root.state_file.exists() or (root.is_default and not root.foreign())):
+        raise InstallError(f"{root.path} is not an installation of GLIHamba; nothing was deleted.")
+    print(f"Removing {what} from {root.path}")
+    if options.dry_run:
+        return 0
+    with root.locked():
+        stop_daemon(root)
+        root.remove(purge=options.purge)
+    if left := root.vanish():
+        print(f"Left in {root.path}: {', '.join(left)}")
+    return 0
+
+
+def test(options: argparse.Namespace) -> int:
+    root = Root(options.prefix or DEFAULT_ROOT)
+    console = Console(root.log, 4, verbose=options.verbose, dry=options.dry_run)
+    environment = TestEnvironment(root, _options(options), console)
+    if not environment.is_ready():
+        environment.run()
+    return environment.run_tests(options.pytest)
+
+
+def _options(options: argparse.Namespace) -> Options:
+    device = options.device
+    if device == "auto":
+        device = "cuda" if machine.has_nvidia() and sys.platform != "darwin" else "cpu"
+    elif device == "cuda" and sys.platform == "darwin":
+        raise InstallError("There is no CUDA on macOS: leave --device out, or say --device cpu.")
+    if options.wheels and not options.wheels.is_dir():
+        raise InstallError(f"There is no folder {options.wheels}; name the one that holds the wheels.")
+    return Options(device, options.offline, options.wheels and options.wheels.absolute())
+
+
+def _parser() -> argparse.ArgumentParser:
+    common = argparse.ArgumentParser(add_help=False)
+    # Given before or after the command: the command's own defaults must not undo the former.
+    add = functools.partial(common.add_argument, default=argparse.SUPPRESS)
+    add("--prefix", type=Path, metavar="FOLDER", help="install there")
+    add("--device", choices=("auto", "cpu", "cuda"), help="where networks will run")
+    add("--offline", action="store_true", help="take packages from this machine only")
+    add("--wheels", type=Path, metavar="FOLDER", help="look for packages there too")
+    add("--dry-run", action="store_true", help="say what would be done")
+    add("--verbose", action="store_true", help="show what pip says")
+    parser = argparse.ArgumentParser(
+        prog="install.py",
+        parents=[common],
+        description="Install GLIHamba into your data folder, touching nothing else, and try it on a picture.",
+    )
+    parser.set_defaults(
+        run=install, prefix=None, device="auto", offline=False, wheels=None, dry_run=False, verbose=False
+    )
+    commands = parser.add_subparsers(title="commands", metavar="")
+    for name, run, text in (
+        ("install", install, "install, update or repair (what happens without a command)"),
+        ("doctor", doctor, "say what is installed and whether it works"),
+        ("uninstall", uninstall, "remove it; --purge removes models and logs too"),
+        ("test", test, "make the test environment and run every test"),
+    ):
+        command = commands.add_parser(name, parents=[common], help=text, description=text.capitalize() + ".")
+        command.set_defaults(run=run)
+        if name == "uninstall":
+            command.add_argument("--purge", action="store_true", help="remove downloaded models and logs too")
+        if name == "test":
+            command.add_argument("pytest", nargs="*", metavar="-- ARGUMENT", help="for pytest, after --")
+    return parser
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,344 @@
+"""The installation, read top to bottom.
+
+Each step can be done again, and nothing that was installed before is touched until the last.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+
+from installer import machine
+from installer.console import CommandFailed, Console, InstallError, clean_environment
+from installer.layout import CHECKOUT, WINDOWS, Root, State, delete, write_whole
+
+DEMO = CHECKOUT / "backend" / "glihamba" / "demo"
+_PACKAGES = ("backend", "training", "proto", "plugins/shared", "pyproject.toml", "README.md")
+_DAEMON_STARTS_WITHIN = 120  # seconds, on a slow disk with a cold cache
+
+
+@dataclass
+class Options:
+    """What the person asked for."""
+
+    device: str = "cpu"
+    offline: bool = False
+    wheels: Path | None = None
+
+    @property
+    def pip(self) -> list[str]:
+        """pip's arguments for where packages come from."""
+        found = ["--find-links", str(self.wheels)] if self.wheels else []
+        return (["--no-index"] if self.offline else []) + found
+
+    @property
+    def extra(self) -> dict[str, str]:
+        """The same for uv, and for the pip that builds our wheel in an environment of its own."""
+        found = {"UV_FIND_LINKS": str(self.wheels), "PIP_FIND_LINKS": str(self.wheels)} if self.wheels else {}
+        return {**({"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"} if self.offline else {}), **found}
+
+
+class Installation:
+    """One run of `install.py`: the steps share the root, its state and the environment being built."""
+
+    def __init__(self, root: Root, options: Options, console: Console) -> None:
+        self.root, self.options, self.console = root, options, console
+        self.state = root.load()
+        self.env = ""
+        self.result = ""  # said at the end
+
+    def steps(self) -> list[tuple[str, Callable[[], str | None]]]:
+        """Titles and work, in order. Installing into an editor would be one more before the last."""
+        return [
+            ("Looking at this machine", self.look),
+            ("Making an environment", self.make_environment),
+            ("Installing PyTorch", self.install_torch),
+            ("Installing GLIHamba", self.install_backend),
+            ("Harmonizing a picture through the daemon", self.test),
+            ("Putting it in place", self.switch),
+        ]
+
+    def look(self) -> str | None:
+        note = machine.check(self.root, self.options.device)
+        if self.console.dry:
+            print(f"      {note}")
+        return note
+
+    def make_environment(self) -> str | None:
+        if self._is_done("environment"):
+            return "there already"
+        self.console.run([sys.executable, "-m", "venv", "--clear", str(self.root.path / self.env)])
+        self._done("environment")
+        return None
+
+    def install_torch(self) -> str | None:
+        if self._is_done("torch"):
+            return "there already"
+        options = self.options
+        # pip 22.2 was the first to report what it would install; Python 3.10 brought older ones.
+        pip = [self.python, "-m", "pip", "install", *options.pip, "pip>=23"]
+        self._pip(lambda: self.console.run(pip, extra=options.extra))
+        self._pip(
+            lambda: machine.install_torch(
+                self.console, self.python, options.device, options.pip, options.extra
+            )
+        )
+        self._done("torch")
+        return self._ask("import torch; print(torch.__version__)")
+
+    def install_backend(self) -> str | None:
+        command = [self.python, "-m", "pip", "install", *self.options.pip, "--upgrade", str(CHECKOUT)]
+        self._pip(lambda: self.console.run(command, extra=self.options.extra))
+        return self._ask("import glihamba; print(glihamba.__version__)")
+
+    def test(self) -> str | None:
+        """Start a daemon of the new environment on its own, and be its client as a person would."""
+        demo = self.root.demo
+        out, picture = demo / "harmonized.png", demo / "before-after.png"
+        glihamba = str(self.root.command(self.env))
+        composite, mask = str(DEMO / "composite.png"), str(DEMO / "mask.png")
+        harmonize = [glihamba, "harmonize", composite, "--mask", mask, "-o", str(out)]
+        compare = [self.python, "-m", "glihamba.demo.before_after", str(out), str(picture)]
+        if self.console.dry:
+            for command in ([glihamba, "serve"], harmonize, compare):
+                self.console.run(command)
+            return None
+        demo.mkdir(parents=True, exist_ok=True)
+        out.unlink(missing_ok=True)
+        with tempfile.TemporaryDirectory(prefix="run-", dir=demo) as runtime:
+            extra = {"GLIHAMBA_DATA_DIR": str(self.root.path), "GLIHAMBA_RUNTIME_DIR": runtime}
+            try:
+                with self._daemon(glihamba, Path(runtime), extra):
+                    began = time.monotonic()
+                    self.console.run(harmonize, extra=extra)
+                    seconds = time.monotonic() - began
+                self.console.run(compare, extra=extra)
+            except (CommandFailed, TimeoutError) as error:
+                self._give_up()
+                last = getattr(error, "tail", str(error)).strip().splitlines()
+                raise InstallError(
+                    f"The new environment did not pass its test ({last[-1] if last else error})."
+                    f" {self._still_there()} All of it is in {self.root.log}."
+                ) from None
+        self.result = (
+            f"Before and after: {picture}\nHarmonized in {seconds:.1f} s, starting the command included."
+        )
+        return f"{seconds:.1f} s"
+
+    def switch(self) -> str | None:
+        """From here on the new environment is the one; the old daemon ends, the old environment goes."""
+        glihamba = str(self.root.command(self.env))
+        serve = json.dumps({"command": [glihamba, "serve"]}, indent=2) + "\n"
+        if self.console.dry:
+            print(f"      write {self.root.daemon_file}\n      write {self.root.launcher}")
+            return None
+        write_whole(self.root.daemon_file, serve)
+        write_whole(self.root.launcher, _launcher_text(self.root, glihamba), executable=True)
+        facts = {
+            "env": self.env,
+            "checkout": checkout_hash(),
+            **self._key(),
+            "version": self._ask("import glihamba; print(glihamba.__version__)"),
+            "torch": self._ask("import torch; print(torch.__version__)"),
+            "installed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        }
+        self.state = State(current=facts)
+        self.root.save(self.state)
+        stop_daemon(self.root)
+        self._clear_away()
+        return None
+
+    def run(self) -> None:
+        """Do every step; raises InstallError. What was installed before works until `switch`."""
+        look, *rest = self.steps()
+        self.console.step(*look)  # before a single file is written
+        if self.console.dry:
+            self.begin()
+            for title, work in rest:
+                self.console.step(title, work)
+            return
+        self.root.log.parent.mkdir(parents=True, exist_ok=True)
+        with self.root.locked():
+            self.state = self.root.load()
+            self._clear_away()
+            self.begin()
+            for title, work in rest:
+                self.console.step(title, work)
+
+    def repair(self) -> bool:
+        """Test what is installed from this very checkout; False when it must be built (again)."""
+        current = self.state.current or {}
+        same = current.get("checkout") == checkout_hash() and self._key().items() <= current.items()
+        if self.console.dry or not same or not self.root.command(current["env"]).exists():
+            return False
+        print("This version is installed already; it is tested, and built again if it does not work.")
+        self.env = current["env"]
+        self.console.steps = 2
+        try:
+            with self.root.locked():
+                self.console.step("Harmonizing a picture through the daemon", self.test)
+                self.console.step("Putting it in place", self.switch)
+        except InstallError as error:
+            print(f"{error}\nIt is built again.")
+            self.console.restart(len(self.steps()))
+            return False
+        return True
+
+    @property
+    def python(self) -> str:
+        return str(self.root.python(self.env))
+
+    def _key(self) -> dict[str, str]:
+        """What an environment must have been built with to be used further."""
+        return {"python": platform.python_version(), "device": self.options.device}
+
+    def begin(self) -> None:
+        """Choose the environment to build: a half-built one of the same kind is finished, else a new one."""
+        half = self.state.building
+        if half and half.get("key") == self._key() and (self.root.path / half["env"]).is_dir():
+            self.env = half["env"]
+            print(f"An installation that was interrupted is in {self.root.path}; it will be finished.")
+            return
+        self.env = self.root.next_env()
+        self.state.building = {"env": self.env, "key": self._key(), "done": []}
+        if not self.console.dry:
+            self.root.save(self.state)
+
+    def _is_done(self, step: str) -> bool:
+        done = step in (self.state.building or {}).get("done", [])
+        if not done and not self.console.dry and step == "environment":
+            delete(self.root.path / self.env)  # whatever a broken attempt left
+        return done
+
+    def _done(self, step: str) -> None:
+        if not self.console.dry and self.state.building:
+            self.state.building["done"].append(step)
+            self.root.save(self.state)
+
+    def _give_up(self) -> None:
+        """The built environment is no good: next time begins afresh, what was in use stays so."""
+        self.state.building = None
+        self.root.save(self.state)
+        self._clear_away()
+
+    def _still_there(self) -> str:
+        return (
+            "What was installed before is still in use." if self.state.current else "Nothing was installed."
+        )
+
+    def _clear_away(self) -> None:
+        """Delete environments that are neither in use nor being built."""
+        wanted = {entry["env"] for entry in (self.state.current, self.state.building) if entry}
+        for path in self.root.path.glob("env-*"):
+            if path.name not in wanted:
+                with contextlib.suppress(
+                    OSError
+                ):  # Windows keeps files of a running program: the next run does it
+                    delete(path)
+
+    def _pip(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except CommandFailed as error:
+            raise InstallError(machine.sentence_for(error.tail, self.root, self.root.log)) from None
+
+    def _ask(self, code: str) -> str:
+        return "" if self.console.dry else self.console.run([self.python, "-c", code]).strip()
+
+    @contextlib.contextmanager
+    def _daemon(self, glihamba: str, runtime: Path, extra: dict[str, str]) -> Iterator[None]:
+        with self.root.log.open("a", encoding="utf-8") as log:
+            log.write(f"\n$ {glihamba} serve\n")
+            log.flush()
+            process = subprocess.Popen(
+                [glihamba, "serve"],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=clean_environment(extra),
+            )
+            try:
+                deadline = time.monotonic() + _DAEMON_STARTS_WITHIN
+                while not (runtime / "endpoint.json").exists():
+                    if process.poll() is not None:
+                        raise TimeoutError("the daemon ended as soon as it was started")
+                    if time.monotonic() > deadline:
+                        raise TimeoutError("the daemon did not start")
+                    time.sleep(0.05)
+                yield
+            finally:
+                process.terminate()
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def checkout_hash() -> str:
+    """A hash of everything that is installed from this checkout."""
+    digest = hashlib.sha256()
+    for name in _PACKAGES:
+        path = CHECKOUT / name
+        files = sorted(path.rglob("*")) if path.is_dir() else [path]
+        for file in files:
+            if file.is_file() and "__pycache__" not in file.parts:
+                digest.update(file.relative_to(CHECKOUT).as_posix().encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def stop_daemon(root: Root) -> None:
+    """End the daemon that runs from this root, if any, so that the next call starts the new one."""
+    try:
+        pid = int(json.loads((root.path / "run" / "endpoint.json").read_text("utf-8"))["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return
+    if not _runs_from(pid, root):
+        return
+    with contextlib.suppress(OSError):
+        os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + 20
+    while _runs_from(pid, root) and time.monotonic() < deadline:
+        time.sleep(0.1)
+
+
+def _runs_from(pid: int, root: Root) -> bool:
+    """True when process `pid` is a program of one of the root's environments (pids are used again)."""
+    if WINDOWS:
+        ask = ["powershell", "-NoProfile", "-Command", f"(Get-Process -Id {pid}).Path"]
+    elif shutil.which("ps"):
+        ask = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
+    else:
+        try:
+            return os.fsencode(root.path) in Path(f"/proc/{pid}/cmdline").read_bytes()
+        except OSError:
+            return False
+    try:
+        answer = subprocess.run(ask, capture_output=True, text=True, errors="replace", timeout=30).stdout
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return str(root.path) in answer
+
+
+def _launcher_text(root: Root, glihamba: str) -> str:
+    """A command that a person can start; outside the usual place it also says where its data is."""
+    if WINDOWS:
+        where = "" if root.is_default else f'set "GLIHAMBA_DATA_DIR={root.path}"\n'
+        return f'@echo off\n{where}"{glihamba}" %*\n'
+    where = "" if root.is_default else f"export GLIHAMBA_DATA_DIR={shlex.quote(str(root.path))}\n"
+    return f'#!/bin/sh\n{where}exec {shlex.quote(glihamba)} "$@"\n'

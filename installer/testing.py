@@ -1,0 +1,64 @@
+"""`install.py test`: an environment with everything the tests need, and the tests."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from collections.abc import Callable, Sequence
+
+from installer.console import clean_environment
+from installer.layout import CHECKOUT, State
+from installer.steps import Installation
+
+DEFAULT_ROOT = CHECKOUT / "build" / "test-env"
+
+
+class TestEnvironment(Installation):
+    """The checkout itself, editable, with the extra `test`. Kept and used again while it fits."""
+
+    def steps(self) -> list[tuple[str, Callable[[], str | None]]]:
+        return [
+            ("Looking at this machine", self.look),
+            ("Making an environment", self.make_environment),
+            ("Installing PyTorch", self.install_torch),
+            ("Installing GLIHamba and what its tests need", self.install_backend),
+        ]
+
+    def install_backend(self) -> str | None:
+        command = [self.python, "-m", "pip", "install", *self.options.pip, "--editable", f"{CHECKOUT}[test]"]
+        self._pip(lambda: self.console.run(command, extra=self.options.extra))
+        if not self.console.dry:
+            self.state = State(current={"env": self.env, "requirements": _requirements(), **self._key()})
+            self.root.save(self.state)
+        return None
+
+    def begin(self) -> None:
+        """An environment whose requirements alone have changed is brought up to date, not made again."""
+        current = self.state.current
+        if current and self._key().items() <= current.items() and self.root.python(current["env"]).exists():
+            self.state.building = {
+                "env": current["env"],
+                "key": self._key(),
+                "done": ["environment", "torch"],
+            }
+        super().begin()
+
+    def is_ready(self) -> bool:
+        wanted = {**self._key(), "requirements": _requirements()}
+        current = self.state.current or {}
+        if not (wanted.items() <= current.items() and self.root.python(current["env"]).exists()):
+            return False
+        self.env = current["env"]
+        return True
+
+    def run_tests(self, arguments: Sequence[str]) -> int:
+        """pytest's exit status; its output goes straight to the person, its closing line last."""
+        command = [self.python, "-m", "pytest", *arguments]
+        if self.console.dry:
+            self.console.run(command)
+            return 0
+        return subprocess.call(command, cwd=CHECKOUT, env=clean_environment(self.options.extra))
+
+
+def _requirements() -> str:
+    return hashlib.sha256((CHECKOUT / "pyproject.toml").read_bytes()).hexdigest()
