@@ -1,0 +1,199 @@
+"""Files as a host: what Krita and GIMP are to their plugins, this is to the command line.
+
+Colours: without a profile, integers are sRGB and floats are linear light with sRGB's primaries. With
+an RGB profile that is not sRGB's, the picture travels as linear float, so that no colour is clipped,
+and the result returns to the file's own profile. Gray stays gray. Whatever the mask does not touch
+is taken from the composite itself, value by value.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyvips
+from glihamba_client.errors import ClientError
+from glihamba_client.host import Capture, Channels, Harmonized, Plane, Progress, SampleType, Transfer
+
+from glihamba import image_files
+from glihamba.image_files import Array, BadPicture, Picture
+
+_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
+_SAMPLES: dict[str, SampleType] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
+_CHANNELS: dict[int, Channels] = {1: "gray", 3: "rgb", 4: "rgba"}
+FAINT = 0.02  # a mask nowhere stronger than this was meant otherwise (e.g. labels 0 and 1 in 8 bits)
+
+
+class FileHost:
+    """One composite file, one mask file, one output file.
+
+        run(harmonize_layer(FileHost(composite, mask, output), DaemonService()))
+
+    `show` gets the progress, `stop` says whether to give up; warnings gather in `messages`.
+    """
+
+    def __init__(
+        self,
+        composite: Path,
+        mask: Path,
+        output: Path,
+        *,
+        show: Callable[[Progress], None] = lambda progress: None,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self.composite, self.mask, self.output = composite, mask, output
+        self.messages: list[str] = []
+        self.harmonized: Harmonized | None = None
+        self._show, self._stop = show, stop
+        self._picture: Picture | None = None
+        self._coverage: Array | None = None
+
+    def capture(self) -> Capture:
+        """Read both files; raises `ClientError` for what cannot be harmonized or kept in the output."""
+        image_files.check_target(self.output)
+        picture = image_files.read(self.composite)
+        image_files.check_target(self.output, picture)
+        if self.output.exists() and self.mask.exists() and self.output.samefile(self.mask):
+            raise BadPicture(f"The output would overwrite {self.mask}: choose another name.")
+        mask = read_mask(self.mask)
+        height, width = mask.shape
+        if (width, height) != picture.size:
+            raise ClientError(
+                "SIZE_MISMATCH",
+                f"The mask {self.mask} is {width} x {height} pixels, but {self.composite} is displayed at "
+                f"{picture.size[0]} x {picture.size[1]}: make them the same size.",
+            )
+        kept = image_files.kept_type(self.output, picture.pixels.dtype)
+        if kept != picture.pixels.dtype:
+            self.message(
+                f"{self.output.suffix} holds {8 * kept.itemsize} bits a channel, so the result is rounded."
+            )
+        self._picture, self._coverage = picture, mask
+        pixels, transfer = to_srgb(picture)
+        return Capture(plane(pixels, transfer), plane(mask[:, :, None], "srgb"))
+
+    def deliver(self, harmonized: Harmonized) -> None:
+        """Write the output; raises `ClientError`, and the old file stays, when that fails."""
+        assert self._picture is not None
+        assert self._coverage is not None
+        picture = self._picture
+        result = from_srgb(array(harmonized.plane), picture)
+        colours = result.shape[2]
+        pixels = picture.pixels.copy()
+        np.copyto(pixels[:, :, :colours], result, where=(self._coverage > 0)[:, :, None])
+        image_files.write(self.output, pixels, picture)
+        self.harmonized = harmonized
+
+    def progress(self, progress: Progress) -> None:
+        self._show(progress)
+
+    def cancelled(self) -> bool:
+        return self._stop()
+
+    def message(self, text: str, failed: bool = False) -> None:
+        self.messages.append(text)
+
+
+def plane(pixels: Array, transfer: Transfer) -> Plane:
+    """(H, W, 1, 3 or 4) as a plane, without a copy where the memory allows it."""
+    height, width, channels = pixels.shape
+    contiguous = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
+    samples = _SAMPLES[pixels.dtype.name]
+    data = contiguous.data.cast("B")
+    return Plane(width, height, samples, _CHANNELS[channels], data, transfer=transfer)
+
+
+def array(plane: Plane) -> Array:
+    """A plane's pixels (H, W, C), without a copy."""
+    dtype = np.dtype(plane.sample_type).newbyteorder("<")
+    return np.frombuffer(plane.data, dtype).reshape(plane.height, plane.width, -1)
+
+
+def read_mask(path: Path) -> Array:
+    """The object's coverage (H, W), uint8, uint16 or float32; white is the object.
+
+    The mask is the alpha channel where that is not opaque everywhere, else the brightness.
+    """
+    picture = image_files.read(path)
+    pixels = picture.pixels
+    full = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
+    if picture.has_alpha and (pixels[:, :, -1] < full).any():
+        mask = pixels[:, :, -1]
+    elif picture.is_gray:
+        mask = pixels[:, :, 0]
+    else:
+        brightness = pixels[:, :, :3].astype(np.float32) @ _LUMA
+        mask = brightness if pixels.dtype == np.float32 else np.rint(brightness).astype(pixels.dtype)
+    strongest = float(mask.max())
+    if 0 < strongest < FAINT * full:
+        raise ClientError(
+            "EMPTY_MASK",
+            f"The mask {path} is black almost everywhere (its brightest value is {strongest:g} of {full:g}): "
+            "paint the object white.",
+        )
+    return np.ascontiguousarray(mask)
+
+
+def to_srgb(picture: Picture) -> tuple[Array, Transfer]:
+    """What travels: (H, W, 3 or 4) with sRGB's primaries, and its transfer function."""
+    pixels = image_files.gray_to_rgb(picture.pixels) if picture.is_gray else picture.pixels
+    form = _form(picture)
+    if form != "convert":
+        return pixels, form
+    image = _vips(pixels[:, :, :3], "rgb16" if pixels.dtype == np.uint16 else "srgb", picture.profile)
+    linear = image.icc_import(embedded=True, pcs="xyz", intent="relative").colourspace("scrgb").numpy()
+    alpha = image_files.rescaled(pixels[:, :, 3:], np.float32)
+    return np.concatenate([linear.astype(np.float32, copy=False), alpha], axis=2), "linear"
+
+
+def from_srgb(result: Array, picture: Picture) -> Array:
+    """The result's colours (H, W, 1 or 3) in the file's own profile and sample type; alpha left out."""
+    colours = result[:, :, :3]
+    if _form(picture) == "convert":
+        image = _vips(np.ascontiguousarray(colours), "scrgb", picture.profile).colourspace("xyz")
+        depth = 8 * picture.pixels.dtype.itemsize
+        own: Array = image.icc_export(pcs="xyz", depth=depth, intent="relative").numpy()
+        return own
+    if not picture.is_gray:
+        return colours
+    luma = colours.astype(np.float32) @ _LUMA
+    gray = luma if colours.dtype == np.float32 else np.rint(luma)
+    return gray.astype(colours.dtype)[:, :, None]
+
+
+def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
+    """How the file's own values are to be read: "srgb", "linear", or "convert" by its profile."""
+    is_float = picture.pixels.dtype == np.float32
+    if picture.is_gray or not picture.profile:
+        return "linear" if is_float and not picture.profile else "srgb"
+    steps = np.linspace(0, 65535, 7).astype(np.uint16)
+    probe = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(7, 49, 3)
+    image = _vips(probe, "rgb16", picture.profile)
+    try:
+        linear = image.icc_import(embedded=True, pcs="xyz", intent="relative").colourspace("scrgb").numpy()
+    except pyvips.Error as error:
+        raise BadPicture(
+            f"{picture.path} has a colour profile that does not fit its pixels: assign the right one first."
+        ) from error
+    value = probe.astype(np.float32) / 65535
+    if np.abs(image_files.srgb_encoded(linear) - value).max() < 1.5 / 255:
+        return "srgb"
+    if not is_float:
+        return "convert"
+    if np.abs(linear - value).max() < 1e-3:
+        return "linear"
+    raise BadPicture(
+        f"{picture.path} holds floats in a colour profile other than sRGB's: "
+        "convert it to linear sRGB, or to 16 bits."
+    )
+
+
+def _vips(pixels: Array, interpretation: str, profile: bytes) -> pyvips.Image:
+    height, width, bands = pixels.shape
+    form = {"uint8": "uchar", "uint16": "ushort", "float32": "float"}[pixels.dtype.name]
+    image = pyvips.Image.new_from_memory(np.ascontiguousarray(pixels).data, width, height, bands, form)
+    image = image.copy(interpretation=interpretation)
+    image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image

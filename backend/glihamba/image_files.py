@@ -1,0 +1,253 @@
+"""Picture files at full depth, as they are displayed, with all that they carry.
+
+PNG, JPEG, TIFF and WebP; gray or RGB, with or without alpha; 8 bits, 16 bits or float (TIFF). CMYK,
+Lab, several pages and animations are refused with a sentence.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyvips
+from glihamba_client.errors import ClientError
+
+Array = np.ndarray[Any, np.dtype[Any]]
+JPEG_QUALITY = 95
+
+_MAGIC = {
+    b"\x89PNG": "png",
+    b"\xff\xd8\xff": "jpeg",
+    b"II*\0": "tiff",
+    b"MM\0*": "tiff",
+    b"II+\0": "tiff",
+    b"MM\0+": "tiff",
+    b"RIFF": "webp",
+}
+_SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff", ".tiff": "tiff", ".webp": "webp"}
+SUFFIXES = tuple(_SUFFIXES)
+_SIDE_LIMIT = {"png": 2**31 - 1, "jpeg": 65535, "tiff": 2**31 - 1, "webp": 16383}
+_TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float32}
+_KEPT = ("exif-", "xmp-", "iptc-", "icc-profile-data", "png-comment-", "resolution-unit", "photoshop-data")
+
+
+class BadPicture(ClientError):
+    """A file that cannot be read or written; the sentence names it and says what to do."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("BAD_FILE", sentence)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`pixels` (H, W, 1 to 4 channels; alpha, if any, last and straight) uint8, uint16 or float32.
+
+    They are the file's own values, turned the way the picture is displayed. `profile` is the ICC
+    profile they are in, or empty. `header` carries EXIF, XMP, IPTC and the resolution.
+    """
+
+    path: Path
+    pixels: Array
+    profile: bytes
+    header: Any
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    @property
+    def has_alpha(self) -> bool:
+        return self.pixels.shape[2] in (2, 4)
+
+    @property
+    def is_gray(self) -> bool:
+        return self.pixels.shape[2] < 3
+
+
+def read(path: Path) -> Picture:
+    """The picture in `path`; raises `BadPicture`."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BadPicture(f"There is no file {path}: check the name.") from None
+    except OSError as error:
+        raise BadPicture(f"{path} cannot be read: {error.strerror or error}.") from error
+    if not data:
+        raise BadPicture(f"{path} is empty (0 bytes): it was probably never copied whole.")
+    kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), "")
+    if not kind or (kind == "webp" and data[8:12] != b"WEBP"):
+        raise BadPicture(f"{path} is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these.")
+    try:
+        image = getattr(pyvips.Image, f"{kind}load_buffer")(data, fail_on="error")
+        _refuse_the_unusual(image, path)
+        turned = image.autorot()
+        pixels = turned.numpy()
+    except pyvips.Error as error:
+        reason = " ".join(str(error).split("\n")[1].split()) if "\n" in str(error) else str(error)
+        raise BadPicture(f"{path} is damaged or cut short ({reason}): get a whole copy of it.") from error
+    pixels = pixels.reshape(turned.height, turned.width, turned.bands).astype(
+        _TYPES[turned.format], copy=False
+    )
+    profile = turned.get("icc-profile-data") if turned.get_typeof("icc-profile-data") else b""
+    return Picture(path, pixels, profile, turned)
+
+
+def check_target(path: Path, picture: Picture | None = None) -> None:
+    """Whether `picture` can be kept in a file of that name; raises `BadPicture` with what to do."""
+    kind = _SUFFIXES.get(path.suffix.lower())
+    if kind is None:
+        raise BadPicture(f"{path} does not end in {', '.join(SUFFIXES)}: name the output after its format.")
+    if not path.parent.is_dir():
+        raise BadPicture(f"There is no folder {path.parent}: make it first, or choose another output.")
+    if path.is_dir():
+        raise BadPicture(f"{path} is a folder: name a file for the output.")
+    if picture is None:
+        return
+    if path.exists() and path.samefile(picture.path):
+        raise BadPicture(f"The output would overwrite {path}: choose another name.")
+    if max(picture.size) > _SIDE_LIMIT[kind]:
+        limit = _SIDE_LIMIT[kind]
+        raise BadPicture(
+            f"{path.suffix} holds at most {limit} pixels a side: choose .png or .tif for the output."
+        )
+    if kind == "jpeg" and picture.has_alpha and not _opaque(picture.pixels):
+        raise BadPicture(
+            f"{path.suffix} cannot hold transparency: choose .png, .tif or .webp for the output."
+        )
+
+
+def kept_type(path: Path, dtype: Any) -> Any:
+    """The sample type a file of that name keeps, at most as deep as `dtype`."""
+    kind = _SUFFIXES[path.suffix.lower()]
+    if kind in ("jpeg", "webp"):
+        return np.dtype(np.uint8)
+    return np.dtype(np.uint16) if kind == "png" and dtype == np.float32 else np.dtype(dtype)
+
+
+def write(path: Path, pixels: Array, like: Picture) -> None:
+    """Write pixels of `like`'s kind with all that `like` carries; the old file stays until all is written.
+
+    JPEG at quality 95 without chroma subsampling, WebP and TIFF lossless. Raises `BadPicture`.
+    """
+    kind = _SUFFIXES[path.suffix.lower()]
+    profile = like.profile
+    pixels = rescaled(pixels, kept_type(path, pixels.dtype), encode=not profile)
+    if kind == "jpeg" and like.has_alpha:
+        pixels = pixels[:, :, :-1]
+    if kind == "webp" and like.is_gray:
+        pixels, profile = gray_to_rgb(pixels), b""
+    image = _with_header(np.ascontiguousarray(pixels), like.header, profile)
+    options: dict[str, dict[str, Any]] = {
+        "png": {"bitdepth": 16 if pixels.dtype == np.uint16 else 8, "compression": 6},
+        "jpeg": {"Q": JPEG_QUALITY, "subsample_mode": "off", "optimize_coding": True},
+        "webp": {"lossless": True, "exact": True},
+        "tiff": {
+            "compression": "deflate",
+            "predictor": "float" if pixels.dtype == np.float32 else "horizontal",
+            "bigtiff": pixels.nbytes > 2**31,
+        },
+    }
+    try:
+        data = getattr(image, f"{kind}save_buffer")(**options[kind])
+    except pyvips.Error as error:
+        raise BadPicture(f"{path} could not be written: {' '.join(str(error).split())}.") from error
+    replace_file(path, data)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Put `data` in `path` whole or not at all; a failure leaves the old file. Raises `BadPicture`."""
+    target = Path(os.path.realpath(path))
+    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+    try:
+        with part.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if target.exists():
+            part.chmod(target.stat().st_mode & 0o777)
+        os.replace(part, target)
+    except OSError as error:
+        full = error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
+        cause = "there is not enough room on the disk" if full else error.strerror or str(error)
+        remedy = "make some room" if full else "choose another place"
+        raise BadPicture(
+            f"{path} was not written: {cause}. What was there before is still there; {remedy}."
+        ) from error
+    finally:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+
+
+def rescaled(pixels: Array, dtype: Any, *, encode: bool = False) -> Array:
+    """`pixels` in another sample type, full scale to full scale, rounded to nearest.
+
+    `encode`: floats are linear light and are sRGB-encoded on the way to integers.
+    """
+    if pixels.dtype == dtype:
+        return pixels
+    full = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
+    value = pixels.astype(np.float32) / np.float32(full[pixels.dtype])
+    if pixels.dtype == np.float32 and encode:
+        value = srgb_encoded(value)
+    if dtype == np.float32:
+        return value
+    scaled: Array = np.rint(np.clip(value, 0, 1) * np.float32(full[np.dtype(dtype)])).astype(dtype)
+    return scaled
+
+
+def srgb_encoded(linear: Array) -> Array:
+    """The piecewise sRGB curve, float32, continued through zero as an odd function."""
+    size = np.abs(linear)
+    curve = 1.055 * np.power(np.maximum(size, 0.0031308), 1 / 2.4) - 0.055
+    encoded: Array = np.copysign(np.where(size <= 0.0031308, 12.92 * size, curve), linear).astype(np.float32)
+    return encoded
+
+
+def gray_to_rgb(pixels: Array) -> Array:
+    """(H, W, 1 or 2) to (H, W, 3 or 4)."""
+    return np.concatenate([pixels[:, :, :1]] * 3 + [pixels[:, :, 1:]], axis=2)
+
+
+def _refuse_the_unusual(image: Any, path: Path) -> None:
+    if image.interpretation == "cmyk":
+        raise BadPicture(f"{path} is a CMYK picture: convert it to RGB first.")
+    if image.interpretation in ("lab", "labs", "labq") or image.bands > 4:
+        raise BadPicture(f"{path} is neither gray nor RGB: convert it to RGB first.")
+    if image.format not in _TYPES:
+        raise BadPicture(
+            f"{path} has samples of an unusual kind ({image.format}): convert it to 8, 16 bits or float."
+        )
+    if image.get_n_pages() > 1:
+        raise BadPicture(
+            f"{path} has {image.get_n_pages()} pages or frames: save the one you mean as its own file."
+        )
+
+
+def _opaque(pixels: Array) -> bool:
+    full = 1.0 if pixels.dtype == np.float32 else np.iinfo(pixels.dtype).max
+    return bool((pixels[:, :, -1] >= full).all())
+
+
+def _with_header(pixels: Array, header: Any, profile: bytes) -> Any:
+    height, width, bands = pixels.shape
+    names = {
+        "uint8": ("uchar", "b-w", "srgb"),
+        "uint16": ("ushort", "grey16", "rgb16"),
+        "float32": ("float", "b-w", "scrgb"),
+    }
+    form, gray, colour = names[pixels.dtype.name]
+    image = pyvips.Image.new_from_memory(pixels.data, width, height, bands, form)
+    image = image.copy(interpretation=gray if bands < 3 else colour, xres=header.xres, yres=header.yres)
+    for name in header.get_fields():
+        if name.startswith(_KEPT) and name != "icc-profile-data":
+            image.set_type(header.get_typeof(name), name, header.get(name))
+    if profile:
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    return image
