@@ -39,20 +39,14 @@ def ss2d_torch(
     u = dt * x.to(compute).unsqueeze(2)
     h = x.new_zeros(batch, DIRECTIONS, channels, A.shape[-1], dtype=compute) if h0 is None else h0.to(compute)
 
-    def scanned(t: Tensor) -> Tensor:  # (B, L, K, *) image order -> (L, B, K, *) scan order
-        length_first = t.transpose(0, 1)
-        return torch.stack([length_first[orders[k], :, k] for k in range(DIRECTIONS)], dim=2)
-
-    sequence = [scanned(t) for t in (dt, u, B.to(compute), C.to(compute))]
+    sequence = [_Reorder.apply(t, orders, inverse) for t in (dt, u, B.to(compute), C.to(compute))]
     differentiable = torch.is_grad_enabled() and any(t.requires_grad for t in (*sequence, A, h))
     if differentiable:
         y = _Scan.apply(*sequence, A.to(compute), h)
     else:
         y = _scan_in_pieces(*sequence, A.to(compute), h)
-    merged = y[inverse[0], :, 0]
-    for k in range(1, DIRECTIONS):
-        merged = merged + y[inverse[k], :, k]
-    return (merged.transpose(0, 1) + x.to(compute) * D.sum(0)).to(x.dtype)
+    merged = _Reorder.apply(y.transpose(0, 1), inverse, orders).transpose(0, 1).sum(2)
+    return (merged + x.to(compute) * D.sum(0)).to(x.dtype)
 
 
 def final_state_torch(
@@ -77,6 +71,31 @@ def _states(dt: Tensor, u: Tensor, B: Tensor, A: Tensor, h0: Tensor) -> tuple[Te
     for h_t, decay_t in zip(states.unbind(0), decay.unbind(0), strict=True):
         h = h_t.addcmul_(decay_t, h)
     return decay, states
+
+
+class _Reorder(torch.autograd.Function):
+    """(B, L, K, *) -> (L, B, K, *), direction k in the order orders[k].
+
+    Backward is the inverse reordering; autograd's own would add into zeros.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, t: Tensor, orders: Tensor, inverse: Tensor) -> Tensor:
+        ctx.save_for_backward(orders, inverse)
+        return _reorder(t.transpose(0, 1), orders)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        _, inverse = ctx.saved_tensors
+        return _reorder(grad, inverse).transpose(0, 1), None, None
+
+
+def _reorder(t: Tensor, orders: Tensor) -> Tensor:
+    out = torch.empty(t.shape, dtype=t.dtype, device=t.device)
+    for k in range(DIRECTIONS):
+        out[:, :, k] = t[orders[k], :, k]
+    return out
 
 
 def _read(states: Tensor, C: Tensor) -> Tensor:
