@@ -47,6 +47,12 @@ class QueueFull(HarmonizeError):
 class OutOfMemory(HarmonizeError):
     code = "OUT_OF_MEMORY"
 
+    def __init__(
+        self,
+        sentence: str = "There is not enough memory: close other programs, or harmonize a smaller picture.",
+    ) -> None:
+        super().__init__(sentence)
+
 
 class UnknownModel(HarmonizeError):
     code = "UNKNOWN_MODEL"

@@ -1,0 +1,1 @@
+"""The daemon: one bounded queue of harmonizations behind a loopback port. `server.serve` runs it."""

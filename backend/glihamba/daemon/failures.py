@@ -1,0 +1,37 @@
+"""The one place where failures become gRPC statuses."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+import grpc
+
+from glihamba.errors import HarmonizeError
+
+ERROR_KEY = "glihamba-error"
+
+STATUS = {
+    "BAD_REQUEST": grpc.StatusCode.INVALID_ARGUMENT,
+    "SIZE_MISMATCH": grpc.StatusCode.INVALID_ARGUMENT,
+    "EMPTY_MASK": grpc.StatusCode.INVALID_ARGUMENT,
+    "FULL_MASK": grpc.StatusCode.INVALID_ARGUMENT,
+    "NOT_FINITE": grpc.StatusCode.INVALID_ARGUMENT,
+    "TOO_LARGE": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "QUEUE_FULL": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "OUT_OF_MEMORY": grpc.StatusCode.RESOURCE_EXHAUSTED,
+    "UNKNOWN_MODEL": grpc.StatusCode.NOT_FOUND,
+    "MODEL_NOT_INSTALLED": grpc.StatusCode.FAILED_PRECONDITION,
+    "MODEL_DAMAGED": grpc.StatusCode.FAILED_PRECONDITION,
+    "BAD_TOKEN": grpc.StatusCode.UNAUTHENTICATED,
+    "SHUTTING_DOWN": grpc.StatusCode.UNAVAILABLE,
+    "CANCELLED": grpc.StatusCode.CANCELLED,
+    "CLIENT_TOO_NEW": grpc.StatusCode.UNIMPLEMENTED,
+    "INTERNAL": grpc.StatusCode.INTERNAL,
+}
+
+
+def abort(context: grpc.ServicerContext, error: HarmonizeError) -> NoReturn:
+    """End the call with the error's status, its sentence, and its code in the trailing metadata."""
+    context.set_trailing_metadata(((ERROR_KEY, error.code),))
+    context.abort(STATUS[error.code], str(error))
+    raise AssertionError("abort returns never")

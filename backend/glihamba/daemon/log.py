@@ -1,0 +1,53 @@
+"""The daemon's log: one JSON object a line, in a file that rotates. Never a token, never pixels."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from logging.handlers import RotatingFileHandler
+from pathlib import Path
+
+from glihamba.daemon.discovery import CannotServe, private_folder
+
+MEGABYTE = 1 << 20
+_ORDINARY = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
+
+
+class JsonLines(logging.Formatter):
+    """Time (UTC), level, logger, event, whatever was given as `extra`, and the traceback if there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        line = {
+            "time": f"{moment}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "event": record.getMessage(),
+        }
+        line |= {name: value for name, value in vars(record).items() if name not in _ORDINARY}
+        if record.exc_info:
+            line["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def open_log(path: Path, level: str) -> logging.Handler:
+    """Send the package's events of at least `level` to `path`; undo with `close_log`."""
+    try:
+        private_folder(path.parent)
+        handler = RotatingFileHandler(path, maxBytes=2 * MEGABYTE, backupCount=3, encoding="utf-8")
+    except OSError as error:
+        raise CannotServe(
+            f"The log file {path} can't be written ({error.strerror}): make its folder writable, "
+            "or name another in GLIHAMBA_LOG_DIR."
+        ) from None
+    handler.setFormatter(JsonLines())
+    package = logging.getLogger("glihamba")
+    package.addHandler(handler)
+    package.setLevel(level.upper())
+    return handler
+
+
+def close_log(handler: logging.Handler) -> None:
+    logging.getLogger("glihamba").removeHandler(handler)
+    handler.close()

@@ -1,0 +1,241 @@
+"""What the worker runs: a network on a device, loaded when first needed, let go when idle."""
+
+from __future__ import annotations
+
+import ctypes
+import gc
+import logging
+import os
+import platform
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from glihamba.daemon.planes import Pixels, Request
+from glihamba.errors import HarmonizeError, ModelNotInstalled, OutOfMemory
+from glihamba.settings import Settings
+
+if TYPE_CHECKING:
+    from glihamba.models.base import Harmonizer
+    from glihamba.models.registry import Record
+
+_log = logging.getLogger(__name__)
+
+# How the job's fraction is shared out; receiving takes what lies before, sending what lies after.
+LOADING, COMPUTING, SENDING = 0.10, 0.15, 0.95
+
+
+class Device(NamedTuple):
+    """`kind` is "cpu" or "cuda"; `notice` a sentence for the person, or empty."""
+
+    kind: str
+    name: str
+    notice: str = ""
+
+
+@dataclass
+class Outcome:
+    """The result's pixels (RGB order), on what and with what they were made."""
+
+    pixels: Pixels
+    device: Device
+    model: str
+    warnings: list[str] = field(default_factory=list)
+
+
+class Runner:
+    """One network in memory at a time. `run` and `unload` exclude each other; all may be called any time."""
+
+    def __init__(self, settings: Settings, load: Callable[[str, str], Harmonizer] | None = None) -> None:
+        """`load(name, device)` gives a network in eval mode; `glihamba.models.load` by default."""
+        self._settings = settings
+        self._load = load
+        self._network: Any = None
+        self._loaded: tuple[str, str] | None = None
+        self._busy = threading.Lock()
+        self._device: Device | None = None
+        self._choosing = threading.Lock()
+
+    @property
+    def loaded(self) -> bool:
+        return self._network is not None
+
+    def device(self) -> Device:
+        """Where networks run; the first call may import torch, which takes seconds."""
+        with self._choosing:
+            if self._device is None:
+                self._device = choose_device(self._settings.device, self._settings.threads)
+                _log.info("the device is chosen", extra=self._device._asdict())
+            return self._device
+
+    def models(self) -> list[tuple[Record, bool, bool]]:
+        """(record, installed, is the default) of every known model."""
+        from glihamba.models import registry
+
+        default = self._default()
+        return [(r, registry.is_installed(r), r.name == default) for r in registry.records()]
+
+    def resolve(self, name: str) -> str:
+        """The model's name, the default's for an empty one. Raises UnknownModel, ModelNotInstalled."""
+        from glihamba.models import registry
+
+        record = registry.get(name or self._default())
+        if not registry.is_installed(record):
+            raise ModelNotInstalled(
+                f"The model '{record.name}' is not installed: run `glihamba models download {record.name}`."
+            )
+        return record.name
+
+    def _default(self) -> str:
+        from glihamba.models import registry
+
+        return self._settings.default_model or registry.DEFAULT
+
+    def run(
+        self, request: Request, progress: Callable[[str, float], None], cancelled: Callable[[], bool]
+    ) -> Outcome:
+        """Do one job. Raises HarmonizeError; MemoryError is left to the caller.
+
+        What does not fit into the GPU's memory is done on the CPU, with a warning.
+        """
+        name = self.resolve(request.model)
+        device = self.device()
+        with self._busy:
+            try:
+                return self._run_on(device, name, request, progress, cancelled)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+            self._let_go()
+            if device.kind == "cpu":
+                raise OutOfMemory
+            _log.warning("the GPU's memory was too small, the CPU takes over")
+            try:
+                outcome = self._run_on(Device("cpu", cpu_name()), name, request, progress, cancelled)
+            except Exception as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise OutOfMemory from None
+            outcome.warnings.append(
+                "The GPU's memory was too small for this picture, so the CPU did the work."
+            )
+            self._let_go()
+            return outcome
+
+    def _run_on(
+        self,
+        device: Device,
+        name: str,
+        request: Request,
+        progress: Callable[[str, float], None],
+        cancelled: Callable[[], bool],
+    ) -> Outcome:
+        from glihamba.pipeline.harmonize import harmonize
+
+        if self._loaded != (name, device.kind):
+            progress("loading_model", LOADING)
+            self._let_go()
+            self._network = self._load_network(name, device.kind)
+            self._loaded = (name, device.kind)
+        result = harmonize(
+            request.composite,
+            request.mask,
+            self._network,
+            foreground=request.foreground,
+            foreground_offset=request.foreground_offset,
+            strength=request.strength,
+            transfer=request.transfer,
+            progress=lambda stage, fraction: progress(stage, COMPUTING + (SENDING - COMPUTING) * fraction),
+            cancelled=cancelled,
+        )
+        return Outcome(result.pixels, device, name, list(result.warnings))
+
+    def _load_network(self, name: str, kind: str) -> Harmonizer:
+        if self._load is not None:
+            return self._load(name, kind)
+        from glihamba.models.load import load
+
+        _log.info("a model is loaded", extra={"model": name, "device": kind})
+        return load(name, device=kind)
+
+    def unload(self) -> bool:
+        """Let the network go, and its memory back to the system; False if there was none or it is in use."""
+        if self._network is None or not self._busy.acquire(blocking=False):
+            return False
+        try:
+            _log.info("the idle model is unloaded", extra={"model": self._loaded and self._loaded[0]})
+            self._let_go()
+            return True
+        finally:
+            self._busy.release()
+
+    def _let_go(self) -> None:
+        self._network, self._loaded = None, None
+        return_memory()
+
+
+def choose_device(wish: str, threads: int) -> Device:
+    """The device for `wish` (auto, cpu or cuda): the CPU, with a notice, when CUDA was hoped for in vain."""
+    import torch
+
+    if threads:
+        torch.set_num_threads(threads)
+    if wish == "cpu":
+        return Device("cpu", cpu_name())
+    reason = "PyTorch finds no usable GPU"
+    try:
+        if torch.cuda.is_available():
+            torch.zeros(1, device="cuda").add_(1).item()  # a driver that is too old says so only now
+            return Device("cuda", torch.cuda.get_device_name())
+    except RuntimeError as error:
+        reason = f"the GPU does not work with this PyTorch ({str(error).splitlines()[0]})"
+    if wish == "auto" and shutil.which("nvidia-smi") is None:
+        return Device("cpu", cpu_name())
+    if torch.version.cuda is None:
+        reason = (
+            "the PyTorch that is installed is the CPU's: run `python install.py --device cuda` to change that"
+        )
+    return Device("cpu", cpu_name(), f"The GPU is not used, because {reason}.")
+
+
+def cpu_name() -> str:
+    """The processor's name for people, as the system tells it."""
+    with suppress(OSError, StopIteration, subprocess.SubprocessError):
+        if sys.platform == "linux":
+            with open("/proc/cpuinfo", encoding="utf-8", errors="replace") as lines:
+                return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(
+                command, capture_output=True, text=True, timeout=5, check=True
+            ).stdout.strip()
+    return platform.processor() or platform.machine() or f"{os.cpu_count()} cores"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for Python's, numpy's and torch's ways to say that memory ran out."""
+    if isinstance(error, HarmonizeError):
+        return isinstance(error, OutOfMemory)
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    # torch's CPU allocator has no error class of its own.
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def return_memory() -> None:
+    """Collect garbage and hand free memory back to the system (and to other users of the GPU)."""
+    gc.collect()
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # a libc without malloc_trim
+            ctypes.CDLL(None).malloc_trim(0)

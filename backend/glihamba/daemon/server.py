@@ -1,0 +1,297 @@
+"""The daemon's process: bind, token, TLS, endpoint, log, idle, and a clean end."""
+
+from __future__ import annotations
+
+import hmac
+import ipaddress
+import logging
+import os
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import grpc
+from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from glihamba import __version__
+from glihamba import settings as settings_table
+from glihamba.daemon import discovery, log
+from glihamba.daemon.discovery import AlreadyRunning, CannotServe, Endpoint
+from glihamba.daemon.failures import abort
+from glihamba.daemon.jobs import Jobs
+from glihamba.daemon.planes import Request
+from glihamba.daemon.runner import Outcome, Runner
+from glihamba.daemon.service import HarmonizerService
+from glihamba.errors import BadToken
+from glihamba.settings import PROTOCOL, Settings
+
+__all__ = ["AlreadyRunning", "CannotServe", "Daemon", "serve"]
+
+_log = logging.getLogger(__name__)
+
+SERVICE = pb.DESCRIPTOR.services_by_name["Harmonizer"].full_name
+LOOPBACK = "127.0.0.1"
+MESSAGE_LIMIT = 8 << 20
+SPARE_THREADS = 8  # for calls beside the open streams, each of which holds one
+FAREWELL_SECONDS = 3.0  # for calls to end by themselves
+SHORTEST_TOKEN = 16
+
+
+def serve(
+    *,
+    host: str = LOOPBACK,
+    port: int = 0,
+    tls_cert: str | Path | None = None,
+    tls_key: str | Path | None = None,
+    token_file: str | Path | None = None,
+    device: str | None = None,
+    idle_exit_minutes: float | None = None,
+    settings: Settings | None = None,
+    announce: Callable[[str], object] = print,
+) -> None:
+    """Run the daemon until it is told to end (SIGTERM, SIGINT, CTRL_BREAK) or has idled too long.
+
+    port 0: the system chooses. `tls_cert`, `tls_key`: PEM files; with them the daemon speaks TLS at
+    `host` and `port`, and plainly at a loopback port for this machine's own clients. `token_file`: holds
+    the token clients must send; without it each start makes a new one. `idle_exit_minutes`: None for a
+    daemon that a person started; whoever starts one by itself passes `settings.exit_minutes`.
+    `announce` gets one line when calls are taken.
+
+    Raises CannotServe, and AlreadyRunning of that: `str(error)` is the sentence, `error.exit_code` what
+    the process should end with (2 and 3). Raises BadSetting for a setting out of range.
+    """
+    settings = settings or settings_table.load(device=device)
+    daemon = Daemon(settings, host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    ended = threading.Event()
+    with _signals_set(ended), daemon:
+        announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")
+        while not ended.wait(daemon.tick_seconds):
+            if daemon.tick(idle_exit_minutes):
+                _log.info("the daemon ends: nobody has needed it", extra={"idle_minutes": idle_exit_minutes})
+                return
+        _log.info("the daemon was told to end")
+
+
+class Daemon:
+    """A running daemon as a context manager: entered it takes calls, left it has told every job and ended."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        host: str = LOOPBACK,
+        port: int = 0,
+        tls_cert: str | Path | None = None,
+        tls_key: str | Path | None = None,
+        token_file: str | Path | None = None,
+        runner: Runner | None = None,
+        silence_seconds: float = 120.0,
+    ) -> None:
+        """Checks everything that can be checked before binding; raises CannotServe."""
+        if not is_loopback(host) and not (tls_cert and tls_key and token_file):
+            raise CannotServe(
+                f"Listening on {host} would let the whole network in: give --tls-cert, --tls-key and "
+                f"--token-file, or listen on {LOOPBACK}."
+            )
+        if bool(tls_cert) != bool(tls_key):
+            raise CannotServe(
+                "TLS needs both a certificate and its key: give --tls-cert and --tls-key together."
+            )
+        self.settings = settings
+        self.instance = secrets.token_hex(8)
+        self.token = read_token(Path(token_file)) if token_file else secrets.token_urlsafe(32)
+        self.runner = runner or Runner(settings)
+        self.tick_seconds = 0.5
+        self.port = 0  # of this machine's own clients, known once entered
+        self.tls_port = 0
+        self._wanted = (host, port)
+        self._credentials = read_credentials(Path(tls_cert), Path(tls_key)) if tls_cert and tls_key else None
+        self._silence = silence_seconds
+        self._last_call = time.monotonic()
+
+    @property
+    def addresses(self) -> str:
+        local = f"{LOOPBACK}:{self.port}"
+        return f"{local}, and {self._wanted[0]}:{self.tls_port} with TLS" if self.tls_port else local
+
+    def __enter__(self) -> Daemon:
+        settings = self.settings
+        with ExitStack() as undo:
+            undo.callback(discovery.take_lock(settings.lock_file, settings.endpoint_file).release)
+            undo.callback(log.close_log, log.open_log(settings.log_file, settings.log_level))
+            self._start(undo)
+            self._undo = undo.pop_all()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._undo.close()
+
+    def _start(self, undo: ExitStack) -> None:
+        settings = self.settings
+        if stale := discovery.read_endpoint(settings.endpoint_file):
+            _log.warning("a dead daemon's endpoint file is replaced", extra={"dead_pid": stale.pid})
+        self.server, self.health = self._make_server()
+        self._bind(self.server)
+        self.jobs: Jobs[Request, Outcome] = Jobs(
+            self.runner.run,
+            length=settings.queue_length,
+            megabytes=settings.queue_megabytes,
+            silence_seconds=self._silence,
+        )
+        undo.callback(self._take_leave)
+        service = HarmonizerService(self.runner, self.jobs, settings, self.instance)
+        pb_grpc.add_HarmonizerServicer_to_server(service, self.server)
+        self.server.start()
+        for name in ("", SERVICE):
+            self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        self.endpoint = Endpoint(
+            LOOPBACK, self.port, self.token, os.getpid(), self.instance, __version__, PROTOCOL, time.time()
+        )
+        discovery.write_endpoint(settings.endpoint_file, self.endpoint)
+        undo.callback(discovery.remove_endpoint, settings.endpoint_file, self.instance)
+        # Importing torch takes seconds: better before the first call needs it than during.
+        threading.Thread(target=self.runner.device, name="glihamba-device", daemon=True).start()
+        _log.info(
+            "the daemon takes calls", extra={"port": self.port, "pid": os.getpid(), "version": __version__}
+        )
+
+    def _make_server(self) -> tuple[grpc.Server, health.HealthServicer]:
+        # The system's "so_reuseport" would let a second server steal this one's calls in silence.
+        options = [
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+            ("grpc.max_send_message_length", MESSAGE_LIMIT),
+            ("grpc.keepalive_time_ms", 30_000),
+            ("grpc.keepalive_timeout_ms", 20_000),
+        ]
+        pool = ThreadPoolExecutor(self.settings.queue_length + 1 + SPARE_THREADS, "glihamba-call")
+        server = grpc.server(pool, interceptors=(TokenCheck(self.token, self._note_call),), options=options)
+        servicer = health.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
+        return server, servicer
+
+    def _bind(self, server: grpc.Server) -> None:
+        host, port = self._wanted
+        if self._credentials:
+            self.tls_port = bound(host, port, lambda where: server.add_secure_port(where, self._credentials))
+            host, port = LOOPBACK, 0
+        self.port = bound(host, port, server.add_insecure_port)
+
+    def _note_call(self) -> None:
+        self._last_call = time.monotonic()
+
+    def tick(self, idle_exit_minutes: float | None = None) -> bool:
+        """What is done every half second; True when it has idled `idle_exit_minutes` and should end."""
+        self.jobs.end_silent()
+        idle = self.jobs.idle_seconds()
+        if idle > 60 * self.settings.unload_minutes:
+            self.runner.unload()
+        unused = min(idle, time.monotonic() - self._last_call)
+        return idle_exit_minutes is not None and unused > 60 * idle_exit_minutes
+
+    def _take_leave(self) -> None:
+        self.health.enter_graceful_shutdown()
+        ended = self.server.stop(FAREWELL_SECONDS)  # no new calls from here on
+        self.jobs.close()
+        ended.wait()
+        _log.info("the daemon has ended")
+
+
+class TokenCheck(grpc.ServerInterceptor):
+    """Lets a call through if it carries the token; `note` hears of each that does."""
+
+    def __init__(self, token: str, note: Callable[[], None]) -> None:
+        self._wanted = f"Bearer {token}".encode()
+        self._note = note
+
+    def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
+        given = next((value for key, value in details.invocation_metadata if key == "authorization"), None)
+        if given is not None and hmac.compare_digest(given.encode(), self._wanted):
+            self._note()
+            return continuation(details)
+        what = "no token" if given is None else "a wrong token"
+        error = BadToken(
+            f"The call carries {what}: use the one in the daemon's endpoint.json, or its --token-file's."
+        )
+        # A stream's handler refuses at once, where a unary one would wait for a message first.
+        return grpc.stream_stream_rpc_method_handler(lambda _, context: abort(context, error))
+
+
+def is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def bound(host: str, port: int, add: Callable[[str], int]) -> int:
+    """The port that `add` bound. Raises CannotServe if it is taken or `host` is not this machine's."""
+    where = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
+    try:
+        got = add(where)
+    except RuntimeError:
+        got = 0
+    if not got:
+        raise CannotServe(
+            f"Port {port} of {host} can't be used: another program has it, or the address is not this "
+            "machine's. Choose another port (0: any free one) or address."
+        )
+    return got
+
+
+def read_token(path: Path) -> str:
+    """The file's token. Raises CannotServe if it can't be read or is not a token."""
+    try:
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise CannotServe(
+            f"The token file {path} can't be read ({_reason(error)}): give a readable one."
+        ) from None
+    if len(token) < SHORTEST_TOKEN or not token.isprintable() or " " in token:
+        raise CannotServe(
+            f"The token file {path} must hold at least {SHORTEST_TOKEN} characters in one line, no blanks."
+        )
+    return token
+
+
+def read_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:
+    """TLS credentials from two PEM files. Raises CannotServe if they are unreadable or no pair."""
+    import ssl
+
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+        return grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise CannotServe(
+            f"The TLS certificate {certificate} and key {key} can't be used ({_reason(error)}): "
+            "give a PEM certificate and its own key without a password."
+        ) from None
+
+
+def _reason(error: Exception) -> str:
+    return getattr(error, "strerror", None) or getattr(error, "reason", None) or str(error)
+
+
+@contextmanager
+def _signals_set(ended: threading.Event) -> Iterator[None]:
+    """While it lasts, the signals that ask a process to end set `ended` (in the main thread only)."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    wanted = [getattr(signal, name) for name in ("SIGTERM", "SIGINT", "SIGBREAK") if hasattr(signal, name)]
+    before = {number: signal.signal(number, lambda *_: ended.set()) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

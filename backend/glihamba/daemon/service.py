@@ -1,0 +1,181 @@
+"""The contract's service: checks a stream, queues its job, sends what comes of it. Nothing else."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import grpc
+from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
+
+from glihamba import __version__
+from glihamba.daemon import planes
+from glihamba.daemon.failures import abort
+from glihamba.daemon.jobs import Job, Jobs
+from glihamba.daemon.planes import Request
+from glihamba.daemon.runner import LOADING, SENDING, Device, Outcome
+from glihamba.errors import BadRequest, Cancelled, HarmonizeError
+from glihamba.settings import PROTOCOL, Settings
+
+_log = logging.getLogger(__name__)
+
+
+class Engine(Protocol):
+    """What the service asks of the runner besides running jobs."""
+
+    def device(self) -> Device: ...
+    def models(self) -> list[tuple[Any, bool, bool]]: ...
+    def resolve(self, name: str) -> str: ...
+
+
+class HarmonizerService(pb_grpc.HarmonizerServicer):
+    def __init__(
+        self, engine: Engine, jobs: Jobs[Request, Outcome], settings: Settings, instance: str
+    ) -> None:
+        self._engine = engine
+        self._jobs = jobs
+        self._settings = settings
+        self._instance = instance
+
+    def GetServerInfo(self, request: pb.GetServerInfoRequest, context: grpc.ServicerContext) -> pb.ServerInfo:
+        try:
+            device = self._engine.device()
+            default = next((record.name for record, _, is_default in self._engine.models() if is_default), "")
+        except HarmonizeError as error:
+            abort(context, error)
+        return pb.ServerInfo(
+            version=__version__,
+            protocol=PROTOCOL,
+            instance=self._instance,
+            device=pb.Device(kind=device.kind, name=device.name),
+            default_model=default,
+            limits=pb.Limits(
+                pixels=self._settings.pixel_limit,
+                chunk_bytes=self._settings.chunk_bytes,
+                jobs_waiting=self._settings.queue_length,
+            ),
+            jobs_waiting=self._jobs.waiting,
+            job_running=self._jobs.running,
+            notice=device.notice,
+        )
+
+    def ListModels(
+        self, request: pb.ListModelsRequest, context: grpc.ServicerContext
+    ) -> pb.ListModelsResponse:
+        try:
+            models = self._engine.models()
+        except HarmonizeError as error:
+            abort(context, error)
+        return pb.ListModelsResponse(
+            models=[
+                pb.Model(
+                    name=record.name,
+                    title=record.title,
+                    description=record.description,
+                    installed=installed,
+                    is_default=is_default,
+                    licence=record.licence,
+                    training_data=record.training_data,
+                    bytes=record.bytes,
+                )
+                for record, installed, is_default in models
+            ]
+        )
+
+    def Harmonize(
+        self, messages: Iterator[pb.HarmonizeRequest], context: grpc.ServicerContext
+    ) -> Iterator[pb.HarmonizeResponse]:
+        job: Job[Request, Outcome] | None = None
+        try:
+            job = self._jobs.reserve(context.cancel)
+            if not context.add_callback(job.stop):
+                return
+            yield from self._harmonize(job, messages, context.peer())
+        except HarmonizeError as error:
+            level = logging.INFO if isinstance(error, Cancelled) else logging.WARNING
+            _log.log(level, "a job ended: %s", error, extra={"job": job and job.id, "code": error.code})
+            abort(context, error)
+        finally:
+            if job is not None:
+                self._jobs.release(job)
+
+    def _harmonize(
+        self, job: Job[Request, Outcome], messages: Iterator[pb.HarmonizeRequest], peer: str
+    ) -> Iterator[pb.HarmonizeResponse]:
+        start = first_message(messages)
+        planes.check_start(start, self._settings.pixel_limit)
+        start.model = self._engine.resolve(start.model)
+        header = planes.result_header(start)
+        self._jobs.claim(job, sum(map(planes.bytes_of, start.planes)) + planes.bytes_of(header))
+
+        shown = 0.0
+        for received in planes.receive(messages, start, self._settings.chunk_bytes):
+            job.keep_on()
+            if isinstance(received, float) and received - shown >= 0.05:
+                shown = received
+                yield progress("receiving", LOADING * received)
+        assert isinstance(received, Request)
+        position = self._jobs.submit(job, turn_of(peer, start.client), received)
+        del received  # the queue holds the pictures now, and lets them go
+        _log.info("a job is accepted", extra=describe(job, start, position))
+        accepted = pb.Accepted(job=job.id, queue_position=position, model=start.model)
+        yield pb.HarmonizeResponse(accepted=accepted)
+
+        for update in job.updates():
+            yield progress(update.stage, update.fraction, update.position)
+        outcome = job.take_outcome()
+        yield progress("sending", SENDING)
+        yield from send(outcome, header, self._settings.chunk_bytes)
+        end = pb.End(
+            seconds_queued=job.began - job.submitted,
+            seconds_computed=job.ended - job.began,
+            device=pb.Device(kind=outcome.device.kind, name=outcome.device.name),
+            model=outcome.model,
+            warnings=outcome.warnings,
+        )
+        _log.info("a job is done", extra={"job": job.id, "seconds": round(end.seconds_computed, 3)})
+        yield pb.HarmonizeResponse(end=end)
+
+
+def first_message(messages: Iterator[pb.HarmonizeRequest]) -> pb.Start:
+    message = next(messages, None)
+    if message is None:
+        raise BadRequest("The stream ended before it began: send a start, then the planes' chunks.")
+    if message.WhichOneof("message") != "start":
+        raise BadRequest("The stream does not begin with a start: send it first, then the planes' chunks.")
+    return message.start
+
+
+def turn_of(peer: str, client: str) -> str:
+    """Whose turn it is: a program on a machine. Its connections (ports) come and go with every job."""
+    return f"{peer.rpartition(':')[0]} {client}" if client else peer
+
+
+def progress(stage: str, fraction: float, position: int = 0) -> pb.HarmonizeResponse:
+    """`stage` is the name of a `Progress.Stage`, in lower case."""
+    update = pb.Progress(fraction=fraction, queue_position=position)
+    update.stage = pb.Progress.Stage.Value(stage.upper())  # type: ignore[assignment]
+    return pb.HarmonizeResponse(progress=update)
+
+
+def send(outcome: Outcome, header: pb.Plane, chunk_bytes: int) -> Iterator[pb.HarmonizeResponse]:
+    """The result's header and chunks."""
+    data = planes.result_bytes(outcome.pixels, header)
+    yield pb.HarmonizeResponse(result=header)
+    for offset in range(0, len(data), chunk_bytes):
+        piece = bytes(data[offset : offset + chunk_bytes])
+        yield pb.HarmonizeResponse(chunk=pb.Chunk(plane=0, offset=offset, data=piece))
+
+
+def describe(job: Job[Request, Outcome], start: pb.Start, position: int) -> dict[str, Any]:
+    """For the log: what the job is, without a pixel of it."""
+    sizes = [f"{planes.NAMES[plane.role]} {plane.width}x{plane.height}" for plane in start.planes]
+    return {
+        "job": job.id,
+        "client": start.client[:80],
+        "model": start.model,
+        "planes": sizes,
+        "position": position,
+    }
