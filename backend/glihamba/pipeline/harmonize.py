@@ -1,0 +1,197 @@
+"""The recipe: from a composite and a mask to the object in its scene's light, at full size and depth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from glihamba.errors import (
+    BadRequest,
+    Cancelled,
+    EmptyMask,
+    FullMask,
+    HarmonizeError,
+    NotFinite,
+    OutOfMemory,
+    SizeMismatch,
+)
+from glihamba.models.base import Harmonizer
+from glihamba.models.colour_transform import ColourTransform
+from glihamba.pipeline import transfer as carry
+from glihamba.pipeline.colour import SAMPLE_TYPES, Pixels, full_scale
+from glihamba.pipeline.geometry import Box, at_working_size, context_window
+
+TRANSFERS = ("srgb", "linear")
+
+# Where each stage begins, as a fraction of the whole; the last one ends at 1.
+_STAGES = {"PREPARING": 0.0, "PREDICTING": 0.2, "APPLYING": 0.6}
+
+_LITTLE_SCENE = 0.8  # of the picture
+_SMALL_OBJECT = 64  # pixels
+_NO_SCENE = 1e-3  # of the window
+
+
+@dataclass(frozen=True)
+class Result:
+    """pixels: shape and type of the foreground, else of the composite. warnings: sentences for the person."""
+
+    pixels: Pixels
+    warnings: tuple[str, ...] = ()
+
+
+def harmonize(
+    composite: Pixels,
+    mask: Pixels,
+    network: Harmonizer,
+    *,
+    foreground: Pixels | None = None,
+    foreground_offset: tuple[int, int] = (0, 0),
+    strength: float = 1.0,
+    transfer: str = "srgb",
+    progress: Callable[[str, float], None] = lambda stage, fraction: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Result:
+    """Recolour the masked object of `composite` to fit its scene.
+
+    composite: (H,W,3|4), the picture as seen; mask: (H,W), the object's coverage, 0 to full scale. Each is
+    uint8, uint16 or float32 (full scale 1, values beyond it are kept), alpha straight.
+    foreground: (h,w,3|4), the object's own layer, its top left at `foreground_offset` (x, y) in the
+    composite; if given, it is what comes back, for the editor to composite again.
+    strength: 0 (unchanged) to 1 (the network's full correction). transfer: "srgb", or "linear" for samples
+    that are light. progress: told the stage, PREPARING, PREDICTING or APPLYING, and the fraction of the
+    whole done, 0 to 1, never falling. cancelled: asked between steps.
+
+    Pixels without coverage, and alpha, come back bit-identical. Nothing given is written to.
+    Raises BadRequest, SizeMismatch, EmptyMask, FullMask, NotFinite, OutOfMemory, Cancelled, and
+    HarmonizeError when the network gives no usable answer.
+    """
+
+    def step(stage: str, fraction: float) -> None:
+        if cancelled():
+            raise Cancelled("The job was cancelled; nothing was changed.")
+        start = _STAGES[stage]
+        end = min((s for s in _STAGES.values() if s > start), default=1.0)
+        progress(stage, start + (end - start) * fraction)
+
+    step("PREPARING", 0)
+    _check_request(composite, mask, foreground, foreground_offset, strength, transfer)
+    warnings = _check_coverage(mask)
+    step("PREPARING", 0.5)
+    linear = transfer == "linear"
+    window = context_window(mask, network.working_size)
+    transform = _predict(composite, mask, window, network, linear, step)
+    step("APPLYING", 0)
+    pixels = carry.apply(
+        composite if foreground is None else foreground,
+        mask,
+        transform,
+        window,
+        offset=None if foreground is None else foreground_offset,
+        strength=strength,
+        linear=linear,
+        advance=lambda fraction: step("APPLYING", fraction),
+    )
+    step("APPLYING", 1)
+    return Result(pixels, warnings)
+
+
+def _predict(
+    composite: Pixels,
+    mask: Pixels,
+    window: Box,
+    network: Harmonizer,
+    linear: bool,
+    step: Callable[[str, float], None],
+) -> ColourTransform:
+    """The network's colour transform over the window, finite and on the CPU."""
+    small, coverage, opacity = at_working_size(composite, mask, window, network.working_size, linear=linear)
+    if float(((1 - coverage) * opacity).mean()) < _NO_SCENE:
+        raise FullMask(
+            "Nothing of the scene is left around the object: mask only the object, and keep the layers"
+            " behind it visible."
+        )
+    step("PREDICTING", 0)
+    device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
+    try:
+        with torch.inference_mode():
+            transform = network.colour_transform(small.to(device), coverage.to(device))
+            transform = ColourTransform(transform.base.float().cpu(), transform.grid.float().cpu())
+    except (torch.OutOfMemoryError, MemoryError):
+        raise OutOfMemory(
+            f"There is not enough memory on {device.type} to run this model: close other programs, choose a"
+            " smaller model, or run it on the CPU."
+        ) from None
+    if not transform.isfinite():
+        raise HarmonizeError(
+            "The model gave no usable colours for this picture, so nothing was changed: choose another model."
+        )
+    return transform
+
+
+def _check_request(
+    composite: Pixels,
+    mask: Pixels,
+    foreground: Pixels | None,
+    foreground_offset: tuple[int, int],
+    strength: float,
+    transfer: str,
+) -> None:
+    """Types, shapes, sizes, parameters and finite values; raises BadRequest, SizeMismatch, NotFinite."""
+    planes = {"composite": composite, "mask": mask}
+    if foreground is not None:
+        planes["foreground"] = foreground
+    for name, plane in planes.items():
+        if not isinstance(plane, np.ndarray) or plane.dtype not in SAMPLE_TYPES:
+            kind = getattr(plane, "dtype", type(plane).__name__)
+            raise BadRequest(f"The {name}'s samples are {kind}: send uint8, uint16 or float32.")
+        channels = plane.ndim == 2 if name == "mask" else plane.ndim == 3 and plane.shape[2] in (3, 4)
+        if not channels or plane.size == 0:
+            wanted = "one channel" if name == "mask" else "3 or 4 channels"
+            raise BadRequest(
+                f"The {name} has the shape {_times(plane.shape)}: send height x width, {wanted}, not empty."
+            )
+    if mask.shape != composite.shape[:2]:
+        raise SizeMismatch(
+            f"The mask is {_times(mask.shape[::-1])} pixels, the composite {_times(composite.shape[1::-1])}:"
+            " send both at the same size."
+        )
+    if len(foreground_offset) != 2 or not all(isinstance(n, (int, np.integer)) for n in foreground_offset):
+        raise BadRequest("The foreground's offset must be two whole numbers, x and y.")
+    if not (math.isfinite(strength) and 0 <= strength <= 1):
+        raise BadRequest(f"The strength is {strength:g}: choose a value from 0 (unchanged) to 1 (full).")
+    if transfer not in TRANSFERS:
+        raise BadRequest(f"The transfer function '{transfer}' is not known: use {' or '.join(TRANSFERS)}.")
+    for name, plane in planes.items():
+        if plane.dtype.kind == "f" and not all(np.isfinite(row).all() for row in plane):
+            raise NotFinite(
+                f"The {name} holds values that are not numbers (NaN or infinity): repair or flatten it first."
+            )
+
+
+def _check_coverage(mask: Pixels) -> tuple[str, ...]:
+    """The warnings a mask (H,W) deserves; raises EmptyMask, FullMask."""
+    full = full_scale(mask.dtype)
+    if mask.max() <= 0:
+        raise EmptyMask("The mask is empty: select or paint the object to harmonize.")
+    if mask.min() >= full:
+        raise FullMask(
+            "The mask covers the whole picture, so nothing of the scene is left: mask only the object."
+        )
+    covered: Any = np.clip(mask, 0, 1) if mask.dtype.kind == "f" else mask
+    pixels = float(covered.sum(dtype=np.float64)) / full
+    share = pixels / mask.size
+    if share > _LITTLE_SCENE:
+        percent = min(99, round(100 * share))
+        return (f"The object fills {percent} % of the picture: little scene is left to harmonize with.",)
+    if pixels < _SMALL_OBJECT:
+        return ("The object is only a few pixels: its colours say little about how it should look.",)
+    return ()
+
+
+def _times(sides: tuple[int, ...]) -> str:
+    return " x ".join(str(side) for side in sides)

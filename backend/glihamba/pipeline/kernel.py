@@ -1,0 +1,131 @@
+"""The inner loop of the transfer: one tile of float32 planes through a colour transform.
+
+`_correct` is the loop that numba compiles, `correct_slowly` its readable twin in NumPy, used where numba
+is missing. Both work on the *residual* of the transform (transform minus identity), so that a transform
+that changes nothing adds an exact zero.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+Kernel = Callable[[Floats, Floats, Floats, Floats, Floats, "NDArray[np.intp]", float, float], None]
+
+_log = logging.getLogger(__name__)
+
+
+def correct_slowly(
+    planes: Floats,
+    weight: Floats,
+    curve: Floats,
+    affine: Floats,
+    across: Floats,
+    cuts: NDArray[np.intp],
+    scale: float,
+    top: float,
+) -> None:
+    """planes (3,h,w) += weight (h,w) * scale * residual(clip(planes / scale, 0, 1)), in place, float32.
+
+    curve: (3,6), the residual's factors of rr, gg, bb, rg, rb, gb. affine: (h,3,4,n), each row's factors
+    of (r, g, b, 1) at the n >= 2 columns of the grid. across: (w,), each pixel's place among those columns,
+    0 to n - 1, rising. cuts: (n,), where the pixels between columns i and i + 1 begin, then w.
+    scale: the sample value that means 1. If `top` is finite, results are raised by a half (the cast to
+    integers that follows rounds) and kept in [0, top].
+    """
+    r, g, b = colours = np.clip(planes * np.float32(1 / scale), 0, 1)
+    squares = np.stack((r * r, g * g, b * b, r * g, r * b, g * b))
+    cell = np.minimum(across.astype(np.intp), affine.shape[3] - 2)
+    part = across - cell.astype(np.float32)
+    local = affine[..., cell] + (affine[..., cell + 1] - affine[..., cell]) * part
+    for channel in range(3):
+        change = np.tensordot(curve[channel], squares, 1) + local[:, channel, 3]
+        for k in range(3):
+            change += local[:, channel, k] * colours[k]
+        planes[channel] += weight * np.float32(scale) * change
+    if np.isfinite(top):
+        np.clip(planes + np.float32(0.5), 0, np.float32(top), out=planes)
+
+
+def _correct(
+    planes: Any, weight: Any, curve: Any, affine: Any, across: Any, cuts: Any, scale: float, top: float
+) -> None:
+    """As `correct_slowly`: the run between two grid columns is one branch-free loop, which vectorises."""
+    zero, one = np.float32(0), np.float32(1)
+    unit, full, high = np.float32(1 / scale), np.float32(scale), np.float32(top)
+    whole = np.isfinite(top)
+    bias = np.float32(0.5) if whole else zero
+    low = zero if whole else np.float32(-np.inf)
+    r_rr, r_gg, r_bb, r_rg, r_rb, r_gb = curve[0]
+    g_rr, g_gg, g_bb, g_rg, g_rb, g_gb = curve[1]
+    b_rr, b_gg, b_bb, b_rg, b_rb, b_gb = curve[2]
+    for y in range(weight.shape[0]):
+        reds, greens, blues, weights = planes[0, y], planes[1, y], planes[2, y], weight[y]
+        for cell in range(affine.shape[3] - 1):
+            here = affine[y, :, :, cell]
+            step = affine[y, :, :, cell + 1] - here
+            (r_r, r_g, r_b, r_1), (g_r, g_g, g_b, g_1), (b_r, b_g, b_b, b_1) = here
+            (dr_r, dr_g, dr_b, dr_1), (dg_r, dg_g, dg_b, dg_1), (db_r, db_g, db_b, db_1) = step
+            origin = np.float32(cell)
+            for x in range(cuts[cell], cuts[cell + 1]):
+                t = across[x] - origin
+                r = min(max(reds[x] * unit, zero), one)
+                g = min(max(greens[x] * unit, zero), one)
+                b = min(max(blues[x] * unit, zero), one)
+                w = weights[x] * full
+                red = (
+                    (r_1 + dr_1 * t)
+                    + r * ((r_r + dr_r * t) + r_rr * r + r_rg * g + r_rb * b)
+                    + g * ((r_g + dr_g * t) + r_gg * g + r_gb * b)
+                    + b * ((r_b + dr_b * t) + r_bb * b)
+                )
+                green = (
+                    (g_1 + dg_1 * t)
+                    + r * ((g_r + dg_r * t) + g_rr * r + g_rg * g + g_rb * b)
+                    + g * ((g_g + dg_g * t) + g_gg * g + g_gb * b)
+                    + b * ((g_b + dg_b * t) + g_bb * b)
+                )
+                blue = (
+                    (b_1 + db_1 * t)
+                    + r * ((b_r + db_r * t) + b_rr * r + b_rg * g + b_rb * b)
+                    + g * ((b_g + db_g * t) + b_gg * g + b_gb * b)
+                    + b * ((b_b + db_b * t) + b_bb * b)
+                )
+                reds[x] = min(max(reds[x] + w * red + bias, low), high)
+                greens[x] = min(max(greens[x] + w * green + bias, low), high)
+                blues[x] = min(max(blues[x] + w * blue + bias, low), high)
+
+
+@functools.lru_cache(maxsize=1)
+def load() -> Kernel:
+    """The fastest kernel this machine has; compiled once, then kept on disk by numba."""
+    try:
+        import numba
+    except ImportError as error:
+        _log.warning("numba is missing (%s): the correction is applied by NumPy, more slowly.", error)
+        return correct_slowly
+    f32 = numba.float32
+    signature = numba.void(
+        f32[:, :, ::1],
+        f32[:, ::1],
+        f32[:, ::1],
+        f32[:, :, :, ::1],
+        f32[::1],
+        numba.intp[::1],
+        numba.float64,
+        numba.float64,
+    )
+    njit = functools.partial(
+        numba.njit, signature, nogil=True, fastmath={"contract", "nnan"}, error_model="numpy"
+    )
+    try:
+        return njit(cache=True)(_correct)
+    except RuntimeError as error:  # no folder to keep the compiled code in
+        _log.info("The compiled kernel is not kept for the next start: %s.", error)
+        return njit()(_correct)
