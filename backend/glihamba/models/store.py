@@ -105,7 +105,7 @@ def add(
     not. The network is built and filled before anything is copied, so what is listed works. Raises
     ModelDamaged for a file that does not, BadRequest for a name that is taken or no description.
     """
-    from glihamba.models.load import fill
+    from glihamba.models.loading import fill
 
     record = _described(path, name, architecture, config)
     folder = registry.user_folder()

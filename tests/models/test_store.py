@@ -1,0 +1,450 @@
+"""Weights on disk: what is loaded is what was published, and what is there is never lost."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import pickle
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import safetensors.torch
+import torch
+from glihamba import models
+from glihamba.errors import BadRequest, Cancelled, ModelDamaged, ModelNotInstalled, UnknownModel
+from glihamba.models import download as fetching
+from glihamba.models import registry, store
+from glihamba.models.loading import load
+from glihamba.models.registry import Record
+
+ARCHITECTURE = "glihamba-tiny"
+CONTENT = safetensors.torch.save({"w": torch.arange(300_000, dtype=torch.float32)})
+
+
+@pytest.fixture(autouse=True)
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def server(weights_server: Callable[[bytes], AbstractContextManager[Any]]) -> Iterator[Any]:
+    with weights_server(CONTENT) as running:
+        yield running
+
+
+def record_of(content: bytes, source: str = registry.LOCAL, name: str = "mine") -> Record:
+    return Record(
+        name=name,
+        title="Mine",
+        description="A test's own.",
+        architecture=ARCHITECTURE,
+        licence="MIT",
+        training_data="none",
+        source=source,
+        sha256=hashlib.sha256(content).hexdigest(),
+        bytes=len(content),
+    )
+
+
+def install(content: bytes, record: Record | None = None) -> Record:
+    record = record or record_of(content)
+    path = registry.weights_path(record)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    path.with_suffix(".json").write_text(record.to_json(), "utf-8")
+    return record
+
+
+def published(tmp_path: Path, **change: str) -> tuple[Path, Record, torch.nn.Module]:
+    """A weights file as training writes it, its record and its network."""
+    network = models.build(ARCHITECTURE)
+    draft = replace(record_of(b"", registry.PACKAGE), sha256="", bytes=0, **change)
+    path = tmp_path / "published" / f"{draft.name}.safetensors"
+    return path, store.save(path, network.state_dict(), draft), network
+
+
+# --- loading -------------------------------------------------------------------------------------
+
+
+def test_weights_are_opened_as_they_were_saved() -> None:
+    tensors = store.open_weights(install(CONTENT))
+    assert torch.equal(tensors["w"], torch.arange(300_000, dtype=torch.float32))
+
+
+def test_missing_weights_name_the_command() -> None:
+    record = record_of(CONTENT, "https://example.org/mine.safetensors")
+    with pytest.raises(ModelNotInstalled) as caught:
+        store.open_weights(record)
+    assert str(caught.value) == (
+        "The weights of 'mine' are not installed. Run: glihamba models download mine"
+    )
+
+
+def test_truncated_weights_are_damaged() -> None:
+    record = install(CONTENT)
+    registry.weights_path(record).write_bytes(CONTENT[:1000])
+    with pytest.raises(
+        ModelDamaged, match=r"'mine' are cut short: 1,000 bytes of 1,200,0\d\d\. Remove it and add"
+    ):
+        store.open_weights(record)
+
+
+def test_one_flipped_bit_is_damage() -> None:
+    record = install(CONTENT)
+    flipped = bytearray(CONTENT)
+    flipped[-1] ^= 1
+    registry.weights_path(record).write_bytes(flipped)
+    with pytest.raises(ModelDamaged, match="'mine' are damaged: their SHA-256 is not the record's"):
+        store.open_weights(record)
+
+
+class Bomb:
+    """Unpickling it leaves a file."""
+
+    def __init__(self, target: Path) -> None:
+        self.target = target
+
+    def __reduce__(self) -> tuple[object, tuple[str]]:
+        return os.mkdir, (str(self.target),)
+
+
+@pytest.mark.parametrize("make", ["zip", "legacy", "bare"])
+def test_a_pickle_is_refused_unopened_even_with_the_right_hash(make: str, tmp_path: Path) -> None:
+    bomb, target = tmp_path / "bomb.safetensors", tmp_path / "exploded"
+    if make == "bare":
+        bomb.write_bytes(pickle.dumps(Bomb(target)))
+    else:
+        torch.save(Bomb(target), bomb, _use_new_zipfile_serialization=make == "zip")
+    record = install(bomb.read_bytes())
+    with pytest.raises(ModelDamaged, match=r"'mine' is a PyTorch pickle.*so it was not opened"):
+        store.open_weights(record)
+    with pytest.raises(ModelDamaged, match=r"'bomb.safetensors' is a PyTorch pickle"):
+        store.add(bomb, architecture=ARCHITECTURE)
+    assert not target.exists()
+
+
+def test_a_file_that_is_no_safetensors_is_refused() -> None:
+    with pytest.raises(ModelDamaged, match="are not a safetensors file"):
+        store.open_weights(install(b"\x10" + b"\0" * 7 + b"not a header at all"))
+
+
+def test_load_gives_the_saved_network_in_eval_mode(tmp_path: Path) -> None:
+    path, _, network = published(tmp_path)
+    store.add(path)
+    loaded = load("mine")
+    assert not loaded.training
+    expected = network.state_dict()
+    assert loaded.state_dict().keys() == expected.keys()
+    assert all(torch.equal(value, expected[key]) for key, value in loaded.state_dict().items())
+
+
+def test_every_installed_record_loads_and_harmonizes() -> None:
+    for record in registry.records():
+        network = load(record.name)
+        mask = torch.zeros(1, 1, 64, 64)
+        mask[..., 16:48, 16:48] = 1
+        composite = torch.rand(1, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+        with torch.inference_mode():
+            harmonized = network(composite, mask)
+        assert harmonized.shape == composite.shape
+        assert torch.isfinite(harmonized).all()
+        assert torch.equal(harmonized * (1 - mask), composite * (1 - mask))
+
+
+def test_weights_of_another_network_are_refused() -> None:
+    install(CONTENT)
+    with pytest.raises(ModelDamaged, match=f"'mine' do not fit the network '{ARCHITECTURE}'"):
+        load("mine")
+
+
+def test_a_configuration_this_version_does_not_know_is_refused() -> None:
+    install(CONTENT, replace(record_of(CONTENT), config={"no_such_part": 3}))
+    with pytest.raises(ModelDamaged, match=r"record of 'mine' does not fit this GLIHamba.*Update GLIHamba"):
+        load("mine")
+
+
+# --- saving and adding ---------------------------------------------------------------------------
+
+
+def test_saving_writes_the_record_inside_and_beside(tmp_path: Path) -> None:
+    path, record, _ = published(tmp_path)
+    assert record.bytes == path.stat().st_size
+    assert record.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
+    assert Record.from_json(path.with_suffix(".json").read_text("utf-8")) == record
+    with safetensors.safe_open(path, framework="pt") as file:
+        inside = Record.from_json(file.metadata()["glihamba"])
+    assert replace(inside, sha256=record.sha256, bytes=record.bytes) == record
+    assert not list(path.parent.glob("*.part"))
+
+
+def test_adding_copies_and_registers(tmp_path: Path) -> None:
+    path, record, _ = published(tmp_path)
+    added = store.add(path, name="renamed")
+    assert added == replace(record, name="renamed", source=registry.LOCAL)
+    assert registry.get("renamed") == added
+    assert registry.weights_path(added).read_bytes() == path.read_bytes()
+
+
+def test_adding_a_file_without_description_needs_the_architecture(tmp_path: Path) -> None:
+    path = tmp_path / "My Weights.safetensors"
+    safetensors.torch.save_file(models.build(ARCHITECTURE).state_dict(), path)
+    with pytest.raises(
+        BadRequest, match=r"My Weights.safetensors does not say .* name it with --architecture"
+    ):
+        store.add(path)
+    assert store.add(path, architecture=ARCHITECTURE).name == "my-weights"
+    load("my-weights")
+
+
+def test_a_name_that_is_taken_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    path, _, _ = published(tmp_path)
+    first = store.add(path)
+    for name in ("mine", "statistics"):
+        with pytest.raises(BadRequest, match=f"There already is a model called '{name}'"):
+            store.add(path, name=name)
+    assert registry.get("mine") == first
+
+
+@pytest.mark.parametrize("name", ["../escape", "Über", ""])
+def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
+    path, _, _ = published(tmp_path)
+    draft = tmp_path / "bare.safetensors"
+    draft.write_bytes(path.read_bytes())
+    if name:
+        with pytest.raises(BadRequest, match="is not a name"):
+            store.add(draft, name=name)
+    else:
+        with pytest.raises(BadRequest, match=r"There is no file .*nothing\.safetensors"):
+            store.add(tmp_path / "nothing.safetensors")
+
+
+def test_what_does_not_load_is_not_added(tmp_path: Path, data_folder: Path) -> None:
+    other, short = tmp_path / "other.safetensors", tmp_path / "short.safetensors"
+    other.write_bytes(CONTENT)
+    short.write_bytes(CONTENT[:500])
+    with pytest.raises(ModelDamaged, match="do not fit the network"):
+        store.add(other, architecture=ARCHITECTURE)
+    with pytest.raises(ModelDamaged, match=r"'short\.safetensors' is not a whole safetensors file"):
+        store.add(short, architecture=ARCHITECTURE)
+    assert not [p for p in data_folder.rglob("*") if p.suffix in (".json", ".safetensors", ".part")]
+
+
+def test_removing(tmp_path: Path) -> None:
+    path, _, _ = published(tmp_path)
+    added = store.add(path)
+    assert store.remove("mine") == added
+    assert not registry.weights_path(added).exists()
+    with pytest.raises(UnknownModel):
+        registry.get("mine")
+    with pytest.raises(BadRequest, match="'statistics' is part of GLIHamba and cannot be removed"):
+        store.remove("statistics")
+
+
+# --- downloading ---------------------------------------------------------------------------------
+
+
+def part_of(record: Record) -> Path:
+    path = registry.weights_path(record)
+    return path.with_name(f"{record.name}.{record.sha256[:12]}.part")
+
+
+def fetched(record: Record) -> bytes:
+    assert not part_of(record).exists()
+    return registry.weights_path(record).read_bytes()
+
+
+def test_a_fresh_download(server: Any) -> None:
+    record = record_of(CONTENT, server.url)
+    seen: list[tuple[int, int]] = []
+    assert store.download(record, progress=lambda *at: seen.append(at)) == registry.weights_path(record)
+    assert fetched(record) == CONTENT
+    assert seen == sorted(seen)
+    assert seen[0] == (0, len(CONTENT))
+    assert seen[-1] == (len(CONTENT), len(CONTENT))
+    store.download(record)
+    assert server.requests == [None], "a second download finds the file"
+
+
+def test_a_connection_cut_midway_is_taken_up_where_it_stopped(server: Any) -> None:
+    server.cut_after = [500_000, 300_000]
+    record = record_of(CONTENT, server.url)
+    store.download(record)
+    assert fetched(record) == CONTENT
+    first, *resumed = server.requests
+    assert first is None
+    starts = [int(wanted.strip("bytes=-")) for wanted in resumed]
+    assert 400_000 < starts[0] <= 500_000, (
+        "what arrived, but for the block that was cut, is not asked for again"
+    )
+    assert starts[0] + 200_000 < starts[1] <= starts[0] + 300_000
+
+
+def test_a_later_run_continues_the_part(server: Any) -> None:
+    record = record_of(CONTENT, server.url)
+    part_of(record).parent.mkdir(parents=True)
+    part_of(record).write_bytes(CONTENT[:700_000])
+    store.download(record)
+    assert fetched(record) == CONTENT
+    assert server.requests == ["bytes=700000-"]
+
+
+def test_a_server_without_ranges_starts_over(server: Any) -> None:
+    server.ranges = False
+    server.cut_after = [500_000]
+    record = record_of(CONTENT, server.url)
+    store.download(record)
+    assert fetched(record) == CONTENT
+
+
+def test_a_bad_part_is_fetched_again_from_the_start(server: Any) -> None:
+    record = record_of(CONTENT, server.url)
+    part_of(record).parent.mkdir(parents=True)
+    part_of(record).write_bytes(b"?" * 700_000)
+    store.download(record)
+    assert fetched(record) == CONTENT
+    assert server.requests == ["bytes=700000-", None]
+
+
+def test_other_content_is_refused_and_the_old_file_stays(server: Any) -> None:
+    record = install(b"old", record_of(CONTENT, server.url))
+    server.content = CONTENT[:-1] + b"?"
+    with pytest.raises(ModelDamaged, match=r"is not 'mine': its SHA-256 is another\. Nothing was installed"):
+        store.download(record)
+    assert fetched(record) == b"old"
+
+
+@pytest.mark.parametrize(("content", "words"), [(CONTENT[:-9], "shorter"), (CONTENT + b"more", "longer")])
+def test_another_size_is_refused(server: Any, content: bytes, words: str) -> None:
+    server.content = content
+    record = record_of(CONTENT, server.url)
+    with pytest.raises(ModelDamaged, match=f"is {words} than 'mine' should be"):
+        store.download(record)
+    assert not registry.is_installed(record)
+
+
+def test_a_missing_file_and_a_dead_server_each_get_a_sentence(server: Any, weights_server: Any) -> None:
+    server.status = 404
+    with pytest.raises(ModelNotInstalled, match=r"'mine' could not be downloaded: .* answered 404 Not Found"):
+        store.download(record_of(CONTENT, server.url))
+    with weights_server(b"") as gone:
+        url = gone.url
+    with pytest.raises(
+        ModelNotInstalled, match=r"\(the connection failed\)\. Check the network and try again"
+    ):
+        store.download(record_of(CONTENT, url))
+
+
+def test_cancelling_keeps_what_arrived(server: Any) -> None:
+    server.pause = threading.Event()
+    record = record_of(CONTENT, server.url)
+    arrived = [0]
+
+    def progress(done: int, total: int) -> None:
+        arrived.append(done)
+        if done >= len(CONTENT) // 4:
+            server.pause.set()
+
+    with pytest.raises(Cancelled, match="cancelled; it continues there when started again"):
+        store.download(record, progress, cancelled=lambda: arrived[-1] >= len(CONTENT) // 4)
+    assert part_of(record).stat().st_size == arrived[-1] < len(CONTENT)
+    assert CONTENT.startswith(part_of(record).read_bytes())
+    store.download(record)
+    assert fetched(record) == CONTENT
+
+
+def test_two_downloads_at_once_are_one(server: Any) -> None:
+    server.pause = threading.Event()
+    record = record_of(CONTENT, server.url)
+    under_way = threading.Event()
+    first = threading.Thread(target=store.download, args=(record, lambda done, total: under_way.set()))
+    second = threading.Thread(target=store.download, args=(record,))
+    first.start()
+    assert under_way.wait(60)
+    second.start()
+    server.pause.set()
+    first.join()
+    second.join()
+    assert fetched(record) == CONTENT
+    assert server.requests == [None]
+
+
+def test_a_local_file_by_its_address(tmp_path: Path) -> None:
+    file = tmp_path / "published weights.safetensors"
+    file.write_bytes(CONTENT)
+    record = record_of(CONTENT, file.as_uri())
+    store.download(record)
+    assert fetched(record) == CONTENT
+    with pytest.raises(ModelNotInstalled, match="could not be read"):
+        store.download(record_of(CONTENT + b"x", (tmp_path / "none").as_uri(), "other"))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://example.org/w", "ftp://example.org/w", "http://127.0.0.1.example.org/w"]
+)
+def test_an_address_that_can_be_tampered_with_is_refused(url: str) -> None:
+    with pytest.raises(BadRequest, match="Weights are fetched over https only"):
+        store.download(record_of(CONTENT, url))
+
+
+def test_a_redirect_to_such_an_address_is_refused(server: Any, weights_server: Any) -> None:
+    with weights_server(CONTENT) as other:
+        server.redirect = other.url.replace("127.0.0.1", "0.0.0.0")
+        with pytest.raises(BadRequest, match="Weights are fetched over https only"):
+            store.download(record_of(CONTENT, server.url))
+
+
+def test_a_model_without_an_address_says_why() -> None:
+    with pytest.raises(BadRequest, match="'statistics' is not downloaded: it needs no weights"):
+        store.download(registry.get("statistics"))
+
+
+def test_a_disk_too_small_is_said_before_a_byte_is_fetched(server: Any) -> None:
+    record = replace(record_of(CONTENT, server.url), bytes=1 << 60)
+    with pytest.raises(
+        ModelNotInstalled, match=r"The disk has [\d,]+ MB free and the download needs [\d,]+ MB"
+    ):
+        store.download(record)
+    assert server.requests == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+@pytest.mark.parametrize("verb", ["download", "add"])
+def test_a_disk_that_fills_up_leaves_the_old_file(verb: str, server: Any, tmp_path: Path) -> None:
+    """A limit on file size is the disk's end, as the kernel tells it, for this one process."""
+    record = install(b"old", record_of(CONTENT, server.url))
+    source = tmp_path / "new.safetensors"
+    safetensors.torch.save_file(models.build(ARCHITECTURE).state_dict(), source)
+    call = {
+        "download": "store.download(registry.get('mine'))",
+        "add": f"store.add(Path({str(source)!r}), architecture={ARCHITECTURE!r})",
+    }[verb]
+    limit = min(400_000, source.stat().st_size // 2)
+    code = f"""
+import resource
+from pathlib import Path
+from glihamba.models import registry, store
+resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+try:
+    {call}
+except store.NoSpace as error:
+    print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
+    assert done.stdout.startswith("The disk is full: make room in"), done.stderr
+    assert "What was there is unharmed." in done.stdout
+    assert registry.weights_path(record).read_bytes() == b"old"
+    assert [r.name for r in registry.records() if r.source == registry.LOCAL] == []
+
+
+def test_resuming_counts_what_is_already_there(tmp_path: Path) -> None:
+    part = tmp_path / "some.part"
+    part.write_bytes(b"x" * 1000)
+    fetching.check_space(part, 1000)
