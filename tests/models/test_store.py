@@ -20,8 +20,7 @@ import torch
 from glihamba import models
 from glihamba.errors import BadRequest, Cancelled, ModelDamaged, ModelNotInstalled, UnknownModel
 from glihamba.models import download as fetching
-from glihamba.models import registry, store
-from glihamba.models.loading import load
+from glihamba.models import load, registry, store
 from glihamba.models.registry import Record
 
 ARCHITECTURE = "glihamba-tiny"

@@ -60,3 +60,13 @@ def build(name: str, **config: Any) -> Harmonizer:
         return Statistics(**config)
     known = [*GLIHAMBA_SIZES, "statistics"]
     raise UnknownModel(f'No network is called "{name}": choose one of {", ".join(known)}.')
+
+
+def load(name: str = "", device: str = "cpu") -> Harmonizer:
+    """The registered model `name` (empty: the default) with its weights, verified, in eval mode.
+
+    Raises UnknownModel, ModelNotInstalled, ModelDamaged.
+    """
+    from glihamba.models import loading
+
+    return loading.load(name, device)
