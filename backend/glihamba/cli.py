@@ -1,0 +1,108 @@
+"""The command `glihamba`: finds the command, calls it, says failures in one sentence.
+
+Nothing heavy is imported before a command needs it, so that `glihamba --help` answers at once.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+from typing import Any, NoReturn
+
+import click
+
+from glihamba import __version__
+from glihamba.errors import HarmonizeError
+
+# name -> (module in glihamba.commands, what it does); listed in this order
+COMMANDS = {
+    "harmonize": ("harmonize", "Recolour pasted objects to fit their scene: a picture, or a folder of them."),
+    "models": ("models", "List, describe, add, download and remove models."),
+    "serve": ("daemon", "Run the daemon that the editors and this command use."),
+    "status": ("daemon", "Say whether a daemon runs, and on what."),
+    "stop": ("daemon", "End the running daemon."),
+    "doctor": ("doctor", "Check the installation and harmonize a small picture."),
+    "settings": ("settings", "Show all settings and the environment variables that change them."),
+    "bench": ("bench", "Measure speed and memory on this machine."),
+    "train": ("training", "Train a model on photographs."),
+    "evaluate": ("training", "Score models on iHarmony4 triples or synthesised composites."),
+}
+
+
+class LazyGroup(click.Group):
+    """Commands are named in a table and imported when called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        if name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"glihamba.commands.{COMMANDS[name][0]}")
+        command = getattr(module, name)
+        assert isinstance(command, click.Command)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help) for name, (_, help) in COMMANDS.items()])
+
+
+@click.group(
+    cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}
+)
+@click.version_option(__version__, prog_name="glihamba")
+def cli() -> None:
+    """Harmonize a pasted object with its scene, at full resolution, on your own machine.
+
+    \b
+      glihamba harmonize composite.png --mask mask.png -o harmonized.png
+
+    Every setting has an environment variable (see: glihamba settings). Exit status: 0 done, 1 failed,
+    2 wrongly called, 130 interrupted. GLIHAMBA_DEBUG=1 shows the traceback of a failure.
+    """
+
+
+def main(arguments: list[str] | None = None) -> NoReturn:
+    """Run the command line and end the process with its exit status."""
+    try:
+        result = cli.main(arguments, prog_name="glihamba", standalone_mode=False)
+        sys.exit(result if isinstance(result, int) else 0)
+    except Exception as error:
+        if os.environ.get("GLIHAMBA_DEBUG"):
+            raise
+        sys.exit(complain(error))
+    except KeyboardInterrupt:
+        click.echo("Interrupted; nothing was left half done.", err=True)
+        sys.exit(130)
+
+
+def complain(error: Exception) -> int:
+    """Say the failure on standard error; returns the exit status."""
+    if isinstance(error, click.exceptions.Abort):
+        click.echo("Interrupted; nothing was left half done.", err=True)
+        return 130
+    if isinstance(error, click.ClickException):
+        error.show()
+        return error.exit_code
+    if isinstance(error, BrokenPipeError):
+        # Whoever read our output has gone; the interpreter must not trip over that again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    click.echo(f"Error: {sentence(error)}", err=True)
+    return int(getattr(error, "exit_code", 1))
+
+
+def sentence(error: Any) -> str:
+    """One sentence for a person, whatever went wrong."""
+    from glihamba_client.errors import ClientError
+
+    if isinstance(error, ClientError):
+        from glihamba_client import messages
+
+        return messages.sentence(error, "en")
+    if isinstance(error, HarmonizeError):
+        return str(error)
+    what = f"{type(error).__name__}: {error}".rstrip(": ")
+    return f"Something unexpected went wrong ({what}). Set GLIHAMBA_DEBUG=1 to see where, and report it."

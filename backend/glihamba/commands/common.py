@@ -1,0 +1,81 @@
+"""What several commands share."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+device_option = click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    help="Where the network runs.  [default: auto; environment: GLIHAMBA_DEVICE]",
+)
+
+
+def serve_command(device: str | None = None) -> list[str]:
+    """How this very installation's daemon is started."""
+    return [sys.executable, "-m", "glihamba", "serve", *(["--device", device] if device else [])]
+
+
+def print_json(value: Any) -> None:
+    click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
+
+
+def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> None:
+    """Columns whose name begins with ">" are aligned to the right."""
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=title or None, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        right = column.startswith(">")
+        table.add_column(column.lstrip(">"), justify="right" if right else "left", no_wrap=right)
+    for row in rows:
+        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+    # A pipe has no width: let lines be as long as they are.
+    width = None if sys.stdout.isatty() else 1000
+    console = Console(highlight=False, width=width)
+    console.print(table, soft_wrap=width is not None)
+
+
+class Bar:
+    """A progress bar on standard error, or nothing where that is no terminal."""
+
+    def __init__(self, progress: Any = None) -> None:
+        self._progress = progress
+        self._tasks: dict[str, Any] = {}
+
+    def show(self, name: str, text: str, done: float, total: float = 1.0) -> None:
+        """Draw the bar called `name`."""
+        if self._progress is None:
+            return
+        if name not in self._tasks:
+            self._tasks[name] = self._progress.add_task(text, total=total)
+        self._progress.update(self._tasks[name], description=text, completed=done, total=total)
+
+    def say(self, text: str) -> None:
+        """A line above the bars."""
+        if self._progress is None:
+            click.echo(text, err=True)
+        else:
+            self._progress.console.print(text, markup=False, highlight=False)
+
+
+@contextmanager
+def bar(wanted: bool = True) -> Iterator[Bar]:
+    """The bars, gone again at the end."""
+    if not wanted or not sys.stderr.isatty():
+        yield Bar()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        yield Bar(progress)

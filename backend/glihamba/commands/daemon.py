@@ -1,0 +1,181 @@
+"""`glihamba serve`, `status` and `stop`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from glihamba.commands.common import device_option, json_option, print_json
+
+STOP_LIMIT = 20.0  # seconds a daemon may take to tell its jobs and end
+BY_ITSELF = "auto"
+
+
+@click.command()
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; any but this machine's own needs TLS and a token.",
+)
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=0, help="Port to listen on.  [default: any free one]"
+)
+@click.option("--tls-cert", type=click.Path(path_type=Path), help="PEM file with the daemon's certificate.")
+@click.option("--tls-key", type=click.Path(path_type=Path), help="PEM file with its key.")
+@click.option("--token-file", type=click.Path(path_type=Path), help="File with the token clients must send.")
+@device_option
+@click.option(
+    "--idle-exit",
+    is_flag=False,
+    flag_value=BY_ITSELF,
+    metavar="[MINUTES]",
+    help="End after so many idle minutes (without a number: GLIHAMBA_EXIT_MINUTES). What the editors use.",
+)
+def serve(idle_exit: str | None, device: str | None, **options: Any) -> None:
+    """Run the daemon in the foreground until Ctrl-C or `glihamba stop`.
+
+    Editors and `glihamba harmonize` start one by themselves when none runs; there is one for each
+    person and machine. To serve a studio's other machines, give a certificate and a token:
+
+    \b
+      glihamba serve --host 0.0.0.0 --port 50051 --tls-cert box.pem --tls-key box.key --token-file token
+    """
+    from glihamba import settings as table
+    from glihamba.daemon import server
+
+    settings = table.load(device=device)
+    minutes = None
+    if idle_exit is not None:
+        minutes = settings.exit_minutes if idle_exit == BY_ITSELF else _minutes(idle_exit)
+    server.serve(**options, idle_exit_minutes=minutes, settings=settings, announce=_announce)
+
+
+def _announce(line: str) -> None:
+    click.echo(line)
+
+
+def _minutes(text: str) -> float:
+    try:
+        minutes = float(text)
+    except ValueError:
+        minutes = -1.0
+    if not 0 <= minutes <= 1e6:
+        raise click.BadParameter(f"{text!r} is no number of minutes.", param_hint="--idle-exit")
+    return minutes
+
+
+@click.command()
+@json_option
+def status(as_json: bool) -> int:
+    """Say whether a daemon runs, where its network runs, and what it is doing.
+
+    Exit status 0 if one answers, 1 if none does.
+    """
+    found = _running()
+    if found is None:
+        print_json({"running": False}) if as_json else click.echo(
+            "No daemon is running; one is started when needed."
+        )
+        return 1
+    endpoint, info = found
+    if as_json:
+        public = {
+            name: value
+            for name, value in asdict(endpoint).items()
+            if name in ("host", "port", "pid", "instance")
+        }
+        device = {"kind": info.device.kind, "name": info.device.name}
+        print_json(
+            {
+                "running": True,
+                **public,
+                "version": info.version,
+                "device": device,
+                "default_model": info.default_model,
+                "jobs_waiting": info.jobs_waiting,
+                "job_running": info.job_running,
+                "notice": info.notice,
+            }
+        )
+        return 0
+    click.echo(f"A daemon (version {info.version}) answers at {endpoint}, process {endpoint.pid}.")
+    click.echo(f"Device: {info.device.name or info.device.kind}. Default model: {info.default_model}.")
+    click.echo(f"Jobs: {'one running' if info.job_running else 'none running'}, {info.jobs_waiting} waiting.")
+    if info.notice:
+        click.echo(f"Note: {info.notice}")
+    return 0
+
+
+@click.command()
+@json_option
+def stop(as_json: bool) -> int:
+    """End the running daemon: it tells its jobs and its clients, then ends."""
+    from glihamba_client.errors import ClientError
+
+    found = _running()
+    if found is None:
+        _say_hung()
+        print_json({"stopped": False}) if as_json else click.echo("No daemon is running.")
+        return 0
+    endpoint, _ = found
+    # It has just answered with the token and the instance that stand beside this process id.
+    os.kill(endpoint.pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_LIMIT
+    while time.monotonic() < deadline:
+        if not _holds_lock():
+            print_json({"stopped": True, "pid": endpoint.pid}) if as_json else click.echo(
+                "The daemon has ended."
+            )
+            return 0
+        time.sleep(0.1)
+    raise ClientError(
+        "INTERNAL", f"The daemon was told to end but has not yet: end process {endpoint.pid} by hand."
+    )
+
+
+def _running() -> Any:
+    """(endpoint, ServerInfo) of the daemon that answers, or None. Raises `ClientError`."""
+    from glihamba_client import launcher
+    from glihamba_client.client import Client, call
+
+    async def look() -> Any:
+        found = await launcher.running()
+        return (found, await Client(found).info()) if found else None
+
+    return call(look)
+
+
+def _holds_lock() -> bool:
+    """Whether some daemon lives, answering or not."""
+    from filelock import FileLock, Timeout
+
+    from glihamba import settings as table
+
+    lock = table.load().lock_file
+    if not lock.exists():
+        return False
+    try:
+        with FileLock(lock, timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def _say_hung() -> None:
+    from glihamba_client import endpoint
+    from glihamba_client.errors import ClientError
+
+    if not _holds_lock():
+        return
+    found = endpoint.local()
+    which = f"process {found.pid}" if found else "it"
+    raise ClientError(
+        "NO_ANSWER", f"A daemon runs but does not answer (it may be starting): wait, or end {which} by hand."
+    )

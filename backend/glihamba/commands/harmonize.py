@@ -1,0 +1,227 @@
+"""`glihamba harmonize`: files in, files out, through the daemon or in this process."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, serve_command
+
+# After one of these the next picture would fail the same way.
+_HOPELESS = {
+    *("NOT_INSTALLED", "START_FAILED", "START_SLOW", "NO_ANSWER", "REMOTE_GONE", "BAD_ADDRESS", "TLS_FAILED"),
+    *("FILE_MISSING", "BAD_TOKEN", "SERVER_TOO_OLD", "CLIENT_TOO_OLD", "CLIENT_TOO_NEW"),
+    *("UNKNOWN_MODEL", "MODEL_NOT_INSTALLED", "MODEL_DAMAGED"),
+}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One piece of work; `mask` may be the sentence why there is none."""
+
+    composite: Path
+    mask: Path | str
+    output: Path
+
+
+@click.command()
+@click.argument("composite", type=click.Path(path_type=Path))
+@click.option(
+    "--mask",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Mask file (or folder): white is the object.",
+)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Output file (or folder)."
+)
+@click.option("--model", default="", help="Model to use; see: glihamba models list.  [default: the daemon's]")
+@click.option(
+    "--strength",
+    type=click.FloatRange(0, 1),
+    default=1.0,
+    show_default=True,
+    help="0 changes nothing, 1 is the model's full correction.",
+)
+@device_option
+@click.option("--local", is_flag=True, help="Work in this process instead of the daemon.")
+@click.option("--remote", default="", metavar="HOST:PORT", help="Use a daemon on another machine, by TLS.")
+@click.option("--token-file", default="", help="File with the remote daemon's token.")
+@click.option("--ca-file", default="", help="PEM file of the authority that signed its certificate.")
+@json_option
+def harmonize(composite: Path, mask: Path, output: Path, as_json: bool, **options: Any) -> int:
+    """Recolour the object that MASK marks in COMPOSITE so that it fits its scene.
+
+    PNG, JPEG, TIFF and WebP. 8 and 16 bits and float stay so; profile, EXIF, XMP and transparency are
+    kept; pixels outside the mask stay exactly as they were (PNG, TIFF and WebP are written without loss,
+    JPEG at quality 95). The mask has the size of the picture as displayed; if it has transparency, that
+    is the mask, otherwise its brightness.
+
+    With folders, masks are paired with composites by name (photo.jpg with photo.png), bad files are
+    skipped and listed at the end, and the exit status is 1 if there were any.
+
+    \b
+      glihamba harmonize composite.tif --mask mask.png -o harmonized.tif --strength 0.8
+      glihamba harmonize composites/ --mask masks/ -o harmonized/
+    """
+    service = _service(options)
+    work = Worker(service, options["model"], options["strength"])
+    if composite.is_dir():
+        return _folder(work, pairs(composite, mask, output), as_json)
+    if output.is_dir():
+        output = output / composite.name
+    with bar(not as_json) as shown:
+        done = work.harmonize(Picture(composite, mask, output), shown)
+    if as_json:
+        print_json(done)
+        return 0
+    for message in done["messages"]:
+        click.echo(f"Note: {message}", err=True)
+    click.echo(
+        f"{done['output']}: harmonized by {done['model']} on {done['device']} in {done['seconds']:.1f} s"
+    )
+    return 0
+
+
+class Worker:
+    """Harmonizes one picture after the other."""
+
+    def __init__(self, service: Any, model: str, strength: float) -> None:
+        self.service, self.model, self.strength = service, model, strength
+
+    def harmonize(self, picture: Picture, shown: Bar) -> dict[str, Any]:
+        """Raises `ClientError`; nothing is written then."""
+        from glihamba_client.harmonize_layer import harmonize_layer, run
+        from glihamba_client.messages import stage
+
+        from glihamba.file_host import FileHost
+        from glihamba.image_files import BadPicture
+
+        if isinstance(picture.mask, str):
+            raise BadPicture(picture.mask)
+
+        def show(progress: Any) -> None:
+            shown.show("job", stage(progress.stage, "en"), progress.fraction)
+
+        host = FileHost(picture.composite, picture.mask, picture.output, show=show)
+        begun = time.perf_counter()
+        run(harmonize_layer(host, self.service, model=self.model, strength=self.strength))
+        assert host.harmonized is not None
+        return {
+            "composite": str(picture.composite),
+            "output": str(picture.output),
+            "model": host.harmonized.model,
+            "device": host.harmonized.device,
+            "seconds": round(time.perf_counter() - begun, 3),
+            "seconds_queued": round(host.harmonized.seconds_queued, 3),
+            "seconds_computed": round(host.harmonized.seconds_computed, 3),
+            "messages": host.messages,
+        }
+
+
+def pairs(composites: Path, masks: Path, output: Path) -> list[Picture]:
+    """Every composite in a folder with its mask; makes the output folder. Raises `BadPicture`."""
+    from glihamba.image_files import SUFFIXES, BadPicture
+
+    def pictures(folder: Path) -> list[Path]:
+        return sorted(
+            p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        )
+
+    if not masks.is_dir():
+        raise BadPicture(f"{composites} is a folder, so --mask must be one too, but {masks} is none.")
+    if output.exists() and not output.is_dir():
+        raise BadPicture(f"{composites} is a folder, so the output must be one too, but {output} is a file.")
+    found = pictures(composites)
+    if not found:
+        raise BadPicture(f"There are no pictures ({', '.join(SUFFIXES)}) in {composites}.")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadPicture(f"The folder {output} cannot be made: {error.strerror}.") from error
+    if any(output.samefile(folder) for folder in (composites, masks)):
+        raise BadPicture(f"The output would overwrite the pictures in {output}: choose another folder.")
+    by_stem: dict[str, list[Path]] = {}
+    for path in pictures(masks):
+        by_stem.setdefault(path.stem, []).append(path)
+    return [Picture(path, _mask_of(path, masks, by_stem), output / path.name) for path in found]
+
+
+def _mask_of(composite: Path, masks: Path, by_stem: dict[str, list[Path]]) -> Path | str:
+    fitting = by_stem.get(composite.stem, [])
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        return f"There is no mask for it: {masks} has no picture called {composite.stem}."
+    return f"There are {len(fitting)} masks for it ({', '.join(p.name for p in fitting)}): keep one."
+
+
+def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
+    from glihamba_client.errors import ClientError
+    from glihamba_client.messages import sentence
+
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    with bar(not as_json) as shown:
+        for number, picture in enumerate(pictures):
+            shown.show(
+                "all", f"{number + 1} of {len(pictures)}: {picture.composite.name}", number, len(pictures)
+            )
+            try:
+                done.append(work.harmonize(picture, shown))
+            except ClientError as error:
+                if error.code in _HOPELESS:
+                    raise
+                failed.append(
+                    {"composite": str(picture.composite), "code": error.code, "reason": sentence(error, "en")}
+                )
+                continue
+            for message in done[-1]["messages"]:
+                shown.say(f"{picture.composite.name}: {message}")
+    if as_json:
+        print_json({"done": done, "failed": failed})
+    else:
+        click.echo(f"{len(done)} of {len(pictures)} pictures harmonized.")
+        for failure in failed:
+            click.echo(f"  {Path(failure['composite']).name}: {failure['reason']}", err=True)
+    return 1 if failed else 0
+
+
+def _service(options: dict[str, Any]) -> Any:
+    """Whoever does the work, by the options. Raises `ClientError`, BadSetting."""
+    from glihamba import settings as table
+
+    settings = table.load(device=options["device"])
+    if options["local"] and options["remote"]:
+        raise click.UsageError("--local and --remote exclude each other.")
+    if options["local"]:
+        from glihamba.commands.local import LocalService
+
+        return LocalService(settings)
+    from glihamba_client.service import DaemonService
+    from glihamba_client.settings import Settings
+
+    wanted = Settings(remote=options["remote"], token_file=options["token_file"], ca_file=options["ca_file"])
+    service = DaemonService(wanted, serve_command(options["device"]))
+    if options["device"] in ("cpu", "cuda"):
+        _check_device(service, options["device"])
+    return service
+
+
+def _check_device(service: Any, wanted: str) -> None:
+    """A daemon that runs already may run elsewhere than asked: say so instead of ignoring the option."""
+    from glihamba_client.client import Client, call
+
+    async def info() -> Any:
+        return await Client(await service.connect()).info(timeout=60)
+
+    device = call(info).device
+    if device.kind != wanted:
+        raise click.UsageError(
+            f"The daemon that runs uses {device.name or device.kind}, not {wanted}: "
+            "end it first (glihamba stop), or add --local."
+        )

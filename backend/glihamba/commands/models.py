@@ -1,0 +1,163 @@
+"""`glihamba models`: what the registry and the store hold."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from glihamba.commands.common import bar, json_option, print_json, print_table
+
+
+@click.group()
+def models() -> None:
+    """List, describe, add, download and remove models.
+
+    Models are safetensors files with a record: where they come from, their licence, what they were
+    trained on, how well they do. They lie in the package and in the models folder of your data folder.
+    """
+
+
+@models.command("list")
+@json_option
+def list_(as_json: bool) -> None:
+    """List all known models; the default one is marked with *."""
+    from glihamba.models import registry
+
+    default, records = _default(), registry.records()
+    if as_json:
+        print_json([_described(record, default) for record in records])
+        return
+    rows = [
+        [
+            "*" if record.name == default else "",
+            record.name,
+            record.title,
+            _size(record),
+            "yes" if registry.is_installed(record) else "no: glihamba models download " + record.name,
+            record.licence,
+        ]
+        for record in records
+    ]
+    print_table(["", "Name", "Title", ">Size", "Installed", "Licence"], rows)
+
+
+@models.command()
+@click.argument("name")
+@json_option
+def info(name: str, as_json: bool) -> None:
+    """Describe one model: architecture, licence, training data, measured quality."""
+    from glihamba.models import registry
+
+    record = registry.get(name)
+    if as_json:
+        print_json(_described(record, _default()))
+        return
+    click.echo(f"{record.title} ({record.name})\n{record.description}\n")
+    lines = {
+        "Architecture": f"{record.architecture} {json.dumps(dict(record.config)) if record.config else ''}",
+        "Licence": record.licence,
+        "Trained on": record.training_data,
+        "Paper": record.paper,
+        "Weights": f"{_size(record)}, {record.source_text}",
+        "SHA-256": record.sha256,
+        "Installed": "yes"
+        if registry.is_installed(record)
+        else f"no: glihamba models download {record.name}",
+    }
+    for label, text in lines.items():
+        if text.strip():
+            click.echo(f"{label + ':':14}{text.strip()}")
+    for protocol, figures in record.metrics.items():
+        click.echo(
+            f"{'Measured:':14}{protocol}: " + ", ".join(f"{key} {value:g}" for key, value in figures.items())
+        )
+
+
+@models.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--name", help="What to call it.  [default: what the file says, else its own name]")
+@click.option("--architecture", help="Which network it is for, if the file does not say.")
+@click.option("--config", help="The network's configuration as JSON, if the file does not say.")
+@json_option
+def add(file: Path, name: str | None, architecture: str | None, config: str | None, as_json: bool) -> None:
+    """Add a model from a safetensors FILE; it is checked, then copied."""
+    from glihamba.models import store
+
+    if not file.is_file():
+        raise click.BadParameter(f"There is no file {file}: check the name.", param_hint="FILE")
+    record = store.add(file, name=name, architecture=architecture, config=_table(config))
+    if as_json:
+        print_json(_described(record, _default()))
+    else:
+        click.echo(f"Added “{record.name}”. Use it with: glihamba harmonize --model {record.name}")
+
+
+@models.command()
+@click.argument("name")
+@json_option
+def download(name: str, as_json: bool) -> None:
+    """Download the weights of model NAME; an interrupted download is continued."""
+    from glihamba.models import registry, store
+
+    record = registry.get(name)
+    given_up = threading.Event()
+    with bar(not as_json) as shown:
+        try:
+            path = store.download(
+                record,
+                progress=lambda done, total: shown.show(
+                    "download", f"Downloading {record.name}", done, total
+                ),
+                cancelled=given_up.is_set,
+            )
+        finally:
+            given_up.set()
+    print_json({"name": record.name, "path": str(path)}) if as_json else click.echo(
+        f"“{record.name}” is installed."
+    )
+
+
+@models.command()
+@click.argument("name")
+@json_option
+def remove(name: str, as_json: bool) -> None:
+    """Remove an added model, or the downloaded weights of one that is listed anyway."""
+    from glihamba.models import store
+
+    record = store.remove(name)
+    print_json({"removed": record.name}) if as_json else click.echo(f"“{record.name}” is removed.")
+
+
+def _default() -> str:
+    from glihamba import settings as table
+    from glihamba.models import registry
+
+    return table.load().default_model or registry.DEFAULT
+
+
+def _described(record: Any, default: str) -> dict[str, Any]:
+    from glihamba.models import registry
+
+    installed = registry.is_installed(record)
+    return {**asdict(record), "installed": installed, "default": record.name == default}
+
+
+def _size(record: Any) -> str:
+    return f"{record.bytes / 1e6:.1f} MB" if record.bytes else "-"
+
+
+def _table(config: str | None) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    try:
+        table = json.loads(config)
+    except ValueError:
+        table = None
+    if not isinstance(table, dict):
+        raise click.BadParameter("It must be a JSON object, e.g. '{\"width\": 32}'.", param_hint="--config")
+    return table
