@@ -7,19 +7,14 @@ import os
 import pickle
 import subprocess
 import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import safetensors.torch
 import torch
 from glihamba import models
-from glihamba.errors import BadRequest, Cancelled, ModelDamaged, ModelNotInstalled, UnknownModel
-from glihamba.models import download as fetching
+from glihamba.errors import BadRequest, ModelDamaged, ModelNotInstalled, UnknownModel
 from glihamba.models import load, registry, store
 from glihamba.models.registry import Record
 
@@ -31,12 +26,6 @@ CONTENT = safetensors.torch.save({"w": torch.arange(300_000, dtype=torch.float32
 def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
     return tmp_path / "data"
-
-
-@pytest.fixture
-def server(weights_server: Callable[[bytes], AbstractContextManager[Any]]) -> Iterator[Any]:
-    with weights_server(CONTENT) as running:
-        yield running
 
 
 def record_of(content: bytes, source: str = registry.LOCAL, name: str = "mine") -> Record:
@@ -247,203 +236,20 @@ def test_removing(tmp_path: Path) -> None:
         store.remove("statistics")
 
 
-# --- downloading ---------------------------------------------------------------------------------
-
-
-def part_of(record: Record) -> Path:
-    path = registry.weights_path(record)
-    return path.with_name(f"{record.name}.{record.sha256[:12]}.part")
-
-
-def fetched(record: Record) -> bytes:
-    assert not part_of(record).exists()
-    return registry.weights_path(record).read_bytes()
-
-
-def test_a_fresh_download(server: Any) -> None:
-    record = record_of(CONTENT, server.url)
-    seen: list[tuple[int, int]] = []
-    assert store.download(record, progress=lambda *at: seen.append(at)) == registry.weights_path(record)
-    assert fetched(record) == CONTENT
-    assert seen == sorted(seen)
-    assert seen[0] == (0, len(CONTENT))
-    assert seen[-1] == (len(CONTENT), len(CONTENT))
-    store.download(record)
-    assert server.requests == [None], "a second download finds the file"
-
-
-def test_a_connection_cut_midway_is_taken_up_where_it_stopped(server: Any) -> None:
-    server.cut_after = [500_000, 300_000]
-    record = record_of(CONTENT, server.url)
-    store.download(record)
-    assert fetched(record) == CONTENT
-    first, *resumed = server.requests
-    assert first is None
-    starts = [int(wanted.strip("bytes=-")) for wanted in resumed]
-    assert 400_000 < starts[0] <= 500_000, (
-        "what arrived, but for the block that was cut, is not asked for again"
-    )
-    assert starts[0] + 200_000 < starts[1] <= starts[0] + 300_000
-
-
-def test_a_later_run_continues_the_part(server: Any) -> None:
-    record = record_of(CONTENT, server.url)
-    part_of(record).parent.mkdir(parents=True)
-    part_of(record).write_bytes(CONTENT[:700_000])
-    store.download(record)
-    assert fetched(record) == CONTENT
-    assert server.requests == ["bytes=700000-"]
-
-
-def test_a_server_without_ranges_starts_over(server: Any) -> None:
-    server.ranges = False
-    server.cut_after = [500_000]
-    record = record_of(CONTENT, server.url)
-    store.download(record)
-    assert fetched(record) == CONTENT
-
-
-def test_a_bad_part_is_fetched_again_from_the_start(server: Any) -> None:
-    record = record_of(CONTENT, server.url)
-    part_of(record).parent.mkdir(parents=True)
-    part_of(record).write_bytes(b"?" * 700_000)
-    store.download(record)
-    assert fetched(record) == CONTENT
-    assert server.requests == ["bytes=700000-", None]
-
-
-def test_other_content_is_refused_and_the_old_file_stays(server: Any) -> None:
-    record = install(b"old", record_of(CONTENT, server.url))
-    server.content = CONTENT[:-1] + b"?"
-    with pytest.raises(ModelDamaged, match=r"is not 'mine': its SHA-256 is another\. Nothing was installed"):
-        store.download(record)
-    assert fetched(record) == b"old"
-
-
-@pytest.mark.parametrize(("content", "words"), [(CONTENT[:-9], "shorter"), (CONTENT + b"more", "longer")])
-def test_another_size_is_refused(server: Any, content: bytes, words: str) -> None:
-    server.content = content
-    record = record_of(CONTENT, server.url)
-    with pytest.raises(ModelDamaged, match=f"is {words} than 'mine' should be"):
-        store.download(record)
-    assert not registry.is_installed(record)
-
-
-def test_a_missing_file_and_a_dead_server_each_get_a_sentence(server: Any, weights_server: Any) -> None:
-    server.status = 404
-    with pytest.raises(ModelNotInstalled, match=r"'mine' could not be downloaded: .* answered 404 Not Found"):
-        store.download(record_of(CONTENT, server.url))
-    with weights_server(b"") as gone:
-        url = gone.url
-    with pytest.raises(
-        ModelNotInstalled, match=r"\(the connection failed\)\. Check the network and try again"
-    ):
-        store.download(record_of(CONTENT, url))
-
-
-def test_cancelling_keeps_what_arrived(server: Any) -> None:
-    server.pause = threading.Event()
-    record = record_of(CONTENT, server.url)
-    arrived = [0]
-
-    def progress(done: int, total: int) -> None:
-        arrived.append(done)
-        if done >= len(CONTENT) // 4:
-            server.pause.set()
-
-    with pytest.raises(Cancelled, match="cancelled; it continues there when started again"):
-        store.download(record, progress, cancelled=lambda: arrived[-1] >= len(CONTENT) // 4)
-    assert part_of(record).stat().st_size == arrived[-1] < len(CONTENT)
-    assert CONTENT.startswith(part_of(record).read_bytes())
-    store.download(record)
-    assert fetched(record) == CONTENT
-
-
-def test_two_downloads_at_once_are_one(server: Any) -> None:
-    server.pause = threading.Event()
-    record = record_of(CONTENT, server.url)
-    under_way = threading.Event()
-    first = threading.Thread(target=store.download, args=(record, lambda done, total: under_way.set()))
-    second = threading.Thread(target=store.download, args=(record,))
-    first.start()
-    assert under_way.wait(60)
-    second.start()
-    server.pause.set()
-    first.join()
-    second.join()
-    assert fetched(record) == CONTENT
-    assert server.requests == [None]
-
-
-def test_a_local_file_by_its_address(tmp_path: Path) -> None:
-    file = tmp_path / "published weights.safetensors"
-    file.write_bytes(CONTENT)
-    record = record_of(CONTENT, file.as_uri())
-    store.download(record)
-    assert fetched(record) == CONTENT
-    with pytest.raises(ModelNotInstalled, match="could not be read"):
-        store.download(record_of(CONTENT + b"x", (tmp_path / "none").as_uri(), "other"))
-
-
-@pytest.mark.parametrize(
-    "url", ["http://example.org/w", "ftp://example.org/w", "http://127.0.0.1.example.org/w"]
-)
-def test_an_address_that_can_be_tampered_with_is_refused(url: str) -> None:
-    with pytest.raises(BadRequest, match="Weights are fetched over https only"):
-        store.download(record_of(CONTENT, url))
-
-
-def test_a_redirect_to_such_an_address_is_refused(server: Any, weights_server: Any) -> None:
-    with weights_server(CONTENT) as other:
-        server.redirect = other.url.replace("127.0.0.1", "0.0.0.0")
-        with pytest.raises(BadRequest, match="Weights are fetched over https only"):
-            store.download(record_of(CONTENT, server.url))
-
-
-def test_a_model_without_an_address_says_why() -> None:
-    with pytest.raises(BadRequest, match="'statistics' is not downloaded: it needs no weights"):
-        store.download(registry.get("statistics"))
-
-
-def test_a_disk_too_small_is_said_before_a_byte_is_fetched(server: Any) -> None:
-    record = replace(record_of(CONTENT, server.url), bytes=1 << 60)
-    with pytest.raises(
-        ModelNotInstalled, match=r"The disk has [\d,]+ MB free and the download needs [\d,]+ MB"
-    ):
-        store.download(record)
-    assert server.requests == []
-
-
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
-@pytest.mark.parametrize("verb", ["download", "add"])
-def test_a_disk_that_fills_up_leaves_the_old_file(verb: str, server: Any, tmp_path: Path) -> None:
+def test_a_disk_that_fills_up_while_adding_leaves_nothing_behind(tmp_path: Path, data_folder: Path) -> None:
     """A limit on file size is the disk's end, as the kernel tells it, for this one process."""
-    record = install(b"old", record_of(CONTENT, server.url))
-    source = tmp_path / "new.safetensors"
-    safetensors.torch.save_file(models.build(ARCHITECTURE).state_dict(), source)
-    call = {
-        "download": "store.download(registry.get('mine'))",
-        "add": f"store.add(Path({str(source)!r}), architecture={ARCHITECTURE!r})",
-    }[verb]
-    limit = min(400_000, source.stat().st_size // 2)
+    path, _, _ = published(tmp_path)
     code = f"""
 import resource
 from pathlib import Path
-from glihamba.models import registry, store
-resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit}))
+from glihamba.models import store
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
-    {call}
+    store.add(Path({str(path)!r}))
 except store.NoSpace as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
     assert done.stdout.startswith("The disk is full: make room in"), done.stderr
-    assert "What was there is unharmed." in done.stdout
-    assert registry.weights_path(record).read_bytes() == b"old"
-    assert [r.name for r in registry.records() if r.source == registry.LOCAL] == []
-
-
-def test_resuming_counts_what_is_already_there(tmp_path: Path) -> None:
-    part = tmp_path / "some.part"
-    part.write_bytes(b"x" * 1000)
-    fetching.check_space(part, 1000)
+    assert not [p for p in data_folder.rglob("*") if p.is_file() and p.suffix != ".lock"]
