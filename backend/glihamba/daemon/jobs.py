@@ -25,7 +25,8 @@ _GOODBYE = "The GLIHamba daemon is shutting down: try again, and a new one start
 
 
 class Update(NamedTuple):
-    """`fraction` of the whole job, 0 to 1, never falling; `position` in the queue, 0: next or running."""
+    """`stage`: a name of the contract's `Progress.Stage`; `fraction` of the whole job, 0 to 1, never
+    falling; `position` in the queue, 0: next, or running."""
 
     stage: str
     fraction: float
@@ -45,7 +46,7 @@ class Job(Generic[Request, Outcome]):
         self.submitted = self.began = self.ended = 0.0
         self.request: Request | None = None
         self._changed = threading.Condition()
-        self._update = Update("receiving", 0.0, 0)
+        self._update = Update("RECEIVING", 0.0, 0)
         self._unseen = False
         self._outcome: Outcome | None = None
         self._error: HarmonizeError | None = None
@@ -284,4 +285,4 @@ class Jobs(Generic[Request, Outcome]):
 
     def _tell_positions(self) -> None:
         for position, job in enumerate(self._order()):
-            job.report("queued", 0.0, position)
+            job.report("QUEUED", 0.0, position)

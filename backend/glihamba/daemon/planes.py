@@ -31,7 +31,7 @@ NAMES = {pb.Plane.COMPOSITE: "composite", pb.Plane.MASK: "mask", pb.Plane.FOREGR
 class Request:
     """One job, ready for the pipeline: arrays (H,W,3|4) and (H,W), RGB order, little-endian.
 
-    `foreground_offset` is (y, x) of the foreground's top left pixel in the composite's coordinates.
+    `foreground_offset` is (x, y) of the foreground's top left pixel in the composite's coordinates.
     """
 
     model: str
@@ -191,11 +191,9 @@ def _request(start: pb.Start, buffers: list[Pixels]) -> Request:
     arrays = {plane.role: _array(plane, buffer) for plane, buffer in zip(start.planes, buffers, strict=True)}
     planes = {plane.role: plane for plane in start.planes}
     composite, foreground = planes[pb.Plane.COMPOSITE], planes.get(pb.Plane.FOREGROUND)
-    offset = (
-        (foreground.offset_y - composite.offset_y, foreground.offset_x - composite.offset_x)
-        if foreground
-        else (0, 0)
-    )
+    offset = (0, 0)
+    if foreground:
+        offset = (foreground.offset_x - composite.offset_x, foreground.offset_y - composite.offset_y)
     return Request(
         model=start.model,
         strength=start.strength if start.HasField("strength") else 1.0,

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from glihamba.daemon.planes import Pixels, Request
-from glihamba.errors import HarmonizeError, ModelNotInstalled, OutOfMemory
+from glihamba.errors import ModelNotInstalled, OutOfMemory
 from glihamba.settings import Settings
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class Runner:
         with self._choosing:
             if self._device is None:
                 self._device = choose_device(self._settings.device, self._settings.threads)
-                _log.info("the device is chosen", extra=self._device._asdict())
+                kind, name, notice = self._device
+                _log.info("a device is chosen", extra={"device": kind, "title": name, "notice": notice})
             return self._device
 
     def models(self) -> list[tuple[Record, bool, bool]]:
@@ -106,26 +107,31 @@ class Runner:
         name = self.resolve(request.model)
         device = self.device()
         with self._busy:
-            try:
-                return self._run_on(device, name, request, progress, cancelled)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-            self._let_go()
-            if device.kind == "cpu":
-                raise OutOfMemory
-            _log.warning("the GPU's memory was too small, the CPU takes over")
-            try:
-                outcome = self._run_on(Device("cpu", cpu_name()), name, request, progress, cancelled)
-            except Exception as error:
-                if not is_out_of_memory(error):
-                    raise
-                raise OutOfMemory from None
-            outcome.warnings.append(
-                "The GPU's memory was too small for this picture, so the CPU did the work."
-            )
-            self._let_go()
+            outcome = self._attempt(device, name, request, progress, cancelled)
+            if isinstance(outcome, OutOfMemory):
+                self._let_go()
+                if device.kind == "cpu":
+                    raise outcome
+                _log.warning("the GPU's memory is too small, the CPU takes over", extra={"model": name})
+                outcome = self._attempt(Device("cpu", cpu_name()), name, request, progress, cancelled)
+                self._let_go()  # so that the next job tries the GPU again
+                if isinstance(outcome, OutOfMemory):
+                    raise outcome
+                outcome.warnings.append(
+                    "The GPU's memory is too small for this picture: the CPU did the work."
+                )
             return outcome
+
+    def _attempt(self, device: Device, *job: Any) -> Outcome | OutOfMemory:
+        """An error is returned for lack of memory, without the traceback that would keep memory in use."""
+        try:
+            return self._run_on(device, *job)
+        except Exception as error:
+            if isinstance(error, OutOfMemory):
+                return OutOfMemory(str(error))
+            if is_out_of_memory(error):
+                return OutOfMemory()
+            raise
 
     def _run_on(
         self,
@@ -138,7 +144,7 @@ class Runner:
         from glihamba.pipeline.harmonize import harmonize
 
         if self._loaded != (name, device.kind):
-            progress("loading_model", LOADING)
+            progress("LOADING_MODEL", LOADING)
             self._let_go()
             self._network = self._load_network(name, device.kind)
             self._loaded = (name, device.kind)
@@ -158,7 +164,7 @@ class Runner:
     def _load_network(self, name: str, kind: str) -> Harmonizer:
         if self._load is not None:
             return self._load(name, kind)
-        from glihamba.models.load import load
+        from glihamba.models import load
 
         _log.info("a model is loaded", extra={"model": name, "device": kind})
         return load(name, device=kind)
@@ -219,8 +225,6 @@ def cpu_name() -> str:
 
 def is_out_of_memory(error: BaseException) -> bool:
     """True for Python's, numpy's and torch's ways to say that memory ran out."""
-    if isinstance(error, HarmonizeError):
-        return isinstance(error, OutOfMemory)
     if isinstance(error, MemoryError):
         return True
     torch = sys.modules.get("torch")

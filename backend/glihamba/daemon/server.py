@@ -55,6 +55,7 @@ def serve(
     device: str | None = None,
     idle_exit_minutes: float | None = None,
     settings: Settings | None = None,
+    runner: Runner | None = None,
     announce: Callable[[str], object] = print,
 ) -> None:
     """Run the daemon until it is told to end (SIGTERM, SIGINT, CTRL_BREAK) or has idled too long.
@@ -63,13 +64,21 @@ def serve(
     `host` and `port`, and plainly at a loopback port for this machine's own clients. `token_file`: holds
     the token clients must send; without it each start makes a new one. `idle_exit_minutes`: None for a
     daemon that a person started; whoever starts one by itself passes `settings.exit_minutes`.
-    `announce` gets one line when calls are taken.
+    `runner` replaces the one made from `settings`. `announce` gets one line when calls are taken.
 
     Raises CannotServe, and AlreadyRunning of that: `str(error)` is the sentence, `error.exit_code` what
     the process should end with (2 and 3). Raises BadSetting for a setting out of range.
     """
     settings = settings or settings_table.load(device=device)
-    daemon = Daemon(settings, host=host, port=port, tls_cert=tls_cert, tls_key=tls_key, token_file=token_file)
+    daemon = Daemon(
+        settings,
+        host=host,
+        port=port,
+        tls_cert=tls_cert,
+        tls_key=tls_key,
+        token_file=token_file,
+        runner=runner,
+    )
     ended = threading.Event()
     with _signals_set(ended), daemon:
         announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")

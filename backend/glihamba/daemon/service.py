@@ -115,7 +115,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             job.keep_on()
             if isinstance(received, float) and received - shown >= 0.05:
                 shown = received
-                yield progress("receiving", LOADING * received)
+                yield progress("RECEIVING", LOADING * received)
         assert isinstance(received, Request)
         position = self._jobs.submit(job, turn_of(peer, start.client), received)
         del received  # the queue holds the pictures now, and lets them go
@@ -126,7 +126,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         for update in job.updates():
             yield progress(update.stage, update.fraction, update.position)
         outcome = job.take_outcome()
-        yield progress("sending", SENDING)
+        yield progress("SENDING", SENDING)
         yield from send(outcome, header, self._settings.chunk_bytes)
         end = pb.End(
             seconds_queued=job.began - job.submitted,
@@ -154,9 +154,9 @@ def turn_of(peer: str, client: str) -> str:
 
 
 def progress(stage: str, fraction: float, position: int = 0) -> pb.HarmonizeResponse:
-    """`stage` is the name of a `Progress.Stage`, in lower case."""
+    """`stage` is the name of a `Progress.Stage`."""
     update = pb.Progress(fraction=fraction, queue_position=position)
-    update.stage = pb.Progress.Stage.Value(stage.upper())  # type: ignore[assignment]
+    update.stage = pb.Progress.Stage.Value(stage)  # type: ignore[assignment]
     return pb.HarmonizeResponse(progress=update)
 
 
