@@ -26,6 +26,7 @@ from glihamba_client.host import Progress
 
 ALREADY_RUNNING = 3  # exit status of `glihamba serve` when another daemon has the lock
 START_LIMIT = 120.0  # seconds; the first start after an installation reads a gigabyte from disk
+RETRY = 5.0  # seconds between two starts while another daemon holds the lock
 COMMAND_FILE = "daemon.json"
 
 # An editor's bundle points these at its own libraries, which are not the daemon's.
@@ -84,8 +85,9 @@ async def connect(
     report(Progress("STARTING"))
     environment = dict(os.environ) if command else without_bundle(os.environ)
     log = log_folder() / "launch.log"
-    process = launch([*(command or installed_command()), "--idle-exit"], log, environment)
-    deadline = time.monotonic() + limit
+    words = [*(command or installed_command()), "--idle-exit"]
+    process, begun = launch(words, log, environment), time.monotonic()
+    deadline = begun + limit
     while time.monotonic() < deadline:
         ended = process.poll()
         found = await running()
@@ -93,6 +95,8 @@ async def connect(
             return found
         if ended is not None and ended != ALREADY_RUNNING:
             raise ClientError("START_FAILED", log=log, reason=_last_line(log) or f"exit status {ended}")
+        if ended is not None and time.monotonic() > begun + RETRY:  # the other one was ending, not starting
+            process, begun = launch(words, log, environment), time.monotonic()
         await asyncio.sleep(0.1)
     raise ClientError("START_SLOW", seconds=round(limit), log=log)
 
