@@ -1,8 +1,9 @@
-"""The pure-torch scan against the float64 reference, forward and backward."""
+"""The scans against the float64 reference, forward and backward."""
 
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -10,7 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glihamba.ops import final_state, ss2d
+from glihamba.ops.cpu import ss2d_cpu
 from glihamba.ops.reference import final_state_reference, scan_orders, ss2d_reference
+from glihamba.ops.torch_scan import ss2d_torch
 
 NAMES = ("x", "dt_low_rank", "dt_weight", "dt_bias", "B", "C", "A", "D")
 
@@ -22,7 +25,9 @@ def inputs(batch, channels, height, width, states, rank=2, seed=0, dtype=torch.f
     def normal(*shape):
         return torch.randn(*shape, generator=g, dtype=torch.float64)
 
-    step = torch.exp(torch.rand(4, channels, generator=g, dtype=torch.float64) * math.log(100) + math.log(1e-3))
+    step = torch.exp(
+        torch.rand(4, channels, generator=g, dtype=torch.float64) * math.log(100) + math.log(1e-3)
+    )
     tensors = {
         "x": normal(batch, length, channels),
         "dt_low_rank": normal(batch, length, 4, rank),
@@ -51,22 +56,61 @@ def test_scan_orders_read_rows_columns_and_both_reversed():
 @pytest.mark.parametrize("states", [1, 2, 16])
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (3, 5), (17, 19)])
 @pytest.mark.parametrize("with_h0", [False, True])
-def test_forward_matches_the_reference(size, states, with_h0):
-    exact, h0 = inputs(2, 6, *size, states)
+@pytest.mark.parametrize("scan", [ss2d_cpu, ss2d_torch])
+def test_forward_matches_the_reference(scan, size, states, with_h0):
+    exact, h0 = inputs(2, 14, *size, states)
     wanted = ss2d_reference(**exact, height=size[0], width=size[1], h0=h0 if with_h0 else None)
     single = {name: t.float() for name, t in exact.items()}
-    got = ss2d(**single, height=size[0], width=size[1], h0=h0.float() if with_h0 else None)
+    got = scan(**single, height=size[0], width=size[1], h0=h0.float() if with_h0 else None)
     assert got.dtype == torch.float32
-    assert relative(got, wanted) < 1e-6
-    exactly = ss2d(**exact, height=size[0], width=size[1], h0=h0 if with_h0 else None)
-    assert relative(exactly, wanted) < 1e-13
+    assert relative(got, wanted) < 1.5e-6
+
+
+@pytest.mark.parametrize("with_h0", [False, True])
+def test_double_precision_is_exact(with_h0):
+    exact, h0 = inputs(2, 6, 5, 3, 4)
+    initial = h0 if with_h0 else None
+    wanted = ss2d_reference(**exact, height=5, width=3, h0=initial)
+    assert relative(ss2d(**exact, height=5, width=3, h0=initial), wanted) < 1e-13
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_in_and_out(dtype):
+    exact, _ = inputs(1, 8, 6, 6, 2)
+    halves = {n: t.to(dtype) if n in ("x", "dt_low_rank", "B", "C") else t.float() for n, t in exact.items()}
+    wanted = ss2d_reference(**{n: t.double() for n, t in halves.items()}, height=6, width=6)
+    got = ss2d(**halves, height=6, width=6)
+    assert got.dtype == dtype
+    assert relative(got, wanted) < 3e-3
+
+
+def test_cpu_kernel_gives_equal_bits_on_every_run_and_thread_count():
+    exact, _ = inputs(2, 40, 12, 9, 3, dtype=torch.float32)
+    threads = torch.get_num_threads()
+    try:
+        results = []
+        for count in (1, 2, 3, 3):
+            torch.set_num_threads(count)
+            results.append(ss2d(**exact, height=12, width=9))
+    finally:
+        torch.set_num_threads(threads)
+    assert all(torch.equal(results[0], other) for other in results[1:])
+
+
+def test_concurrent_calls_are_equal():
+    exact, _ = inputs(1, 24, 16, 16, 2, dtype=torch.float32)
+    alone = ss2d(**exact, height=16, width=16)
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(lambda _: ss2d(**exact, height=16, width=16), range(16)))
+    assert all(torch.equal(alone, other) for other in together)
 
 
 @pytest.mark.parametrize("states", [1, 3])
-def test_backward_matches_autograd_through_the_reference(states):
-    exact, h0 = inputs(2, 5, 4, 3, states)
+@pytest.mark.parametrize("scan", [ss2d_cpu, ss2d_torch])
+def test_backward_matches_autograd_through_the_reference(scan, states):
+    exact, h0 = inputs(2, 13, 4, 3, states)
     leaves = {**exact, "h0": h0}
-    upstream = torch.randn(2, 12, 5, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    upstream = torch.randn(2, 12, 13, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
     def gradients(function, dtype):
         ours = {name: t.detach().clone().to(dtype).requires_grad_() for name, t in leaves.items()}
@@ -74,10 +118,11 @@ def test_backward_matches_autograd_through_the_reference(states):
         return {name: t.grad for name, t in ours.items()}
 
     wanted = gradients(ss2d_reference, torch.float64)
-    for dtype, tolerance in ((torch.float64, 1e-12), (torch.float32, 1e-5)):
-        got = gradients(ss2d, dtype)
-        for name in leaves:
-            assert relative(got[name], wanted[name]) < tolerance, name
+    single = gradients(scan, torch.float32)
+    double = gradients(ss2d, torch.float64)
+    for name in leaves:
+        assert relative(single[name], wanted[name]) < 1e-5, name
+        assert relative(double[name], wanted[name]) < 1e-12, name
 
 
 def test_reference_passes_gradcheck():
@@ -89,7 +134,7 @@ def test_reference_passes_gradcheck():
 def test_long_scans_without_gradient_are_read_in_pieces_and_equal():
     exact, h0 = inputs(1, 3, 21, 37, 2)
     wanted = ss2d_reference(**exact, height=21, width=37, h0=h0)
-    assert relative(ss2d(**exact, height=21, width=37, h0=h0), wanted) < 1e-13
+    assert relative(ss2d_torch(**exact, height=21, width=37, h0=h0), wanted) < 1e-13
 
 
 def test_extreme_steps_do_not_overflow():
@@ -133,6 +178,8 @@ def test_any_shape(batch, channels, height, width, states):
     exact, h0 = inputs(batch, channels, height, width, states, rank=1)
     wanted = ss2d_reference(**exact, height=height, width=width, h0=h0)
     assert relative(ss2d(**exact, height=height, width=width, h0=h0), wanted) < 1e-12
+    single = {name: t.float() for name, t in exact.items()}
+    assert relative(ss2d(**single, height=height, width=width, h0=h0.float()), wanted) < 5e-6
 
 
 def test_wrong_size_is_named():

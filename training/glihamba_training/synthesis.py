@@ -72,10 +72,14 @@ class Synthesis:
         return Batch(composite, mask, real)
 
     def _choose(self, g: torch.Generator, count: int) -> Tensor:
-        odds = torch.tensor([o if len(k) else 0.0 for o, k in zip(self.settings.kinds, self.by_kind, strict=True)])
+        odds = torch.tensor(
+            [o if len(k) else 0.0 for o, k in zip(self.settings.kinds, self.by_kind, strict=True)]
+        )
         kinds = torch.multinomial(odds, count, replacement=True, generator=g).tolist()
         draws = torch.rand(count, generator=g)
-        return torch.stack([self.by_kind[k][int(d * len(self.by_kind[k]))] for k, d in zip(kinds, draws, strict=True)])
+        return torch.stack(
+            [self.by_kind[k][int(d * len(self.by_kind[k]))] for k, d in zip(kinds, draws, strict=True)]
+        )
 
 
 def retouch(rgb: Tensor, g: torch.Generator) -> Tensor:
@@ -114,7 +118,9 @@ def _rotate_hue(rgb: Tensor, angle: Tensor) -> Tensor:
     return torch.einsum("bij,bjhw->bihw", rotation, rgb)
 
 
-def transfer_statistics(rgb: Tensor, mask: Tensor, other: Tensor, other_mask: Tensor, g: torch.Generator) -> Tensor:
+def transfer_statistics(
+    rgb: Tensor, mask: Tensor, other: Tensor, other_mask: Tensor, g: torch.Generator
+) -> Tensor:
     """Colour-statistics transfer (Reinhard's) from another photograph's object or whole picture.
 
     In an opponent space (luma, two differences), mean and deviation of the object become the other's.
@@ -148,7 +154,9 @@ def random_lut(rgb: Tensor, g: torch.Generator, nodes: int = 4) -> Tensor:
     return (rgb + shift[:, :, 0]).clamp(0, 1)
 
 
-def match_strength(real: Tensor, retouched: Tensor, mask: Tensor, s: SynthesisSettings, g: torch.Generator) -> Tensor:
+def match_strength(
+    real: Tensor, retouched: Tensor, mask: Tensor, s: SynthesisSettings, g: torch.Generator
+) -> Tensor:
     """Moves `retouched` towards `real` until the foreground's MSE is one drawn from the log-normal."""
     goal = s.median_mse * torch.exp(s.log_spread * torch.randn(len(real), 1, 1, 1, generator=g)) / 255**2
     area = mask.sum((1, 2, 3), keepdim=True).clamp_min(1e-3)
@@ -157,7 +165,9 @@ def match_strength(real: Tensor, retouched: Tensor, mask: Tensor, s: SynthesisSe
     return (real + blend * (retouched - real)).clamp(0, 1)
 
 
-def _crop(photos: Tensor, masks: Tensor, size: int, s: SynthesisSettings, g: torch.Generator) -> tuple[Tensor, Tensor]:
+def _crop(
+    photos: Tensor, masks: Tensor, size: int, s: SynthesisSettings, g: torch.Generator
+) -> tuple[Tensor, Tensor]:
     """Random-size crops with flips; a crop that loses or is filled by its object is the whole picture instead."""
     n = len(photos)
     scale = s.smallest_crop + (1 - s.smallest_crop) * torch.rand(n, 2, generator=g)

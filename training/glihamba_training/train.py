@@ -56,11 +56,15 @@ class HarmonizationTask(L.LightningModule):
         harmonized = self.network(batch.composite, batch.mask)
         loss = foreground_normalised(harmonized, batch.real, batch.mask, power=self.recipe.loss_power)
         with torch.no_grad():
-            untouched = foreground_normalised(batch.composite, batch.real, batch.mask, power=self.recipe.loss_power)
+            untouched = foreground_normalised(
+                batch.composite, batch.real, batch.mask, power=self.recipe.loss_power
+            )
         if not torch.isfinite(loss):
             path = Path(self.trainer.default_root_dir) / f"not-finite-{self.global_step}.pt"
             torch.save(batch._asdict(), path)
-            raise FloatingPointError(f"The loss is not a number at step {self.global_step}; its batch is in {path}.")
+            raise FloatingPointError(
+                f"The loss is not a number at step {self.global_step}; its batch is in {path}."
+            )
         self.log("loss", loss, prog_bar=True)
         self.log("ratio", loss / untouched, prog_bar=True)  # below 1: better than the composite
         return loss
@@ -95,7 +99,11 @@ def train(recipe: Recipe, data: Path, run: Path, *, resume: Path | None = None, 
         prefetch_factor=4 if workers else None,
     )
     checkpoints = ModelCheckpoint(
-        run, save_last=True, save_top_k=0, every_n_train_steps=recipe.checkpoint_every, enable_version_counter=False
+        run,
+        save_last=True,
+        save_top_k=0,
+        every_n_train_steps=recipe.checkpoint_every,
+        enable_version_counter=False,
     )
     trainer = L.Trainer(
         default_root_dir=run,

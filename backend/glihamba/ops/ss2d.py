@@ -1,18 +1,17 @@
 """SS2D, the operation that carries the model: the public functions and their dispatch.
 
-Dispatch is by the tensor's device, never by what happens to be installed. A device without a fused
-kernel runs the pure-torch scan.
+Dispatch is by the tensor's device, never by what happens to be installed. Devices without a fused
+kernel, and float64, run the pure-torch scan.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import Tensor
 
 from glihamba.ops.torch_scan import final_state_torch, ss2d_torch
-
-_SCANS: dict[str, Callable[..., Tensor]] = {}  # device type -> fused scan
 
 
 def ss2d(
@@ -32,15 +31,22 @@ def ss2d(
 
     x (B, L, D) with L = height * width, row-major, channels last; dt_low_rank (B, L, 4, R);
     dt_weight (4, D, R); dt_bias (4, D); B, C (B, L, 4, N); A (4, D, N), negative; D (4, D);
-    h0 (B, 4, D, N) or None for zeros. Returns (B, L, D) in x's dtype; states are kept in float32 (float64 if x is).
-    Differentiable in every tensor. NaN in is NaN out.
+    h0 (B, 4, D, N) or None for zeros. Returns (B, L, D) in x's dtype; states are
+    kept in float32 (float64 if x is). Differentiable in every tensor. NaN in is NaN out.
 
     Raises ValueError when the sizes disagree.
     """
     if x.shape[1] != height * width:
         raise ValueError(f"x has {x.shape[1]} tokens, but {height} x {width} is {height * width}.")
-    scan = _SCANS.get(x.device.type, ss2d_torch)
-    return scan(x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0)
+    return _scan_for(x)(x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0)
+
+
+def _scan_for(x: Tensor) -> Callable[..., Tensor]:
+    if x.device.type == "cpu" and x.dtype != torch.float64:
+        from glihamba.ops.cpu import ss2d_cpu  # numba costs a second: only who scans pays it
+
+        return ss2d_cpu
+    return ss2d_torch
 
 
 def final_state(
