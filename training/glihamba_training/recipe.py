@@ -57,7 +57,7 @@ def load_recipe(name_or_path: str, **overrides: Any) -> Recipe:
         names = sorted(entry.name[:-5] for entry in shipped.iterdir() if entry.name.endswith(".toml"))
         if name_or_path not in names:
             raise RecipeError(
-                f'There is no recipe "{name_or_path}": choose one of {", ".join(names)}, or give a .toml file.'
+                f'There is no recipe "{name_or_path}": choose {", ".join(names)}, or give a .toml file.'
             )
         text = (shipped / f"{name_or_path}.toml").read_text()
     table = {**tomllib.loads(text), **{k: v for k, v in overrides.items() if v is not None}}

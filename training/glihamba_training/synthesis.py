@@ -22,9 +22,10 @@ from glihamba_training.photos import PhotoBank
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """kinds: odds of whole-object, GrabCut and colour-region masks. transfer, lut: odds that these join or replace
-    the retouching moves. unchanged: odds of an already harmonious picture. median_mse, log_spread: the
-    log-normal that the foreground MSE is drawn from (clipping lowers what comes out). area: least and greatest foreground share of a picture.
+    """kinds: odds of whole-object, GrabCut and colour-region masks. transfer, lut: odds that these replace
+    or follow the retouching moves. unchanged: odds of an already harmonious picture. median_mse, log_spread:
+    the log-normal that the foreground MSE is drawn from (clipping lowers what comes out). smallest_crop: of
+    each side. area: least and greatest foreground share of a crop.
     """
 
     kinds: tuple[float, float, float] = (0.85, 0.1, 0.05)
@@ -168,7 +169,7 @@ def match_strength(
 def _crop(
     photos: Tensor, masks: Tensor, size: int, s: SynthesisSettings, g: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Random-size crops with flips; a crop that loses or is filled by its object is the whole picture instead."""
+    """Random-size crops with flips; one that loses its object, or is filled by it, is the whole picture instead."""
     n = len(photos)
     scale = s.smallest_crop + (1 - s.smallest_crop) * torch.rand(n, 2, generator=g)
     shift = (1 - scale) * (2 * torch.rand(n, 2, generator=g) - 1)

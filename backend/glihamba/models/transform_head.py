@@ -1,4 +1,4 @@
-"""The head that answers with a colour transform instead of pixels (PCT-Net's idea, as a switch of GLIHamba)."""
+"""The head that answers with a colour transform instead of pixels: PCT-Net's idea, a switch of GLIHamba."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ class TransformHead(nn.Module):
         cell = F.adaptive_avg_pool2d(inside, GRID_SHAPE)
         cell_features = F.adaptive_avg_pool2d(x * inside, GRID_SHAPE) / cell.clamp_min(1e-2)
         cell_moments = F.adaptive_avg_pool2d(moments_inside, GRID_SHAPE) / cell.clamp_min(1e-2)
-        cells = torch.cat((cell_features, cell_moments, summary[..., None, None].expand(-1, -1, *GRID_SHAPE)), 1)
+        everywhere = summary[..., None, None].expand(-1, -1, *GRID_SHAPE)
+        cells = torch.cat((cell_features, cell_moments, everywhere), 1)
         grid = self.grid(self.local_mlp(cells.permute(0, 2, 3, 1)))
         grid = _GRID_SCALE * grid.permute(0, 3, 1, 2).unflatten(1, (3, 4))
         return ColourTransform(base, grid)

@@ -41,7 +41,7 @@ class SelectiveScan(nn.Module):
         return selected.split((self.rank, self.state_dimension, self.state_dimension), dim=-1)  # type: ignore[return-value]
 
     def forward(self, features: Tensor, global_tokens: Tensor | None = None) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C). `global_tokens` (B, T, C), if given, are read first in each direction."""
+        """(B, H, W, C) -> (B, H, W, C). `global_tokens` (B, T, C) are read first in each direction."""
         height, width = features.shape[1:3]
         tokens = features.flatten(1, 2)
         A = -torch.exp(self.log_A.float())

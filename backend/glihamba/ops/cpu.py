@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -108,7 +109,7 @@ def _flat(t: Tensor) -> np.ndarray:
 
 @cache
 def _flat_orders(height: int, width: int) -> np.ndarray:
-    """Pixel at each step of each direction, (K * L,): dividing in the kernel would cost as much as the scan."""
+    """Pixel at each step of each direction, (K * L,): dividing in the kernel would cost as the scan."""
     return scan_orders(height, width)[0].reshape(-1).numpy()
 
 
@@ -124,5 +125,5 @@ def _share(tasks: int, kernel: Callable[[int, int], None]) -> None:
         kernel(0, tasks)
         return
     bounds = [round(i * tasks / threads) for i in range(threads + 1)]
-    for done in [_pool(threads).submit(kernel, *pair) for pair in zip(bounds, bounds[1:], strict=False)]:
+    for done in [_pool(threads).submit(kernel, *pair) for pair in pairwise(bounds)]:
         done.result()
