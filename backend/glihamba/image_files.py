@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pyvips
+
 from glihamba_client.errors import ClientError
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -114,13 +115,9 @@ def check_target(path: Path, picture: Picture | None = None) -> None:
         raise BadPicture(f"The output would overwrite {path}: choose another name.")
     if max(picture.size) > _SIDE_LIMIT[kind]:
         limit = _SIDE_LIMIT[kind]
-        raise BadPicture(
-            f"{path.suffix} holds at most {limit} pixels a side: choose .png or .tif for the output."
-        )
+        raise BadPicture(f"{path} can be at most {limit} pixels a side: choose .png or .tif for the output.")
     if kind == "jpeg" and picture.has_alpha and not _opaque(picture.pixels):
-        raise BadPicture(
-            f"{path.suffix} cannot hold transparency: choose .png, .tif or .webp for the output."
-        )
+        raise BadPicture(f"{path} cannot hold transparency: choose .png, .tif or .webp for the output.")
 
 
 def kept_type(path: Path, dtype: Any) -> Any:
@@ -177,9 +174,7 @@ def replace_file(path: Path, data: bytes) -> None:
         full = error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
         cause = "there is not enough room on the disk" if full else error.strerror or str(error)
         remedy = "make some room" if full else "choose another place"
-        raise BadPicture(
-            f"{path} was not written: {cause}. What was there before is still there; {remedy}."
-        ) from error
+        raise BadPicture(f"{path} was not written, and nothing was lost: {cause}; {remedy}.") from error
     finally:
         with contextlib.suppress(OSError):
             part.unlink(missing_ok=True)
@@ -221,12 +216,10 @@ def _refuse_the_unusual(image: Any, path: Path) -> None:
     if image.interpretation in ("lab", "labs", "labq") or image.bands > 4:
         raise BadPicture(f"{path} is neither gray nor RGB: convert it to RGB first.")
     if image.format not in _TYPES:
-        raise BadPicture(
-            f"{path} has samples of an unusual kind ({image.format}): convert it to 8, 16 bits or float."
-        )
+        raise BadPicture(f"{path} has {image.format} samples: convert it to 8 bits, 16 bits or float.")
     if image.get_n_pages() > 1:
         raise BadPicture(
-            f"{path} has {image.get_n_pages()} pages or frames: save the one you mean as its own file."
+            f"{path} has {image.get_n_pages()} pages: save the one you mean as a file of its own."
         )
 
 
@@ -248,6 +241,7 @@ def _with_header(pixels: Array, header: Any, profile: bytes) -> Any:
     for name in header.get_fields():
         if name.startswith(_KEPT) and name != "icc-profile-data":
             image.set_type(header.get_typeof(name), name, header.get(name))
+    image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # the EXIF block still knows the old one
     if profile:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
     return image
