@@ -110,7 +110,8 @@ def _predict(
 ) -> ColourTransform:
     """The network's colour transform over the window, finite and on the CPU."""
     small, coverage, opacity = at_working_size(composite, mask, window, network.working_size, linear=linear)
-    if float(((1 - coverage) * opacity).mean()) < _NO_SCENE:
+    # The object's own opacity is its coverage: what is opaque beyond that is scene.
+    if float((opacity - coverage).clamp_min(0).mean()) < _NO_SCENE:
         raise FullMask(
             "Nothing of the scene is left around the object: mask only the object, and keep the layers"
             " behind it visible."

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
-Kernel = Callable[[Floats, Floats, Floats, Floats, Floats, "NDArray[np.intp]", float, float], None]
+Kernel = Callable[[Floats, Floats, Floats, Floats, Floats, "NDArray[np.intp]", float, bool], None]
 
 _log = logging.getLogger(__name__)
 
@@ -29,15 +29,15 @@ def correct_slowly(
     across: Floats,
     cuts: NDArray[np.intp],
     scale: float,
-    top: float,
+    whole: bool,
 ) -> None:
     """planes (3,h,w) += weight (h,w) * scale * residual(clip(planes / scale, 0, 1)), in place, float32.
 
     curve: (3,6), the residual's factors of rr, gg, bb, rg, rb, gb. affine: (h,3,4,n), each row's factors
     of (r, g, b, 1) at the n >= 2 columns of the grid. across: (w,), each pixel's place among those columns,
     0 to n - 1, rising. cuts: (n,), where the pixels between columns i and i + 1 begin, then w.
-    scale: the sample value that means 1. If `top` is finite, results are raised by a half (the cast to
-    integers that follows rounds) and kept in [0, top].
+    scale: the sample value that means 1. For `whole` numbers results are raised by a half and kept in
+    [0, scale + 1), so that the cast to integers that follows rounds and stays in range.
     """
     r, g, b = colours = np.clip(planes * np.float32(1 / scale), 0, 1)
     squares = np.stack((r * r, g * g, b * b, r * g, r * b, g * b))
@@ -49,19 +49,19 @@ def correct_slowly(
         for k in range(3):
             change += local[:, channel, k] * colours[k]
         planes[channel] += weight * np.float32(scale) * change
-    if np.isfinite(top):
-        np.clip(planes + np.float32(0.5), 0, np.float32(top), out=planes)
+    if whole:
+        np.clip(planes + np.float32(0.5), 0, np.float32(scale + 0.75), out=planes)
 
 
 def _correct(
-    planes: Any, weight: Any, curve: Any, affine: Any, across: Any, cuts: Any, scale: float, top: float
+    planes: Any, weight: Any, curve: Any, affine: Any, across: Any, cuts: Any, scale: float, whole: bool
 ) -> None:
     """As `correct_slowly`: the run between two grid columns is one branch-free loop, which vectorises."""
     zero, one = np.float32(0), np.float32(1)
-    unit, full, high = np.float32(1 / scale), np.float32(scale), np.float32(top)
-    whole = np.isfinite(top)
+    unit, full = np.float32(1 / scale), np.float32(scale)
     bias = np.float32(0.5) if whole else zero
     low = zero if whole else np.float32(-np.inf)
+    high = np.float32(scale + 0.75) if whole else np.float32(np.inf)
     r_rr, r_gg, r_bb, r_rg, r_rb, r_gb = curve[0]
     g_rr, g_gg, g_bb, g_rg, g_rb, g_gb = curve[1]
     b_rr, b_gg, b_bb, b_rg, b_rb, b_gb = curve[2]
@@ -119,7 +119,7 @@ def load() -> Kernel:
         f32[::1],
         numba.intp[::1],
         numba.float64,
-        numba.float64,
+        numba.boolean,
     )
     njit = functools.partial(
         numba.njit, signature, nogil=True, fastmath={"contract", "nnan"}, error_model="numpy"

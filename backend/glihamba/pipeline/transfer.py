@@ -135,18 +135,17 @@ class _Work:
         affine, across, cuts = place
         if target.dtype.kind == "u":
             # Integers are exact in float32: where the weight is zero the very same value is stored.
-            full = full_scale(target.dtype)
-            self.kernel(planes, weight, self.curve, affine, across, cuts, full, full + 0.25)
+            self.kernel(planes, weight, self.curve, affine, across, cuts, full_scale(target.dtype), True)
             target[...] = planes
         else:
-            self.kernel(planes, weight, self.curve, affine, across, cuts, 1.0, np.inf)
+            self.kernel(planes, weight, self.curve, affine, across, cuts, 1.0, False)
             np.copyto(target, planes, where=True if touched.all() else touched)
 
     def _correct_linear(self, target: Pixels, weight: Floats, touched: Pixels, *place: Pixels) -> None:
         before = linear_to_srgb(np.ascontiguousarray(to_float(target)))
         after = before.copy()
         affine, across, cuts = place
-        self.kernel(after, weight, self.curve, affine, across, cuts, 1.0, np.inf)
+        self.kernel(after, weight, self.curve, affine, across, cuts, 1.0, False)
         # There and back through the curve costs a rounding: what did not change is not stored.
         np.copyto(target, from_float(srgb_to_linear(after), target.dtype), where=touched & (after != before))
 

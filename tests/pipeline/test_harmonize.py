@@ -1,0 +1,356 @@
+"""The recipe: results, refusals and their words, progress and cancelling."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from glihamba.errors import (
+    BadRequest,
+    Cancelled,
+    EmptyMask,
+    FullMask,
+    HarmonizeError,
+    NotFinite,
+    OutOfMemory,
+    SizeMismatch,
+)
+from glihamba.models.base import Harmonizer
+from glihamba.models.colour_transform import ColourTransform
+from glihamba.models.statistics import Statistics
+from glihamba.pipeline import transfer
+from glihamba.pipeline.harmonize import harmonize
+
+TYPES = [np.uint8, np.uint16, np.float32]
+
+
+def dark_object(dtype=np.uint8, channels=3, size=(120, 160)):
+    """A bright scene with a dark object; returns composite, mask."""
+    random = np.random.default_rng(2)
+    composite = 0.5 + 0.4 * random.random((*size, channels), np.float32)
+    mask = np.zeros(size, np.float32)
+    mask[40:80, 50:110] = 1
+    composite[..., :3] *= 1 - 0.6 * mask[..., None]
+    if np.dtype(dtype).kind == "u":
+        top = np.iinfo(dtype).max
+        return np.rint(composite * top).astype(dtype), np.rint(mask * top).astype(dtype)
+    return composite, mask
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("channels", [3, 4])
+@pytest.mark.parametrize("curve", ["srgb", "linear"])
+def test_a_dark_object_is_lit_and_the_scene_left_alone(dtype, channels, curve):
+    composite, mask = dark_object(dtype, channels)
+    before = composite.copy(), mask.copy()
+    result = harmonize(composite, mask, Statistics(1.0), transfer=curve)
+    assert (result.pixels.dtype, result.pixels.shape) == (composite.dtype, composite.shape)
+    assert result.warnings == ()
+    inside = mask > 0
+    gain = result.pixels[inside][:, :3].mean() / composite[inside][:, :3].mean()
+    assert gain > 1.5
+    assert np.array_equal(result.pixels[~inside], composite[~inside])
+    assert np.array_equal(result.pixels[..., 3:], composite[..., 3:])
+    assert np.array_equal(composite, before[0])
+    assert np.array_equal(mask, before[1])
+
+
+def test_strength_scales_the_correction(fixed, bend):
+    composite, mask = dark_object(np.float32)
+    whole, half, none = (
+        harmonize(composite, mask, fixed(bend), strength=s).pixels - composite for s in (1.0, 0.5, 0.0)
+    )
+    np.testing.assert_allclose(half, whole / 2, atol=1e-6)
+    assert not none.any()
+
+
+def test_what_is_applied_is_the_networks_transform_over_the_window(fixed, bend):
+    composite, mask = dark_object()
+    from glihamba.pipeline.geometry import context_window
+
+    window = context_window(mask, fixed.working_size)
+    expected = transfer.apply(composite, mask, bend, window)
+    assert np.array_equal(harmonize(composite, mask, fixed(bend)).pixels, expected)
+
+
+def test_the_foreground_is_what_comes_back(fixed, bend):
+    composite, mask = dark_object()
+    layer = np.full((50, 70, 4), 90, np.uint16)
+    result = harmonize(composite, mask, fixed(bend), foreground=layer, foreground_offset=(45, 35))
+    assert (result.pixels.shape, result.pixels.dtype) == (layer.shape, layer.dtype)
+    covered = mask[35:85, 45:115] > 0
+    assert (result.pixels[covered][:, :3] != 90).any(1).all()
+    assert np.array_equal(result.pixels[~covered], layer[~covered])
+    assert np.array_equal(result.pixels[..., 3], layer[..., 3])
+
+
+@pytest.mark.parametrize("shape", [(1, 20000), (20000, 1), (1, 2), (2, 1), (5, 3)])
+def test_extreme_shapes(picture, shape):
+    composite, mask = picture(*shape), np.zeros(shape, np.uint8)
+    mask.flat[: max(1, mask.size // 3)] = 255
+    result = harmonize(composite, mask, Statistics())
+    assert result.pixels.shape == composite.shape
+    assert np.array_equal(result.pixels[mask == 0], composite[mask == 0])
+
+
+def test_one_pixel():
+    pixel = np.full((1, 1, 3), 90, np.uint8)
+    with pytest.raises(FullMask, match="covers the whole picture"):
+        harmonize(pixel, np.full((1, 1), 255, np.uint8), Statistics())
+    with pytest.raises(EmptyMask):
+        harmonize(pixel, np.zeros((1, 1), np.uint8), Statistics())
+    assert harmonize(pixel, np.full((1, 1), 100, np.uint8), Statistics()).pixels.shape == (1, 1, 3)
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    height=st.integers(1, 60),
+    width=st.integers(1, 60),
+    channels=st.sampled_from([3, 4]),
+    dtype=st.sampled_from(TYPES),
+    mask_dtype=st.sampled_from(TYPES),
+    seed=st.integers(0, 1000),
+)
+def test_any_picture_and_mask(height, width, channels, dtype, mask_dtype, seed):
+    random = np.random.default_rng(seed)
+    tops = [1 if t is np.float32 else np.iinfo(t).max for t in (dtype, mask_dtype)]
+    composite = (random.random((height, width, channels)) * tops[0]).astype(dtype)
+    cover = random.random((height, width)) * (random.random((height, width)) < random.random())
+    mask = (cover * tops[1]).astype(mask_dtype)
+    try:
+        result = harmonize(composite, mask, Statistics())
+    except (EmptyMask, FullMask):
+        return
+    assert np.isfinite(result.pixels.astype(np.float64)).all()
+    assert np.array_equal(result.pixels[mask == 0], composite[mask == 0])
+    assert np.array_equal(result.pixels[..., 3:], composite[..., 3:])
+
+
+# --- refusals, and their words
+
+
+def refused(error, words, *args, **options):
+    with pytest.raises(error, match=f"^{re.escape(words)}$") as found:
+        harmonize(*args, **options)
+    assert type(found.value) is error
+
+
+def test_another_size():
+    composite, mask = dark_object()
+    words = "The mask is 160 x 100 pixels, the composite 160 x 120: send both at the same size."
+    refused(SizeMismatch, words, composite, mask[:100], Statistics())
+
+
+def test_empty_mask():
+    composite, mask = dark_object()
+    words = "The mask is empty: select or paint the object to harmonize."
+    refused(EmptyMask, words, composite, mask * 0, Statistics())
+
+
+def test_full_mask():
+    composite, mask = dark_object()
+    words = "The mask covers the whole picture, so nothing of the scene is left: mask only the object."
+    refused(FullMask, words, composite, np.full_like(mask, 255), Statistics())
+
+
+NO_SCENE = (
+    "Nothing of the scene is left around the object: mask only the object, and keep the layers behind it"
+    " visible."
+)
+
+
+def test_a_mask_that_leaves_a_pixel():
+    composite, mask = dark_object()
+    mask[:] = 255
+    mask[0, 0] = 0
+    refused(FullMask, NO_SCENE, composite, mask, Statistics())
+
+
+def test_a_scene_that_is_transparent():
+    composite, mask = dark_object(channels=4)
+    composite[..., 3] = mask
+    refused(FullMask, NO_SCENE, composite, mask, Statistics())
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("plane", ["composite", "mask", "foreground"])
+def test_not_finite(value, plane):
+    composite, mask = dark_object(np.float32)
+    planes = {"composite": composite, "mask": mask, "foreground": composite.copy()}
+    planes[plane].flat[17] = value
+    words = f"The {plane} holds values that are not numbers (NaN or infinity): repair or flatten it first."
+    refused(
+        NotFinite, words, planes["composite"], planes["mask"], Statistics(), foreground=planes["foreground"]
+    )
+
+
+@pytest.mark.parametrize("dtype", ["int8", "float64", "bool", ">u2"])
+def test_sample_types(dtype):
+    composite, mask = dark_object()
+    words = f"The composite's samples are {np.dtype(dtype)}: send uint8, uint16 or float32."
+    refused(BadRequest, words, composite.astype(dtype), mask, Statistics())
+    refused(BadRequest, words.replace("composite", "mask"), composite, mask.astype(dtype), Statistics())
+
+
+def test_not_an_array():
+    composite, mask = dark_object()
+    words = "The composite's samples are list: send uint8, uint16 or float32."
+    refused(BadRequest, words, composite.tolist(), mask, Statistics())
+
+
+def test_shapes():
+    composite, mask = dark_object()
+    tail = "not empty."
+    words = f"The composite has the shape 120 x 160 x 2: send height x width, 3 or 4 channels, {tail}"
+    refused(BadRequest, words, composite[..., :2], mask, Statistics())
+    words = f"The composite has the shape 0 x 160 x 3: send height x width, 3 or 4 channels, {tail}"
+    refused(BadRequest, words, composite[:0], mask[:0], Statistics())
+    words = f"The mask has the shape 120 x 160 x 3: send height x width, one channel, {tail}"
+    refused(BadRequest, words, composite, composite, Statistics())
+    words = f"The foreground has the shape 120 x 160: send height x width, 3 or 4 channels, {tail}"
+    refused(BadRequest, words, composite, mask, Statistics(), foreground=mask)
+
+
+def test_parameters():
+    composite, mask = dark_object()
+    words = "The strength is 1.5: choose a value from 0 (unchanged) to 1 (full)."
+    refused(BadRequest, words, composite, mask, Statistics(), strength=1.5)
+    words = "The strength is nan: choose a value from 0 (unchanged) to 1 (full)."
+    refused(BadRequest, words, composite, mask, Statistics(), strength=float("nan"))
+    words = "The transfer function 'log' is not known: use srgb or linear."
+    refused(BadRequest, words, composite, mask, Statistics(), transfer="log")
+    words = "The foreground's offset must be two whole numbers, x and y."
+    refused(
+        BadRequest, words, composite, mask, Statistics(), foreground=composite, foreground_offset=(0.5, 1)
+    )
+
+
+class Painter(Harmonizer):
+    working_size = 32
+
+    def __init__(self, paint):
+        super().__init__()
+        self.paint = paint
+
+    def forward(self, composite, mask):
+        return self.paint(composite, mask)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_network_that_gives_nonsense_changes_nothing(fixed, value):
+    composite, mask = dark_object()
+    words = "The model gave no usable colours for this picture, so nothing was changed: choose another model."
+    refused(HarmonizeError, words, composite, mask, Painter(lambda c, m: c * value))
+    broken = ColourTransform.identity()
+    broken.base[:] = value
+    refused(HarmonizeError, words, composite, mask, fixed(broken))
+
+
+def test_out_of_memory_says_what_to_do():
+    def paint(composite, mask):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    composite, mask = dark_object()
+    words = (
+        "There is not enough memory on cpu to run this model: close other programs, choose a smaller model,"
+        " or run it on the CPU."
+    )
+    refused(OutOfMemory, words, composite, mask, Painter(paint))
+
+
+# --- warnings
+
+
+def test_a_large_object_is_warned_of():
+    composite, mask = dark_object()
+    mask[:] = 255
+    mask[:, :11] = 0
+    words = "The object fills 93 % of the picture: little scene is left to harmonize with."
+    assert harmonize(composite, mask, Statistics()).warnings == (words,)
+
+
+def test_a_tiny_object_is_warned_of():
+    composite, mask = dark_object()
+    mask[:] = 0
+    mask[3:6, 3:6] = 255
+    words = "The object is only a few pixels: its colours say little about how it should look."
+    assert harmonize(composite, mask, Statistics()).warnings == (words,)
+
+
+# --- progress and cancelling
+
+
+def stages(told):
+    return list(dict.fromkeys(stage for stage, _ in told))
+
+
+def test_progress_names_every_stage_and_never_falls(monkeypatch, fixed, bend):
+    monkeypatch.setattr(transfer, "_BAND_PIXELS", 100)
+    told = []
+    harmonize(*dark_object(), fixed(bend), progress=lambda *step: told.append(step))
+    assert stages(told) == ["PREPARING", "PREDICTING", "APPLYING"]
+    fractions = [fraction for _, fraction in told]
+    assert fractions == sorted(fractions)
+    assert (fractions[0], fractions[-1]) == (0, 1)
+    assert len(told) > 10
+
+
+def test_it_can_be_cancelled_at_every_step(monkeypatch, fixed, bend):
+    monkeypatch.setattr(transfer, "_BAND_PIXELS", 600)
+    composite, mask = dark_object()
+    steps = []
+    harmonize(composite, mask, fixed(bend), progress=lambda *step: steps.append(step))
+    reached = set()
+    for last in range(len(steps)):
+        told = []
+        with pytest.raises(Cancelled, match=r"^The job was cancelled; nothing was changed\.$"):
+            harmonize(
+                composite,
+                mask,
+                fixed(bend),
+                progress=lambda *step, told=told: told.append(step),
+                cancelled=lambda told=told, last=last: len(told) >= last,
+            )
+        assert told == steps[:last]
+        reached.update(stages(told))
+    assert reached == {"PREPARING", "PREDICTING", "APPLYING"}
+
+
+# --- full size against working size
+
+
+def psnr(first, second):
+    return -10 * np.log10(np.mean((first.astype(np.float64) / 255 - second.astype(np.float64) / 255) ** 2))
+
+
+@pytest.mark.shared
+def test_full_size_keeps_the_networks_quality(shared_data):
+    """On the nine triples: the full-resolution result is within 0.3 dB of what the network paints at 256."""
+
+    def small(pixels):
+        return np.asarray(Image.fromarray(pixels).resize((256, 256), Image.Resampling.BILINEAR))
+
+    def tensor(pixels):
+        return torch.from_numpy(small(pixels).reshape(256, 256, -1).copy()).permute(2, 0, 1)[None] / 255
+
+    network = Statistics()
+    own, carried, full = [], [], []
+    for path in sorted((shared_data / "iharmony4_sample").glob("*/composite_images/*.jpg")):
+        folder = path.parent.parent
+        composite = np.array(Image.open(path).convert("RGB"))
+        real = np.array(Image.open(folder / "real_images" / f"{path.stem.split('_')[0]}.jpg").convert("RGB"))
+        mask = np.array(Image.open(folder / "masks" / f"{path.stem.rsplit('_', 1)[0]}.png").convert("L"))
+        painted = network(tensor(composite), tensor(mask))[0].permute(1, 2, 0).mul(255).round().numpy()
+        result = harmonize(composite, mask, network).pixels
+        own.append(psnr(painted, small(real)))
+        carried.append(psnr(small(result), small(real)))
+        full.append(psnr(result, real))
+    assert len(own) == 9
+    assert np.mean(carried) > np.mean(own) - 0.1
+    assert np.mean(full) > np.mean(own) - 0.3
