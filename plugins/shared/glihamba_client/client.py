@@ -9,8 +9,6 @@ import threading
 from collections.abc import Awaitable, Callable
 from typing import Any, Generic, TypeVar
 
-from glihamba_proto import harmonizer_pb2 as pb
-from glihamba_proto.harmonizer_grpc import HarmonizerStub
 from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
@@ -20,6 +18,8 @@ from glihamba_client.endpoint import Endpoint
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Harmonized, Progress
 from glihamba_client.streams import Assembler, requests
+from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto.harmonizer_grpc import HarmonizerStub
 
 PROTOCOL = 1
 NAME = f"glihamba_client/{__version__}"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
 import os
 import shutil
@@ -17,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from glihamba_client import endpoint, paths
 from glihamba_client.client import Client
@@ -109,15 +109,18 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         with log.open("wb") as output:
-            start = functools.partial(
-                subprocess.Popen[bytes],
-                list(command),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                env=dict(environment),
-                cwd=Path.home(),
-            )
+
+            def start(**how: Any) -> subprocess.Popen[bytes]:
+                return subprocess.Popen(
+                    list(command),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=output,
+                    env=dict(environment),
+                    cwd=Path.home(),
+                    **how,
+                )
+
             if sys.platform != "win32":
                 return start(start_new_session=True)
             apart = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from glihamba_proto import harmonizer_pb2 as pb
-
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Channels, Harmonized, Plane, Progress, SampleType, Transfer
+from glihamba_proto import harmonizer_pb2 as pb
 
 _SAMPLES: dict[SampleType, Any] = {
     "uint8": pb.Plane.UINT8,

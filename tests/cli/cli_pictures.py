@@ -1,0 +1,123 @@
+"""Pictures, masks and files for the tests of files."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import pyvips
+from PIL import Image
+
+from glihamba.commands.local import LocalService
+from glihamba.file_host import FileHost
+from glihamba_client.errors import ClientError
+from glihamba_client.harmonize_layer import harmonize_layer, run
+from glihamba_client.messages import sentence
+
+WIDTH, HEIGHT = 48, 32
+
+
+def scene(dtype: str = "uint8", channels: int = 3) -> np.ndarray:
+    """A dark blue scene with a bright orange rectangle, at the full scale of `dtype`."""
+    random = np.random.default_rng(3)
+    value = np.array([0.15, 0.22, 0.4]) + random.normal(0, 0.03, (HEIGHT, WIDTH, 3))
+    value[8:24, 12:36] = np.array([0.85, 0.6, 0.3]) + random.normal(0, 0.03, (16, 24, 3))
+    if channels < 3:
+        value = value.mean(axis=2, keepdims=True)
+    if channels in (2, 4):
+        alpha = np.linspace(0.3, 1, WIDTH)[None, :, None].repeat(HEIGHT, 0)
+        value = np.concatenate([value, alpha], axis=2)
+    value = np.clip(value, 0, 1)
+    return value.astype("f4") if dtype == "float32" else np.rint(value * np.iinfo(dtype).max).astype(dtype)
+
+
+def marked(soft: bool = True) -> np.ndarray:
+    mask = np.zeros((HEIGHT, WIDTH), np.uint8)
+    mask[8:24, 12:36] = 255
+    if soft:
+        mask[8, 12:36] = 100
+    return mask
+
+
+def save(path: Path, pixels: np.ndarray, profile: bytes = b"", **options: Any) -> Path:
+    """Write with libvips directly, so that the files are not of our own making."""
+    bands = pixels.shape[2]
+    names = {"uint8": ("b-w", "srgb"), "uint16": ("grey16", "rgb16"), "float32": ("b-w", "scrgb")}
+    image = pyvips.Image.new_from_array(pixels, interpretation=names[pixels.dtype.name][bands > 2])
+    if profile:
+        image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)
+    image.write_to_file(str(path), **options)
+    return path
+
+
+def save_mask(path: Path, mask: np.ndarray | None = None) -> Path:
+    Image.fromarray(marked() if mask is None else mask).save(path)
+    return path
+
+
+def harmonized(service: LocalService, composite: Path, mask: Path, output: Path) -> FileHost:
+    host = FileHost(composite, mask, output)
+    run(harmonize_layer(host, service, model="statistics-full"))
+    return host
+
+
+def words(service: LocalService, composite: Path, mask: Path, output: Path) -> str:
+    """What the person reads when it fails; nothing may be left behind."""
+    before = sorted(output.parent.iterdir()) if output.parent.is_dir() else []
+    with pytest.raises(ClientError) as failure:
+        harmonized(service, composite, mask, output)
+    assert (sorted(output.parent.iterdir()) if output.parent.is_dir() else []) == before
+    return sentence(failure.value, "en")
+
+
+def wide_gamut() -> bytes:
+    """An ICC profile with Rec. 2020's primaries and a gamma of 2.2, written by hand as the format says."""
+
+    def fixed(value: float) -> bytes:
+        return round(value * 65536).to_bytes(4, "big", signed=True)
+
+    def text(value: str) -> bytes:
+        raw = value.encode("utf-16-be")
+        return (
+            b"mluc"
+            + bytes(4)
+            + (1).to_bytes(4, "big")
+            + (12).to_bytes(4, "big")
+            + b"enUS"
+            + len(raw).to_bytes(4, "big")
+            + (28).to_bytes(4, "big")
+            + raw
+        )
+
+    def xyz(*values: float) -> bytes:
+        return b"XYZ " + bytes(4) + b"".join(map(fixed, values))
+
+    curve = b"para" + bytes(4) + (0).to_bytes(2, "big") + bytes(2) + fixed(2.2)
+    tags = {
+        b"desc": text("Wide"),
+        b"cprt": text("CC0"),
+        b"wtpt": xyz(0.9642, 1.0, 0.8249),
+        b"rXYZ": xyz(0.67348, 0.27904, -0.00194),
+        b"gXYZ": xyz(0.16566, 0.67534, 0.02998),
+        b"bXYZ": xyz(0.12505, 0.04562, 0.79687),
+        b"rTRC": curve,
+        b"gTRC": curve,
+        b"bTRC": curve,
+    }
+    offset, table, body = 132 + 12 * len(tags), b"", b""
+    for name, data in tags.items():
+        data += bytes(-len(data) % 4)
+        table += name + (offset + len(body)).to_bytes(4, "big") + len(data).to_bytes(4, "big")
+        body += data
+    header = (offset + len(body)).to_bytes(4, "big") + bytes(4) + b"\x04\x30\x00\x00mntrRGB XYZ "
+    header += bytes(12) + b"acsp" + bytes(28) + fixed(0.9642) + fixed(1.0) + fixed(0.8249)
+    return header.ljust(128, b"\0") + len(tags).to_bytes(4, "big") + table + body
+
+
+def encoded(image: Image.Image, form: str) -> bytes:
+    file = io.BytesIO()
+    image.save(file, form)
+    return file.getvalue()
