@@ -64,6 +64,7 @@ class Root:
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
         self.state_file = self.path / "install-state.json"
+        self.lock_file = self.path / "install.lock"
         self.log = self.path / "logs" / "install.log"
         self.demo = self.path / "demo"
         self.launcher = self.path / "bin" / ("glihamba.cmd" if WINDOWS else "glihamba")
@@ -120,27 +121,29 @@ class Root:
 
     def remove(self, *, purge: bool) -> None:
         """Delete the program and, with `purge`, the data; call `vanish` once the lock is released."""
+        self.save(State())  # what stays is still known to be ours
         for path in list(self.path.iterdir()):
-            ours = _PROGRAM.fullmatch(path.name) and path.name != "install.lock"
+            ours = _PROGRAM.fullmatch(path.name) and path not in (self.state_file, self.lock_file)
             if ours or (purge and _DATA.fullmatch(path.name)):
                 delete(path)
         self.log.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # the folder stays when the daemon's logs are in it
-            self.log.parent.rmdir()
+        for folder in (self.log.parent, self.path / "run"):
+            with contextlib.suppress(OSError):  # it stays when something of the daemon's is in it
+                folder.rmdir()
 
     def vanish(self) -> list[str]:
-        """Delete the lock, and the root if nothing is left in it; returns the names that are."""
-        (self.path / "install.lock").unlink(missing_ok=True)
-        left = sorted(p.name for p in self.path.iterdir())
+        """Delete the root if nothing of anybody's is left in it; returns the names that are."""
+        self.lock_file.unlink(missing_ok=True)
+        left = sorted(p.name for p in self.path.iterdir() if p != self.state_file)
         if not left:
+            self.state_file.unlink(missing_ok=True)
             self.path.rmdir()
         return left
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the root alone; a second installer gets a sentence."""
-        lock = self.path / "install.lock"
-        with lock.open("a+b") as file:
+        with self.lock_file.open("a+b") as file:
             try:
                 if sys.platform == "win32":
                     import msvcrt

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 import platform
 import re
 import shutil
@@ -130,24 +129,25 @@ def _long_paths() -> bool:
         return False
 
 
-def sentence_for(tail: str, root: Root, log: Path) -> str:
+def sentence_for(tail: str, root: Root, *, offline: bool) -> str:
     """What went wrong when pip failed, from the machine's state and pip's last lines."""
     if shutil.disk_usage(root.path).free < 300e6 or "No space left" in tail:
         return (
             f"The disk of {root.path} is full: make room and run install.py again; it continues where it"
             " stopped."
         )
-    offline = r"NewConnectionError|ConnectTimeout|NameResolution|Network is unreachable|dns error|ProxyError"
-    if re.search(offline, tail):
+    nothing = "No matching distribution" in tail or "No solution found" in tail
+    if offline and nothing:
         return (
-            "The package index cannot be reached: check the network (or proxy) and run install.py again; it"
-            f" continues where it stopped. What pip said is in {log}."
+            f"A package that is needed is not on this machine; its name is at the end of {root.log}. Name the"
+            " folder that holds every wheel: --wheels FOLDER."
         )
-    if "--no-index" in tail or "No matching distribution" in tail or os.environ.get("PIP_NO_INDEX"):
-        return (
-            f"pip found no package for one of the requirements. What it said is in {log}. With --offline,"
-            " name the folder that holds every wheel: --wheels FOLDER."
-        )
-    return (
-        f"pip failed; what it said is in {log}. The installation is as it was before; run install.py again."
+    unreachable = (
+        r"NewConnectionError|ConnectTimeout|NameResolution|Network is unreachable|dns error|ProxyError"
     )
+    if nothing or re.search(unreachable, tail):
+        return (
+            "The package index did not answer with what is needed: check the network (or proxy) and run"
+            f" install.py again; it continues where it stopped. What pip said is in {root.log}."
+        )
+    return f"pip failed; what it said is in {root.log}. Nothing that was installed before has changed."

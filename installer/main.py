@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from installer import machine
-from installer.console import Console, InstallError, clean_environment
+from installer.console import CommandFailed, Console, InstallError, clean_environment
 from installer.layout import Root, default_root
 from installer.steps import Installation, Options, checkout_hash, stop_daemon
 from installer.testing import DEFAULT_ROOT, TestEnvironment
@@ -29,6 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.run(options))
     except InstallError as error:
         print(f"\n{error}", file=sys.stderr)
+        return 1
+    except CommandFailed as error:
+        last = error.tail.strip().splitlines()
+        print(f"\n{error}" + (f": {last[-1]}" if last else "."), file=sys.stderr)
         return 1
     except PermissionError as error:
         print(
@@ -97,7 +101,8 @@ def uninstall(options: argparse.Namespace) -> int:
     if options.dry_run:
         return 0
     with root.locked():
-        stop_daemon(root)
+        if current := root.load().current:
+            stop_daemon(root, current["env"], Console(None, 0))
         root.remove(purge=options.purge)
     if left := root.vanish():
         print(f"Left in {root.path}: {', '.join(left)}")

@@ -8,11 +8,8 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
 import platform
 import shlex
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -81,7 +78,8 @@ class Installation:
     def make_environment(self) -> str | None:
         if self._is_done("environment"):
             return "there already"
-        self.console.run([sys.executable, "-m", "venv", "--clear", str(self.root.path / self.env)])
+        command = [sys.executable, "-m", "venv", "--clear", str(self.root.path / self.env)]
+        self._pip(lambda: self.console.run(command))
         self._done("environment")
         return None
 
@@ -98,7 +96,7 @@ class Installation:
             )
         )
         self._done("torch")
-        return self._ask("import torch; print(torch.__version__)")
+        return self._ask("from importlib.metadata import version; print(version('torch'))")
 
     def install_backend(self) -> str | None:
         command = [self.python, "-m", "pip", "install", *self.options.pip, "--upgrade", str(CHECKOUT)]
@@ -131,7 +129,7 @@ class Installation:
                 self._give_up()
                 last = getattr(error, "tail", str(error)).strip().splitlines()
                 raise InstallError(
-                    f"The new environment did not pass its test ({last[-1] if last else error})."
+                    f"The installation did not pass its test ({last[-1] if last else error})."
                     f" {self._still_there()} All of it is in {self.root.log}."
                 ) from None
         self.result = (
@@ -153,12 +151,12 @@ class Installation:
             "checkout": checkout_hash(),
             **self._key(),
             "version": self._ask("import glihamba; print(glihamba.__version__)"),
-            "torch": self._ask("import torch; print(torch.__version__)"),
+            "torch": self._ask("from importlib.metadata import version; print(version('torch'))"),
             "installed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         self.state = State(current=facts)
         self.root.save(self.state)
-        stop_daemon(self.root)
+        stop_daemon(self.root, self.env, self.console)
         self._clear_away()
         return None
 
@@ -254,7 +252,9 @@ class Installation:
         try:
             work()
         except CommandFailed as error:
-            raise InstallError(machine.sentence_for(error.tail, self.root, self.root.log)) from None
+            raise InstallError(
+                machine.sentence_for(error.tail, self.root, offline=self.options.offline)
+            ) from None
 
     def _ask(self, code: str) -> str:
         return "" if self.console.dry else self.console.run([self.python, "-c", code]).strip()
@@ -302,37 +302,12 @@ def checkout_hash() -> str:
     return digest.hexdigest()
 
 
-def stop_daemon(root: Root) -> None:
+def stop_daemon(root: Root, env: str, console: Console) -> None:
     """End the daemon that runs from this root, if any, so that the next call starts the new one."""
-    try:
-        pid = int(json.loads((root.path / "run" / "endpoint.json").read_text("utf-8"))["pid"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return
-    if not _runs_from(pid, root):
-        return
-    with contextlib.suppress(OSError):
-        os.kill(pid, signal.SIGTERM)
-    deadline = time.monotonic() + 20
-    while _runs_from(pid, root) and time.monotonic() < deadline:
-        time.sleep(0.1)
-
-
-def _runs_from(pid: int, root: Root) -> bool:
-    """True when process `pid` is a program of one of the root's environments (pids are used again)."""
-    if WINDOWS:
-        ask = ["powershell", "-NoProfile", "-Command", f"(Get-Process -Id {pid}).Path"]
-    elif shutil.which("ps"):
-        ask = ["ps", "-ww", "-o", "args=", "-p", str(pid)]
-    else:
-        try:
-            return os.fsencode(root.path) in Path(f"/proc/{pid}/cmdline").read_bytes()
-        except OSError:
-            return False
-    try:
-        answer = subprocess.run(ask, capture_output=True, text=True, errors="replace", timeout=30).stdout
-    except (OSError, subprocess.TimeoutExpired):
-        return False
-    return str(root.path) in answer
+    command = root.command(env)
+    if command.exists():
+        with contextlib.suppress(CommandFailed):  # none runs, or it is too broken to say: it ends when idle
+            console.run([str(command), "stop"], extra={"GLIHAMBA_DATA_DIR": str(root.path)})
 
 
 def _launcher_text(root: Root, glihamba: str) -> str:

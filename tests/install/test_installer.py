@@ -1,0 +1,371 @@
+"""install.py before and around the real thing: what it refuses, what it leaves, what it says."""
+
+from __future__ import annotations
+
+import ast
+import json
+import os
+import platform
+import signal
+import socket
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glihamba_client import paths
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(REPOSITORY))
+
+from installer import layout, machine, steps  # noqa: E402
+from installer.console import Console, InstallError, clean_environment  # noqa: E402
+from installer.layout import Root, State  # noqa: E402
+from installer.main import main  # noqa: E402
+from installer.steps import Installation, Options  # noqa: E402
+
+from glihamba import settings  # noqa: E402
+
+NO_INDEX = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A data folder of the test's own; main() changes what SIGTERM does, so that is put back."""
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
+    before = signal.getsignal(signal.SIGTERM)
+    yield tmp_path / "data"
+    signal.signal(signal.SIGTERM, before)
+
+
+def install(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run install.py as a person does."""
+    command = [sys.executable, str(REPOSITORY / "install.py"), *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+
+
+# --- before anything is done ---------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [(2, 7), (3, 9), (3, 14)])
+def test_another_python_gets_a_sentence(version: tuple[int, int]) -> None:
+    code = (
+        f"import sys; sys.version_info = {(*version, 0, 'final', 0)}; sys.argv = ['install.py'];"
+        f"exec(compile(open({str(REPOSITORY / 'install.py')!r}).read(), 'install.py', 'exec'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"GLIHamba needs Python 3.10 to 3.13, and this is Python {version[0]}.{version[1]}."
+        " Run install.py with one of those, for example: python3.12 install.py"
+    )
+
+
+def test_old_pythons_can_read_the_file_that_says_so() -> None:
+    tree = ast.parse((REPOSITORY / "install.py").read_text("utf-8"), feature_version=(3, 4))
+    assert not any(isinstance(node, ast.JoinedStr | ast.NamedExpr) for node in ast.walk(tree))
+
+
+def test_the_range_of_pythons_is_the_distribution_s() -> None:
+    text = (REPOSITORY / "pyproject.toml").read_text("utf-8")
+    assert 'requires-python = ">=3.10,<3.14"' in text
+    assert f'"{machine.TORCH}"' in text
+
+
+def test_a_dry_run_names_every_step_and_does_nothing(tmp_path: Path) -> None:
+    done = install("--dry-run", "--prefix", tmp_path / "there")
+    assert done.returncode == 0, done.stderr
+    for number in range(1, 7):
+        assert f"[{number}/6]" in done.stdout
+    assert "-m venv" in done.stdout
+    assert "pip install torch>=2.13,<2.14" in done.stdout
+    assert "glihamba serve" in done.stdout
+    assert "daemon.json" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_dry_run_of_the_tests_does_nothing(tmp_path: Path) -> None:
+    done = install("test", "--dry-run", "--prefix", tmp_path / "there", "--", "-k", "nothing")
+    assert done.returncode == 0, done.stderr
+    assert "--editable" in done.stdout
+    assert "-m pytest -k nothing" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
+@pytest.mark.parametrize(
+    "environ",
+    [{}, {"LOCALAPPDATA": "/local"}, {"SNAP_REAL_HOME": "/real"}, {"GLIHAMBA_DATA_DIR": "/elsewhere"}],
+)
+def test_the_data_folder_is_the_daemon_s_and_the_plugins(system: str, environ: dict[str, str]) -> None:
+    ours = layout.default_root(system, environ)
+    assert ours == paths.data_folder(system, environ) == settings.data_folder(environ, system)
+
+
+def test_a_folder_with_other_people_s_files_is_refused(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "thesis.odt").write_text("years")
+    for command in (["--prefix", str(tmp_path)], ["uninstall", "--purge", "--prefix", str(tmp_path)]):
+        assert main(command) == 1
+        assert (tmp_path / "thesis.odt").read_text() == "years"
+    said = capsys.readouterr().err
+    assert f"{tmp_path} holds files that GLIHamba did not put there (thesis.odt); name an empty" in said
+    assert f"{tmp_path} is not an installation of GLIHamba; nothing was deleted." in said
+
+
+def test_a_file_in_the_folder_s_place_is_refused(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "file").write_text("")
+    assert main(["--prefix", str(tmp_path / "file")]) == 1
+    assert "is a file; name a folder with --prefix." in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc takes no files, not even root's")
+def test_a_place_that_cannot_be_written_is_refused(capsys: Any) -> None:
+    assert main(["--prefix", "/proc/glihamba"]) == 1
+    assert "Nothing can be written in /proc" in capsys.readouterr().err
+
+
+def test_a_disk_too_small_is_said_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setitem(machine._SPACE_GB, "cpu", 1e9)
+    assert main(["--device", "cpu", "--prefix", str(tmp_path / "there")]) == 1
+    assert "GB free and the installation needs about 1000000000 GB: make room" in capsys.readouterr().err
+    assert not (tmp_path / "there").exists()
+
+
+def test_a_python_without_venv_names_the_package(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
+) -> None:
+    monkeypatch.setitem(sys.modules, "ensurepip", None)
+    assert main(["--prefix", str(tmp_path / "there")]) == 1
+    version = ".".join(platform.python_version_tuple()[:2])
+    assert f"sudo apt install python{version}-venv" in capsys.readouterr().err
+
+
+def test_wheels_must_be_a_folder(tmp_path: Path, capsys: Any) -> None:
+    assert main(["--offline", "--wheels", str(tmp_path / "none")]) == 1
+    assert "There is no folder" in capsys.readouterr().err
+
+
+def test_two_at_once_are_refused(tmp_path: Path, capsys: Any) -> None:
+    root = Root(tmp_path / "there")
+    root.path.mkdir()
+    root.save(State())
+    with root.locked():
+        assert main(["--prefix", str(root.path)]) == 1
+    assert f"Another install.py is at work in {root.path}" in capsys.readouterr().err
+
+
+def test_doctor_says_when_nothing_or_half_is_installed(home: Path, capsys: Any) -> None:
+    assert main(["doctor"]) == 1
+    assert "Installed   nothing: run install.py" in capsys.readouterr().out
+    root = Root(home)
+    root.path.mkdir()
+    building = {"env": "env-2", "key": {}, "done": []}
+    root.save(State(current={"env": "env-1"}, building=building))
+    assert main(["doctor"]) == 1
+    said = capsys.readouterr().out
+    assert "an installation was interrupted: run install.py again" in said
+    assert "its environment is gone: run install.py again" in said
+
+
+# --- half-finished and broken states -------------------------------------------------------------
+
+
+def installation(root: Root) -> Installation:
+    return Installation(root, Options(), Console(None, 6))
+
+
+def test_a_half_built_environment_of_the_same_kind_is_finished(tmp_path: Path, capsys: Any) -> None:
+    root = Root(tmp_path)
+    key = installation(root)._key()
+    (tmp_path / "env-4").mkdir()
+    root.save(State(building={"env": "env-4", "key": key, "done": ["environment", "torch"]}))
+    again = installation(root)
+    again.begin()
+    assert again.env == "env-4"
+    assert again.make_environment() == again.install_torch() == "there already"
+    assert "it will be finished" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("change", [{"python": "3.1"}, {"device": "cuda"}])
+def test_one_of_another_kind_is_begun_again(change: dict[str, str], tmp_path: Path) -> None:
+    root = Root(tmp_path)
+    key = installation(root)._key() | change
+    (tmp_path / "env-4").mkdir()
+    root.save(State(building={"env": "env-4", "key": key, "done": ["environment"]}))
+    again = installation(root)
+    again.begin()
+    assert again.env == "env-5"
+    again._clear_away()
+    assert not (tmp_path / "env-4").exists()
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"current": {"env": "../.."}}', '{"current": {}}', '{"building": 3}']
+)
+def test_a_state_file_that_says_nothing_counts_as_none(text: str, tmp_path: Path) -> None:
+    root = Root(tmp_path)
+    root.state_file.write_text(text)
+    assert root.load() == State()
+
+
+def test_uninstall_removes_the_program_and_purge_the_data(tmp_path: Path, capsys: Any) -> None:
+    root = Root(tmp_path / "root")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "precious").write_text("kept")
+    for name in ("env-1/lib", "bin", "demo", "models", "run", "logs"):
+        (root.path / name).mkdir(parents=True)
+    (root.path / "env-1" / "link").symlink_to(outside, target_is_directory=True)
+    (root.path / "models" / "linked").symlink_to(outside, target_is_directory=True)
+    (root.path / "models" / "mine.safetensors").write_bytes(b"weights")
+    (root.path / "env-1" / "readonly").write_text("")
+    (root.path / "env-1" / "readonly").chmod(0o400)
+    root.save(State())
+    assert main(["uninstall", "--prefix", str(root.path)]) == 0
+    assert f"Left in {root.path}: models" in capsys.readouterr().out
+    assert (root.path / "models" / "mine.safetensors").read_bytes() == b"weights"
+    assert main(["uninstall", "--purge", "--prefix", str(root.path)]) == 0
+    assert not root.path.exists()
+    assert (outside / "precious").read_text() == "kept"
+
+
+def test_purge_leaves_what_is_not_ours(tmp_path: Path, capsys: Any) -> None:
+    root = Root(tmp_path)
+    root.save(State())
+    (tmp_path / "notes.txt").write_text("mine")
+    assert main(["uninstall", "--purge", "--prefix", str(tmp_path)]) == 0
+    assert f"Left in {tmp_path}: notes.txt" in capsys.readouterr().out
+    assert (tmp_path / "notes.txt").read_text() == "mine"
+
+
+# --- the network -----------------------------------------------------------------------------------
+
+
+def test_no_network_is_said_and_the_next_run_goes_on(tmp_path: Path) -> None:
+    root = Root(tmp_path / "root")
+    (root.path / "env-1").mkdir(parents=True)
+    root.save(State(current={"env": "env-1"}))
+    with socket.socket() as closed:  # bound and not listening: connections are refused
+        closed.bind(("127.0.0.1", 0))
+        index = f"http://127.0.0.1:{closed.getsockname()[1]}/simple"
+        first = install("--prefix", root.path, **NO_INDEX, PIP_INDEX_URL=index)
+        again = install("--prefix", root.path, **NO_INDEX, PIP_INDEX_URL=index)
+    assert first.returncode == again.returncode == 1
+    assert "[2/6] Making an environment ... done" in first.stdout
+    assert "[3/6] Installing PyTorch ... failed" in first.stdout
+    sentence = first.stderr.strip()
+    assert sentence.startswith(
+        "The package index did not answer with what is needed: check the network (or proxy)"
+    )
+    assert str(root.log) in sentence
+    assert "Traceback" not in first.stderr
+    assert "it will be finished" in again.stdout
+    assert "[2/6] Making an environment ... there already" in again.stdout
+    state = root.load()
+    assert state.current == {"env": "env-1"}
+    assert state.building
+    assert state.building["env"] == "env-2"
+    assert not root.daemon_file.exists()
+
+
+def test_offline_without_wheels_says_what_to_name(tmp_path: Path) -> None:
+    done = install("--prefix", tmp_path / "root", "--offline", **NO_INDEX)
+    assert done.returncode == 1
+    assert "A package that is needed is not on this machine; its name is at the end of" in done.stderr
+    assert "--wheels FOLDER" in done.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C reaches the whole console on Windows")
+def test_ctrl_c_ends_everything_and_keeps_what_there_was(tmp_path: Path) -> None:
+    root = Root(tmp_path / "root")
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
+        process = subprocess.Popen(
+            [sys.executable, str(REPOSITORY / "install.py"), "--prefix", str(root.path)],
+            env={**os.environ, **NO_INDEX, "PIP_INDEX_URL": index},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        silent.settimeout(120)
+        connection, _ = silent.accept()  # pip asks, and waits for an answer that never comes
+        with connection:
+            process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=60)
+            connection.settimeout(30)
+            while connection.recv(65536):  # ends when pip has ended too
+                pass
+    assert process.returncode == 130, out + err
+    assert "Interrupted. What was installed before still works; run install.py again" in err
+    assert "Traceback" not in err
+    assert (root.load().building or {})["done"] == ["environment"]
+
+
+# --- which torch -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("requires", "is_cpu"),
+    [
+        (["filelock", "sympy>=1.13.3"], True),
+        (["filelock", "nvidia-cublas==13.1; platform_system == 'Linux'"], False),
+        (["cuda-bindings>=13", "filelock"], False),
+    ],
+)
+def test_pip_is_asked_which_torch_it_would_take(requires: list[str], is_cpu: bool, tmp_path: Path) -> None:
+    folder = tmp_path / "wheels"
+    folder.mkdir()
+    info = "torch-2.13.9.dist-info"
+    with zipfile.ZipFile(folder / "torch-2.13.9-py3-none-any.whl", "w") as wheel:
+        needs = "".join(f"Requires-Dist: {name}\n" for name in requires)
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: 2.13.9\n{needs}")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    options = Options(offline=True, wheels=folder)
+    console = Console(tmp_path / "log", 1)
+    extra = {**options.extra, "PIP_CONFIG_FILE": os.devnull}
+    assert machine._pip_has_cpu_torch(console, sys.executable, options.pip, extra) is is_cpu
+
+
+# --- small things ----------------------------------------------------------------------------------
+
+
+def test_what_would_mislead_pip_is_not_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_USER", "VIRTUAL_ENV"):
+        monkeypatch.setenv(name, "/somewhere")
+    monkeypatch.setenv("HTTPS_PROXY", "http://proxy:3128")
+    passed = clean_environment({"EXTRA": "1"})
+    assert not {"PYTHONPATH", "PYTHONHOME", "PIP_TARGET", "PIP_USER", "VIRTUAL_ENV"} & passed.keys()
+    assert passed["HTTPS_PROXY"] == "http://proxy:3128"
+    assert passed["EXTRA"] == "1"
+
+
+def test_the_launcher_says_where_the_data_is(tmp_path: Path, home: Path) -> None:
+    elsewhere = steps._launcher_text(Root(tmp_path / "a folder"), "/x y/glihamba")
+    assert "GLIHAMBA_DATA_DIR=" in elsewhere
+    assert "a folder" in elsewhere
+    assert "GLIHAMBA_DATA_DIR" not in steps._launcher_text(Root(home), "/x/glihamba")
+
+
+def test_a_step_that_fails_says_so(capsys: Any) -> None:
+    def fail() -> None:
+        raise InstallError("The moon is full.")
+
+    with pytest.raises(InstallError):
+        Console(None, 1).step("Trying", fail)
+    assert capsys.readouterr().out == "[1/1] Trying ... failed\n"
+
+
+def test_the_state_is_written_whole(tmp_path: Path) -> None:
+    root = Root(tmp_path)
+    began = time.time()
+    root.save(State(current={"env": "env-1", "at": began}))
+    assert json.loads(root.state_file.read_text("utf-8"))["current"]["at"] == began
+    assert [path.name for path in tmp_path.iterdir()] == ["install-state.json"]
