@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+
 from glihamba import settings
 from glihamba.daemon.runner import Runner
 from glihamba.daemon.server import Daemon

@@ -113,9 +113,11 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         shown = 0.0
         for received in planes.receive(messages, start, self._settings.chunk_bytes):
             job.keep_on()
-            if isinstance(received, float) and received - shown >= 0.05:
-                shown = received
-                yield progress("RECEIVING", LOADING * received)
+            if isinstance(received, float):
+                job.report("RECEIVING", LOADING * received)
+                if received - shown >= 0.05:
+                    shown = received
+                    yield progress("RECEIVING", LOADING * received)
         assert isinstance(received, Request)
         position = self._jobs.submit(job, turn_of(peer, start.client), received)
         del received  # the queue holds the pictures now, and lets them go

@@ -1,0 +1,430 @@
+"""The daemon as a process: who may reach it, how it is found, and how it ends."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import json
+import os
+import signal
+import socket
+import stat
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import grpc
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from glihamba import __version__, settings
+from glihamba.daemon import discovery
+from glihamba.daemon.server import AlreadyRunning, CannotServe, Daemon, serve
+
+PATIENCE = 60.0
+posix = pytest.mark.skipif(os.name != "posix", reason="this system has no POSIX modes and signals")
+
+
+def until(condition: Callable[[], Any]) -> Any:
+    deadline = time.monotonic() + PATIENCE
+    while not (found := condition()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
+
+
+# -- endpoint and lock
+
+
+def test_the_endpoint_file_says_where_and_who(start: Callable[..., Any], home: Path) -> None:
+    before = time.time()
+    daemon = start()
+    written = json.loads((home / "run" / "endpoint.json").read_text("utf-8"))
+    assert written == {
+        "host": "127.0.0.1",
+        "port": daemon.port,
+        "token": daemon.token,
+        "pid": os.getpid(),
+        "instance": daemon.instance,
+        "version": __version__,
+        "protocol": 1,
+        "started": written["started"],
+    }
+    assert before - 1 <= written["started"] <= time.time() + 1
+    assert len(daemon.token) >= 32
+    assert daemon.token not in repr(discovery.read_endpoint(daemon.settings.endpoint_file))
+    assert [path.name for path in (home / "run").glob("*.part")] == []
+
+
+@posix
+def test_only_the_owner_reads_endpoint_and_log(start: Callable[..., Any], home: Path) -> None:
+    (home / "run").mkdir(parents=True)
+    (home / "run").chmod(0o755)
+    daemon = start()
+    for path, mode in ((daemon.settings.endpoint_file, 0o600), (home / "run", 0o700), (home / "logs", 0o700)):
+        assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+def test_leaving_removes_the_endpoint_but_not_a_successors(home: Path) -> None:
+    table = settings.load()
+    with Daemon(table):
+        assert table.endpoint_file.exists()
+    assert not table.endpoint_file.exists()
+    with Daemon(table) as daemon:
+        table.endpoint_file.write_text(
+            table.endpoint_file.read_text("utf-8").replace(daemon.instance, "another")
+        )
+    assert discovery.read_endpoint(table.endpoint_file).instance == "another"
+
+
+def test_a_second_daemon_is_told_of_the_first(start: Callable[..., Any]) -> None:
+    daemon = start()
+    with pytest.raises(AlreadyRunning) as raised:
+        serve(settings=daemon.settings)
+    assert str(raised.value) == (
+        f"A GLIHamba daemon already runs (process {os.getpid()}, port {daemon.port}): "
+        "use that one, or end it first."
+    )
+    assert raised.value.exit_code == 3
+    daemon.settings.endpoint_file.unlink()
+    with pytest.raises(
+        AlreadyRunning, match=r"^Another GLIHamba daemon is just starting or ending: try again"
+    ):
+        serve(settings=daemon.settings)
+
+
+@pytest.mark.parametrize("left", ["{", "[]", "{}", '{"host": "127.0.0.1", "port": 1}', "\x00\xff", ""])
+def test_garbage_in_place_of_an_endpoint_is_replaced(
+    start: Callable[..., Any], home: Path, left: str
+) -> None:
+    (home / "run").mkdir(parents=True)
+    (home / "run" / "endpoint.json").write_text(left, "latin-1")
+    assert discovery.read_endpoint(home / "run" / "endpoint.json") is None
+    daemon = start()
+    assert discovery.read_endpoint(daemon.settings.endpoint_file) == daemon.endpoint
+
+
+def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    table = settings.load(runtime_dir=tmp_path / "file")
+    with pytest.raises(CannotServe) as raised:
+        Daemon(table).__enter__()
+    assert str(raised.value).startswith(f"The folder {tmp_path / 'file'} can't be used (")
+    assert str(raised.value).endswith("make it writable, or name another in GLIHAMBA_RUNTIME_DIR.")
+    table = settings.load(log_dir=tmp_path / "file")
+    with pytest.raises(CannotServe, match=r"The log file .* can't be written .*GLIHAMBA_LOG_DIR"):
+        Daemon(table).__enter__()
+    with Daemon(settings.load()):  # the failed starts left no lock behind
+        pass
+
+
+# -- who may reach it
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])
+def test_a_network_needs_tls_and_token(tmp_path: Path, pair: Any, host: str) -> None:
+    sentence = (
+        f"Listening on {host} would let the whole network in: give --tls-cert, --tls-key and --token-file, "
+        "or listen on 127.0.0.1."
+    )
+    for missing in ({}, {"tls_cert": pair.cert, "tls_key": pair.key}, {"token_file": pair.token}):
+        with pytest.raises(CannotServe) as raised:
+            serve(host=host, **missing)
+        assert str(raised.value) == sentence
+        assert raised.value.exit_code == 2
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> SimpleNamespace:
+    """A certificate for localhost, its key, another key, and a token file."""
+    folder = tmp_path_factory.mktemp("tls")
+    key, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "localhost")])
+    names = [x509.DNSName("localhost"), x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    builder = builder.serial_number(x509.random_serial_number()).not_valid_before(now - datetime.timedelta(1))
+    builder = builder.not_valid_after(now + datetime.timedelta(1))
+    certificate = builder.add_extension(x509.SubjectAlternativeName(names), False).sign(key, hashes.SHA256())
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    made = SimpleNamespace(cert=folder / "cert.pem", key=folder / "key.pem", other=folder / "other.pem")
+    made.cert.write_bytes(certificate.public_bytes(pem))
+    for path, private in ((made.key, key), (made.other, other)):
+        path.write_bytes(private.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    made.token = folder / "token"
+    made.token.write_text("a-token-of-someones-own\n")
+    return made
+
+
+def test_tls_with_token_serves_the_network_and_this_machine(
+    start: Callable[..., Any], connect: Callable[..., Any], pair: Any, said: SimpleNamespace
+) -> None:
+    options = {"host": "0.0.0.0", "tls_cert": pair.cert, "tls_key": pair.key, "token_file": pair.token}
+    daemon = start(daemon=options)
+    assert daemon.token == "a-token-of-someones-own"
+    assert connect(daemon).info().instance == daemon.instance
+    assert discovery.read_endpoint(daemon.settings.endpoint_file).port == daemon.port != daemon.tls_port
+    trust = grpc.ssl_channel_credentials(pair.cert.read_bytes())
+    remote = said.Peer(f"localhost:{daemon.tls_port}", daemon.token, trust)
+    assert remote.harmonize(said.plain_job()).end
+    remote.metadata = (("authorization", "Bearer a-token-of-someone-else"),)
+    assert remote.refusal(said.plain_job())[1] == "BAD_TOKEN"
+    remote.channel.close()
+    plain = said.Peer(f"localhost:{daemon.tls_port}", daemon.token)
+    with pytest.raises(grpc.RpcError) as raised:
+        plain.info()
+    assert raised.value.code() == grpc.StatusCode.UNAVAILABLE
+    plain.channel.close()
+
+
+def test_half_of_tls_is_refused(pair: Any) -> None:
+    sentence = "TLS needs both a certificate and its key: give --tls-cert and --tls-key together."
+    for half in ({"tls_cert": pair.cert}, {"tls_key": pair.key}):
+        with pytest.raises(CannotServe) as raised:
+            serve(**half)
+        assert str(raised.value) == sentence
+
+
+def test_tls_files_that_do_not_work(tmp_path: Path, pair: Any) -> None:
+    (tmp_path / "noise.pem").write_bytes(b"\x00not a certificate")
+    for cert, key in (
+        (tmp_path / "missing.pem", pair.key),
+        (pair.cert, pair.other),
+        (tmp_path / "noise.pem", pair.key),
+        (pair.cert, tmp_path / "noise.pem"),
+    ):
+        with pytest.raises(CannotServe) as raised:
+            serve(tls_cert=cert, tls_key=key)
+        assert str(raised.value).startswith(f"The TLS certificate {cert} and key {key} can't be used (")
+        assert str(raised.value).endswith("): give a PEM certificate and its own key without a password.")
+
+
+@pytest.mark.parametrize("text", ["", "short", "sixteen but blanks", "sixteen-and-more\nlines-of-tokens"])
+def test_a_token_file_without_a_token(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "token"
+    path.write_text(text)
+    with pytest.raises(CannotServe) as raised:
+        serve(token_file=path)
+    assert (
+        str(raised.value) == f"The token file {path} must hold at least 16 characters in one line, no blanks."
+    )
+
+
+def test_a_token_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(
+        CannotServe, match=r"The token file .*missing can't be read \(.*\): give a readable one\."
+    ):
+        serve(token_file=tmp_path / "missing")
+    (tmp_path / "token").write_bytes(b"\xff" * 40)
+    with pytest.raises(CannotServe, match=r"The token file .*token can't be read"):
+        serve(token_file=tmp_path / "token")
+
+
+def test_a_port_that_is_taken(start: Callable[..., Any]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(CannotServe) as raised:
+            serve(port=port)
+    assert str(raised.value) == (
+        f"Port {port} of 127.0.0.1 can't be used: another program has it, or the address is not this "
+        "machine's. Choose another port (0: any free one) or address."
+    )
+    start()
+
+
+def test_two_daemons_never_share_a_port(start: Callable[..., Any], tmp_path: Path) -> None:
+    first = start()
+    with pytest.raises(CannotServe, match="another program has it"):
+        start(daemon={"port": first.port}, runtime_dir=tmp_path / "other")
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3", "::1"])
+def test_loopback_by_any_name(host: str) -> None:
+    Daemon(settings.load(), host=host)
+
+
+# -- the log
+
+
+def test_the_log_is_json_lines_without_token_or_pixels(
+    start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
+) -> None:
+    daemon = start(log_level="debug")
+    connect(daemon).harmonize(said.plain_job(client="krita 5.3"))
+    connect(daemon).refusal(said.plain_job()[:2])
+    connect(daemon, "guess").refusal(said.plain_job())
+    text = daemon.settings.log_file.read_text("utf-8")
+    events = {line["event"]: line for line in map(json.loads, text.splitlines())}
+    accepted = events["a job is accepted"]
+    assert accepted["client"] == "krita 5.3"
+    assert accepted["planes"] == ["composite 60x40", "mask 60x40"]
+    assert accepted["level"] == "info"
+    assert accepted["job"] == events["a job is done"]["job"]
+    assert any(line.get("code") == "BAD_REQUEST" for line in events.values())
+    assert daemon.token not in text
+    assert "guess" not in text
+    assert len(text) < 10_000
+
+
+# -- processes
+
+
+SCRIPT = """
+import sys, time
+from glihamba.daemon.runner import Runner
+from glihamba.daemon.server import CannotServe, serve
+from glihamba import settings
+from glihamba.models.statistics import Statistics
+
+class Slow(Statistics):
+    def colour_transform(self, composite, mask):
+        time.sleep({seconds})
+        return super().colour_transform(composite, mask)
+
+try:
+    table = settings.load()
+    serve(settings=table, runner=Runner(table, lambda name, device: Slow()), {options})
+except CannotServe as error:
+    print(error)
+    sys.exit(error.exit_code)
+"""
+
+
+@pytest.fixture
+def process() -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """process(seconds=0, options="") -> a daemon's process, killed with the test if it still lives."""
+    begun: list[subprocess.Popen[str]] = []
+
+    def begin(seconds: float = 0, options: str = "") -> subprocess.Popen[str]:
+        script = SCRIPT.format(seconds=seconds, options=options)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+        begun.append(subprocess.Popen([sys.executable, "-c", script], **pipes))  # type: ignore[call-overload]
+        return begun[-1]
+
+    yield begin
+    for one in begun:
+        if one.poll() is None:
+            one.kill()
+        one.communicate()
+
+
+def endpoint_of(one: subprocess.Popen[str], home: Path) -> discovery.Endpoint:
+    def found() -> discovery.Endpoint | None:
+        assert one.poll() is None, one.communicate()[0]
+        endpoint = discovery.read_endpoint(home / "run" / "endpoint.json")
+        return endpoint if endpoint and endpoint.pid == one.pid else None
+
+    return until(found)
+
+
+@posix
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_daemon_and_tells_its_jobs(
+    process: Callable[..., Any], home: Path, said: SimpleNamespace, number: int
+) -> None:
+    daemon = process(seconds=1.5)
+    endpoint = endpoint_of(daemon, home)
+    assert daemon.stdout.readline() == (
+        f"GLIHamba {__version__} is ready: 127.0.0.1:{endpoint.port} (process {daemon.pid}).\n"
+    )
+    peer = said.Peer(f"127.0.0.1:{endpoint.port}", endpoint.token)
+    refusals: list[Any] = []
+    jobs = [
+        threading.Thread(target=lambda: refusals.append(peer.refusal(said.plain_job()))) for _ in range(3)
+    ]
+    for one in jobs:
+        one.start()
+    until(lambda: (lambda info: info.job_running and info.jobs_waiting == 2)(peer.info()))
+    daemon.send_signal(number)
+    for one in jobs:
+        one.join(PATIENCE)
+    assert {refusal[:2] for refusal in refusals} == {(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")}
+    output, _ = daemon.communicate(timeout=PATIENCE)
+    assert (daemon.returncode, output) == (0, "")
+    assert not (home / "run" / "endpoint.json").exists()
+    log = (home / "logs" / "daemon.log").read_text("utf-8")
+    assert "the daemon was told to end" in log
+    assert endpoint.token not in log
+    peer.channel.close()
+
+
+@posix
+def test_after_a_kill_the_next_daemon_takes_over(
+    process: Callable[..., Any], home: Path, said: SimpleNamespace
+) -> None:
+    first = process(seconds=30)
+    old = endpoint_of(first, home)
+    peer = said.Peer(f"127.0.0.1:{old.port}", old.token)
+    call = peer.open(said.plain_job())
+    assert next(call)
+    first.kill()
+    first.wait(PATIENCE)
+    with pytest.raises(grpc.RpcError) as raised:
+        list(call)
+    assert raised.value.code() == grpc.StatusCode.UNAVAILABLE
+    peer.channel.close()
+    assert discovery.read_endpoint(home / "run" / "endpoint.json") == old  # stale
+    new = endpoint_of(process(), home)
+    assert new.instance != old.instance
+    peer = said.Peer(f"127.0.0.1:{new.port}", new.token)
+    assert peer.info().instance == new.instance
+    peer.channel.close()
+    assert f'"dead_pid": {old.pid}' in (home / "logs" / "daemon.log").read_text("utf-8")
+
+
+def test_a_second_process_ends_with_a_sentence_and_its_own_status(
+    process: Callable[..., Any], home: Path
+) -> None:
+    first = process()
+    endpoint = endpoint_of(first, home)
+    second = process()
+    output, _ = second.communicate(timeout=PATIENCE)
+    assert second.returncode == 3
+    assert output == (
+        f"A GLIHamba daemon already runs (process {endpoint.pid}, port {endpoint.port}): "
+        "use that one, or end it first.\n"
+    )
+    assert endpoint_of(first, home) == endpoint
+
+
+def test_a_daemon_nobody_needs_ends(process: Callable[..., Any], home: Path, said: SimpleNamespace) -> None:
+    daemon = process(options="idle_exit_minutes=0.05")
+    endpoint = endpoint_of(daemon, home)
+    peer = said.Peer(f"127.0.0.1:{endpoint.port}", endpoint.token)
+    begun = time.monotonic()
+    while time.monotonic() < begun + 5:  # being asked is being needed
+        assert peer.info().instance == endpoint.instance
+        time.sleep(0.2)
+    peer.channel.close()
+    output, _ = daemon.communicate(timeout=PATIENCE)
+    assert daemon.returncode == 0, output
+    assert not (home / "run" / "endpoint.json").exists()
+    assert "nobody has needed it" in (home / "logs" / "daemon.log").read_text("utf-8")
+
+
+def test_a_running_job_keeps_the_daemon(
+    process: Callable[..., Any], home: Path, said: SimpleNamespace
+) -> None:
+    daemon = process(seconds=3, options="idle_exit_minutes=0.02")
+    endpoint = endpoint_of(daemon, home)
+    peer = said.Peer(f"127.0.0.1:{endpoint.port}", endpoint.token)
+    assert peer.harmonize(said.plain_job()).end
+    peer.channel.close()
+    daemon.communicate(timeout=PATIENCE)
+    assert daemon.returncode == 0
+
+
+def test_the_server_is_there_before_torch_is() -> None:
+    code = "import glihamba.daemon.server, sys; print('torch' in sys.modules, 'numba' in sys.modules)"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.split() == ["False", "False"]
