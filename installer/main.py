@@ -129,9 +129,13 @@ def _options(options: argparse.Namespace) -> Options:
     return Options(device, options.offline, options.wheels and options.wheels.absolute())
 
 
-def _parser() -> argparse.ArgumentParser:
+def _common() -> argparse.ArgumentParser:
+    """Options that may stand before or after the command.
+
+    Made anew for each parser: set_defaults changes the shared options of a parent, and a command's
+    defaults would then undo what was given before it.
+    """
     common = argparse.ArgumentParser(add_help=False)
-    # Given before or after the command: the command's own defaults must not undo the former.
     add = functools.partial(common.add_argument, default=argparse.SUPPRESS)
     add("--prefix", type=Path, metavar="FOLDER", help="install there")
     add("--device", choices=("auto", "cpu", "cuda"), help="where networks will run")
@@ -139,9 +143,13 @@ def _parser() -> argparse.ArgumentParser:
     add("--wheels", type=Path, metavar="FOLDER", help="look for packages there too")
     add("--dry-run", action="store_true", help="say what would be done")
     add("--verbose", action="store_true", help="show what pip says")
+    return common
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="install.py",
-        parents=[common],
+        parents=[_common()],
         description="Install GLIHamba into your data folder, touching nothing else, and try it on a picture.",
     )
     parser.set_defaults(
@@ -154,7 +162,9 @@ def _parser() -> argparse.ArgumentParser:
         ("uninstall", uninstall, "remove it; --purge removes models and logs too"),
         ("test", test, "make the test environment and run every test"),
     ):
-        command = commands.add_parser(name, parents=[common], help=text, description=text.capitalize() + ".")
+        command = commands.add_parser(
+            name, parents=[_common()], help=text, description=text.capitalize() + "."
+        )
         command.set_defaults(run=run)
         if name == "uninstall":
             command.add_argument("--purge", action="store_true", help="remove downloaded models and logs too")

@@ -158,6 +158,7 @@ def test_a_damaged_environment_is_noticed_and_built_again_beside_it(
 
 
 def test_uninstall_leaves_nothing(installed: subprocess.CompletedProcess[str], place: Place) -> None:
+    assert place.run(place.launcher, "doctor").returncode == 0  # starts the daemon
     endpoint = json.loads((place.root / "run" / "endpoint.json").read_text("utf-8"))
     done = place.install("uninstall", "--purge")
     assert done.returncode == 0, done.stdout + done.stderr

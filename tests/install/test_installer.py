@@ -97,6 +97,13 @@ def test_a_dry_run_of_the_tests_does_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("order", ["before", "after"])
+def test_options_count_before_and_after_the_command(order: str, tmp_path: Path, capsys: Any) -> None:
+    where = ["--prefix", str(tmp_path / "there")]
+    assert main([*where, "uninstall"] if order == "before" else ["uninstall", *where]) == 0
+    assert capsys.readouterr().out == f"Nothing is installed in {tmp_path / 'there'}.\n"
+
+
 @pytest.mark.parametrize("system", ["linux", "darwin", "win32"])
 @pytest.mark.parametrize(
     "environ",
