@@ -169,7 +169,7 @@ def match_strength(
 def _crop(
     photos: Tensor, masks: Tensor, size: int, s: SynthesisSettings, g: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Random-size crops with flips; one that loses its object, or is filled by it, is the whole picture instead."""
+    """Random-size crops with flips; one without its object, or full of it, becomes the whole picture."""
     n = len(photos)
     scale = s.smallest_crop + (1 - s.smallest_crop) * torch.rand(n, 2, generator=g)
     shift = (1 - scale) * (2 * torch.rand(n, 2, generator=g) - 1)

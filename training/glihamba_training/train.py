@@ -25,7 +25,7 @@ BANK_PER_TRAINING_SIZE = 1.5  # crops down to two thirds are still sampled witho
 
 
 class Composites(IterableDataset[Batch]):
-    """Endless batches, the same for the same recipe and step: a resumed run sees what an unbroken one does."""
+    """Endless batches, the same for the same recipe and step: a resumed run sees an unbroken run's."""
 
     def __init__(self, data: Path, recipe: Recipe, split: str, first_step: int = 0) -> None:
         bank = load_bank(data, split, round(recipe.size * BANK_PER_TRAINING_SIZE))
