@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +22,7 @@ from glihamba.errors import (
 from glihamba.models.base import Harmonizer
 from glihamba.models.colour_transform import ColourTransform
 from glihamba.pipeline import transfer as carry
-from glihamba.pipeline.colour import SAMPLE_TYPES, Pixels, full_scale
+from glihamba.pipeline.colour import SAMPLE_TYPES, Pixels, coverage, full_scale
 from glihamba.pipeline.geometry import Box, at_working_size, context_window
 
 TRANSFERS = ("srgb", "linear")
@@ -109,9 +108,9 @@ def _predict(
     step: Callable[[str, float], None],
 ) -> ColourTransform:
     """The network's colour transform over the window, finite and on the CPU."""
-    small, coverage, opacity = at_working_size(composite, mask, window, network.working_size, linear=linear)
+    small, covered, opacity = at_working_size(composite, mask, window, network.working_size, linear=linear)
     # The object's own opacity is its coverage: what is opaque beyond that is scene.
-    if float((opacity - coverage).clamp_min(0).mean()) < _NO_SCENE:
+    if float((opacity - covered).clamp_min(0).mean()) < _NO_SCENE:
         raise FullMask(
             "Nothing of the scene is left around the object: mask only the object, and keep the layers"
             " behind it visible."
@@ -120,7 +119,7 @@ def _predict(
     device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
     try:
         with torch.inference_mode():
-            transform = network.colour_transform(small.to(device), coverage.to(device))
+            transform = network.colour_transform(small.to(device), covered.to(device))
             transform = ColourTransform(transform.base.float().cpu(), transform.grid.float().cpu())
     except (torch.OutOfMemoryError, MemoryError):
         raise OutOfMemory(
@@ -183,8 +182,7 @@ def _check_coverage(mask: Pixels) -> tuple[str, ...]:
         raise FullMask(
             "The mask covers the whole picture, so nothing of the scene is left: mask only the object."
         )
-    covered: Any = np.clip(mask, 0, 1) if mask.dtype.kind == "f" else mask
-    pixels = float(covered.sum(dtype=np.float64)) / full
+    pixels = sum(float(coverage(row).sum(dtype=np.float64)) for row in mask)
     share = pixels / mask.size
     if share > _LITTLE_SCENE:
         percent = min(99, round(100 * share))

@@ -66,15 +66,20 @@ def _correct(
     g_rr, g_gg, g_bb, g_rg, g_rb, g_gb = curve[1]
     b_rr, b_gg, b_bb, b_rg, b_rb, b_gb = curve[2]
     for y in range(weight.shape[0]):
-        reds, greens, blues, weights = planes[0, y], planes[1, y], planes[2, y], weight[y]
         for cell in range(affine.shape[3] - 1):
             here = affine[y, :, :, cell]
             step = affine[y, :, :, cell + 1] - here
             (r_r, r_g, r_b, r_1), (g_r, g_g, g_b, g_1), (b_r, b_g, b_b, b_1) = here
             (dr_r, dr_g, dr_b, dr_1), (dg_r, dg_g, dg_b, dg_1), (db_r, db_g, db_b, db_1) = step
-            origin = np.float32(cell)
-            for x in range(cuts[cell], cuts[cell + 1]):
-                t = across[x] - origin
+            start, stop, origin = cuts[cell], cuts[cell + 1], np.float32(cell)
+            reds, greens, blues = (
+                planes[0, y, start:stop],
+                planes[1, y, start:stop],
+                planes[2, y, start:stop],
+            )
+            weights, places = weight[y, start:stop], across[start:stop]
+            for x in range(reds.size):
+                t = places[x] - origin
                 r = min(max(reds[x] * unit, zero), one)
                 g = min(max(greens[x] * unit, zero), one)
                 b = min(max(blues[x] * unit, zero), one)
