@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from glihamba_client import paths
@@ -20,7 +20,7 @@ class Endpoint:
 
     host: str
     port: int
-    token: str
+    token: str = field(repr=False)  # it must not reach a log or a traceback
     instance: str = ""
     pid: int = 0
     tls: bool = False

@@ -46,6 +46,7 @@ class Assembler:
         self._pixels = bytearray()
         self._view = memoryview(self._pixels)
         self._filled = 0
+        self._fraction = 0.0
         self._end: Any = None
 
     def take(self, message: Any) -> None:
@@ -55,9 +56,10 @@ class Assembler:
             known = pb.Progress.Stage.values()
             stage = message.progress.stage
             name = pb.Progress.Stage.Name(stage) if stage in known else "PREPARING"
-            self._report(Progress(name, message.progress.fraction, message.progress.queue_position))
+            self._fraction = max(self._fraction, message.progress.fraction)
+            self._report(Progress(name, self._fraction, message.progress.queue_position))
         elif kind == "accepted":
-            self._report(Progress("QUEUED", 0.0, message.accepted.queue_position))
+            self._report(Progress("QUEUED", self._fraction, message.accepted.queue_position))
         elif kind == "result":
             self._begin(message.result)
         elif kind == "chunk":

@@ -1,0 +1,282 @@
+"""The pure-Python client against the real daemon over a real socket."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import ipaddress
+import re
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from glihamba import settings
+from glihamba.daemon.server import Daemon
+from glihamba_client import client as client_module
+from glihamba_client import endpoint as endpoints
+from glihamba_client.client import Client, Task, call
+from glihamba_client.endpoint import Endpoint
+from glihamba_client.errors import ClientError
+from glihamba_client.host import Capture, Harmonized, Plane, Progress
+from glihamba_client.messages import sentence
+from glihamba_client.service import DaemonService
+from glihamba_client.settings import Settings
+
+PATIENCE = 60.0  # seconds; for a machine with better things to do
+Make = Callable[..., Capture]
+
+
+def start(endpoint: Endpoint, capture: Capture, **options: Any) -> Task[Harmonized]:
+    async def work(task: Task[Harmonized]) -> Harmonized:
+        return await Client(endpoint).harmonize(capture, report=task.report, **options)
+
+    return Task(work)
+
+
+def harmonize(endpoint: Endpoint, capture: Capture, **options: Any) -> Harmonized:
+    task = start(endpoint, capture, **options)
+    assert task.wait(PATIENCE)
+    return task.result()
+
+
+def refused(endpoint: Endpoint, capture: Capture, **options: Any) -> ClientError:
+    with pytest.raises(ClientError) as failure:
+        harmonize(endpoint, capture, **options)
+    return failure.value
+
+
+def test_a_job_there_and_back(endpoint: Endpoint, make_capture: Make) -> None:
+    capture = make_capture()
+    result = harmonize(endpoint, capture, model="statistics-full")
+    assert result.model == "statistics-full"
+    assert result.device
+    assert result.seconds_computed > 0
+    asked, came = capture.composite, result.plane
+    assert (came.width, came.height, came.sample_type, came.channels) == (64, 48, "uint8", "rgb")
+    before, after = (np.frombuffer(p.data, np.uint8).reshape(48, 64, 3) for p in (asked, came))
+    mask = np.frombuffer(capture.mask.data, np.uint8).reshape(48, 64) > 0
+    assert np.array_equal(before[~mask], after[~mask])
+    assert after[mask].mean() < before[mask].mean() - 20
+
+
+def test_the_object_s_own_layer_comes_back(endpoint: Endpoint, make_capture: Make) -> None:
+    capture = make_capture()
+    pixels = np.full((10, 12, 4), 200, np.uint8)
+    layer = Plane(12, 10, "uint8", "bgra", pixels.tobytes(), offset=(17, 13))
+    result = harmonize(endpoint, replace(capture, foreground=layer), model="statistics-full")
+    assert (result.plane.width, result.plane.height, result.plane.channels) == (12, 10, "bgra")
+    assert result.plane.offset == (17, 13)
+    after = np.frombuffer(result.plane.data, np.uint8).reshape(10, 12, 4)
+    assert (after[:, :, 3] == 200).all()
+    assert after[:, :, :3].mean() < 190
+
+
+def test_progress_rises_through_the_stages(endpoint: Endpoint, make_capture: Make) -> None:
+    seen: list[Progress] = []
+
+    async def work(task: Task[Harmonized]) -> Harmonized:
+        return await Client(endpoint).harmonize(make_capture(), report=seen.append)
+
+    Task(work).result()
+    stages = [progress.stage for progress in seen]
+    fractions = [progress.fraction for progress in seen]
+    assert fractions == sorted(fractions)
+    assert {"PREDICTING", "APPLYING"} <= set(stages)
+
+
+def test_refusals_carry_code_and_sentence(endpoint: Endpoint, make_capture: Make) -> None:
+    error = refused(endpoint, make_capture(), model="nonsuch")
+    assert error.code == "UNKNOWN_MODEL"
+    assert "nonsuch" in sentence(error, "en")
+    assert "glihamba models list" in sentence(error, "de")
+    mask = make_capture(63, 48).mask
+    error = refused(endpoint, replace(make_capture(), mask=mask))
+    assert error.code == "SIZE_MISMATCH"
+    assert "63" in sentence(error, "en")
+    full = replace(make_capture().mask, data=b"\xff" * (64 * 48))
+    assert refused(endpoint, replace(make_capture(), mask=full)).code == "FULL_MASK"
+
+
+def test_a_refusal_in_the_middle_of_sending(endpoint: Endpoint, make_capture: Make) -> None:
+    """The daemon says no at the first message while megabytes are still to be sent."""
+    capture = make_capture(3000, 2000)
+    assert refused(endpoint, capture, model="nonsuch").code == "UNKNOWN_MODEL"
+
+
+def test_a_wrong_token_is_refused(endpoint: Endpoint, make_capture: Make) -> None:
+    error = refused(replace(endpoint, token="x" * 32), make_capture())
+    assert error.code == "BAD_TOKEN"
+
+
+def test_models_and_info(endpoint: Endpoint) -> None:
+    names = {model.name: model.is_default for model in call(lambda: Client(endpoint).models())}
+    assert "statistics" in names
+    assert sum(names.values()) == 1
+    info = call(lambda: Client(endpoint).info())
+    assert info.instance == endpoint.instance
+    assert info.limits.chunk_bytes == 4096
+
+
+@pytest.mark.parametrize(
+    ("ours", "code", "words"),
+    [
+        (2, "SERVER_TOO_OLD", "is older than this plugin or program (version 0.1.0). Update GLIHamba there"),
+        (0, "CLIENT_TOO_OLD", "is newer than this plugin or program (version 0.1.0). Update the plugin"),
+    ],
+)
+def test_versions_that_do_not_fit(
+    endpoint: Endpoint, make_capture: Make, monkeypatch: pytest.MonkeyPatch, ours: int, code: str, words: str
+) -> None:
+    monkeypatch.setattr(client_module, "PROTOCOL", ours)
+    error = refused(endpoint, make_capture())
+    assert error.code == code
+    assert words in sentence(error, "en")
+
+
+def test_cancel_is_immediate_and_frees_the_daemon(
+    daemon: Daemon, endpoint: Endpoint, make_capture: Make
+) -> None:
+    daemon.runner.go.clear()
+    task = start(endpoint, make_capture())
+    assert daemon.runner.begun.wait(PATIENCE)
+    begun = time.monotonic()
+    task.cancel()
+    assert task.wait(PATIENCE)
+    assert time.monotonic() - begun < 1
+    with pytest.raises(ClientError) as failure:
+        task.result()
+    assert failure.value.code == "CANCELLED"
+    assert daemon.runner.gave_up.wait(PATIENCE)
+    daemon.runner.go.set()
+    assert harmonize(endpoint, make_capture()).plane.width == 64
+
+
+def test_cancel_while_queued(daemon: Daemon, endpoint: Endpoint, make_capture: Make) -> None:
+    daemon.runner.go.clear()
+    first = start(endpoint, make_capture())
+    assert daemon.runner.begun.wait(PATIENCE)
+    second = start(endpoint, make_capture())
+    deadline = time.monotonic() + PATIENCE
+    while second.progress().stage != "QUEUED" and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert second.progress().stage == "QUEUED"
+    second.cancel()
+    assert second.wait(1)
+    daemon.runner.go.set()
+    assert first.result().plane.width == 64
+
+
+def test_nothing_listens(make_capture: Make) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = Endpoint("127.0.0.1", free.getsockname()[1], "t" * 32, "i", 1)
+    error = refused(endpoint, make_capture())
+    assert error.code == "NO_ANSWER"
+    assert sentence(error, "en").startswith(f"Nothing answers at {endpoint}.")
+
+
+def test_something_else_listens() -> None:
+    """A program that is no daemon took the port: it talks, but not our language."""
+
+    def chatter(server: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                line, _ = server.accept()
+                line.sendall(b"220 smtp.example.org ESMTP\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=chatter, args=(server,), daemon=True).start()
+        endpoint = Endpoint("127.0.0.1", server.getsockname()[1], "t" * 32, "i", 1)
+        with pytest.raises(ClientError) as failure:
+            call(lambda: Client(endpoint).info(timeout=2))
+    assert failure.value.code in ("NO_ANSWER", "DAEMON_LOST")
+
+
+def test_a_shutdown_tells_the_job(daemon: Daemon, endpoint: Endpoint, make_capture: Make) -> None:
+    daemon.runner.go.clear()
+    task = start(endpoint, make_capture())
+    assert daemon.runner.begun.wait(PATIENCE)
+    closing = threading.Thread(target=daemon.jobs.close)
+    closing.start()
+    assert task.wait(PATIENCE)
+    daemon.runner.go.set()
+    closing.join(PATIENCE)
+    with pytest.raises(ClientError) as failure:
+        task.result()
+    assert failure.value.code == "SHUTTING_DOWN"
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
+    """A self-signed certificate for 127.0.0.1 and its key."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "studio")])
+    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    now = datetime.datetime.now(datetime.timezone.utc)
+    built = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    paths = tmp_path / "box.pem", tmp_path / "box.key"
+    paths[0].write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
+    return paths
+
+
+@pytest.fixture
+def box(own_home: Path, tmp_path: Path, certificate: tuple[Path, Path]) -> Iterator[Settings]:
+    """A daemon that serves a network by TLS, and the settings that reach it."""
+    token = tmp_path / "token"
+    token.write_text("s3cret-of-the-studio\n")
+    wanted = settings.load(device="cpu")
+    with Daemon(wanted, tls_cert=certificate[0], tls_key=certificate[1], token_file=token) as running:
+        yield Settings("", 1.0, f"127.0.0.1:{running.tls_port}", str(token), str(certificate[0]))
+
+
+def test_another_machine_by_tls(box: Settings, make_capture: Make) -> None:
+    task = DaemonService(box).start(make_capture())
+    assert task.wait(PATIENCE)
+    assert task.result().plane.width == 64
+
+
+def test_tls_without_the_right_authority(box: Settings, make_capture: Make) -> None:
+    task = DaemonService(replace(box, ca_file="")).start(make_capture())
+    with pytest.raises(ClientError) as failure:
+        task.result()
+    assert failure.value.code == "TLS_FAILED"
+    assert "Check the certificate authority's file" in sentence(failure.value, "en")
+    assert isinstance(failure.value.__cause__, ssl.SSLError)
+
+
+def test_remote_addresses_that_make_no_sense(tmp_path: Path) -> None:
+    for address in ("studio", "studio:", ":50051", "studio:70000", "studio:ssh"):
+        with pytest.raises(ClientError) as failure:
+            endpoints.remote(Settings(remote=address))
+        assert failure.value.code == "BAD_ADDRESS"
+        assert re.search("Write it as host:port", sentence(failure.value, "en"))
+    with pytest.raises(ClientError) as failure:
+        endpoints.remote(Settings(remote="studio:50051", token_file=str(tmp_path / "none")))
+    assert failure.value.code == "FILE_MISSING"

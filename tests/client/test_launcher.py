@@ -1,0 +1,213 @@
+"""The launcher against real processes: `glihamba serve`, stale files, and commands that fail."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from glihamba_client import endpoint, launcher, paths
+from glihamba_client.client import call
+from glihamba_client.errors import ClientError
+from glihamba_client.host import Capture
+from glihamba_client.messages import sentence
+from glihamba_client.service import DaemonService
+
+SERVE = [sys.executable, "-m", "glihamba", "serve", "--device", "cpu"]
+PATIENCE = 120.0  # seconds; for a machine with better things to do
+Make = Callable[..., Capture]
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+def connect(command: list[str] | None = None, **options: Any) -> endpoint.Endpoint:
+    return call(lambda: launcher.connect(command, **options))
+
+
+def failure(command: list[str] | None = None, **options: Any) -> ClientError:
+    with pytest.raises(ClientError) as caught:
+        connect(command, **options)
+    return caught.value
+
+
+def is_alive(pid: int) -> bool:
+    try:
+        if os.waitpid(pid, os.WNOHANG)[0] == pid:  # our own child, already dead
+            return False
+    except ChildProcessError:
+        pass
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return True
+
+
+def gone(pid: int) -> bool:
+    deadline = time.monotonic() + PATIENCE
+    while is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return not is_alive(pid)
+
+
+def leave_endpoint(**changes: Any) -> Path:
+    """An endpoint file as a daemon that was killed leaves it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    values = {"host": "127.0.0.1", "port": port, "token": "t" * 32, "pid": 2**30, "instance": "gone"}
+    path = paths.endpoint_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({**values, "version": "0.1.0", "protocol": 1, "started": 0.0, **changes}))
+    return path
+
+
+def test_started_once_then_found(make_capture: Make) -> None:
+    stages: list[str] = []
+    first = connect(SERVE, report=lambda progress: stages.append(progress.stage))
+    assert stages == ["CONNECTING", "STARTING"]
+    assert connect(SERVE) == first
+    if os.name == "posix":  # in a session of its own: no signal meant for the editor reaches it
+        assert os.getsid(first.pid) != os.getsid(0)
+    os.kill(first.pid, signal.SIGTERM)
+    assert gone(first.pid)
+    assert call(launcher.running) is None
+
+
+def test_two_launchers_one_daemon() -> None:
+    with ThreadPoolExecutor(3) as pool:
+        found = list(pool.map(lambda _: connect(SERVE), range(3)))
+    assert len({each.pid for each in found}) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
+def test_a_daemon_killed_in_the_middle(make_capture: Make) -> None:
+    """The client says so within 5 seconds, and the next call starts another daemon."""
+    service = DaemonService(command=SERVE)
+    pid = connect(SERVE).pid
+    task = service.start(make_capture(6000, 4000))
+    deadline = time.monotonic() + PATIENCE
+    while task.progress().stage not in ("LOADING_MODEL", "PREPARING", "PREDICTING") and not task.wait(0.005):
+        assert time.monotonic() < deadline
+    os.kill(pid, signal.SIGKILL)
+    killed = time.monotonic()
+    assert task.wait(PATIENCE)
+    assert time.monotonic() - killed < 5
+    with pytest.raises(ClientError) as caught:
+        task.result()
+    assert caught.value.code == "DAEMON_LOST"
+    said = sentence(caught.value, "en")
+    assert (
+        "ended in the middle of the job, and nothing was changed. Try again: it will be started anew." in said
+    )
+    assert gone(pid)
+    again = service.start(make_capture())
+    assert again.wait(PATIENCE)
+    assert again.result().plane.width == 64
+    found = endpoint.local()
+    assert found is not None
+    assert found.pid != pid
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"port": 1}', '{"host": 1, "port": "x"}', "\0\0\0"])
+def test_a_garbled_endpoint_file_counts_as_none(text: str) -> None:
+    leave_endpoint().write_text(text)
+    assert endpoint.local() is None
+    assert call(launcher.running) is None
+
+
+def test_a_stale_endpoint_file_counts_as_none() -> None:
+    leave_endpoint()
+    assert endpoint.local() is not None
+    assert call(launcher.running) is None
+
+
+def test_another_daemon_at_the_old_port(daemon: Any) -> None:
+    """The port was taken over by a daemon of another token: not ours."""
+    leave_endpoint(port=daemon.port)
+    assert call(launcher.running) is None
+    leave_endpoint(port=daemon.port, token=daemon.token)
+    assert call(launcher.running) is None
+    leave_endpoint(port=daemon.port, token=daemon.token, instance=daemon.instance)
+    assert call(launcher.running) is not None
+
+
+def test_a_daemon_that_cannot_start_is_quoted() -> None:
+    error = failure([sys.executable, "-c", "raise SystemExit('no torch here')", "--"])
+    assert error.code == "START_FAILED"
+    log = paths.data_folder() / "logs" / "launch.log"
+    assert sentence(error, "en") == (
+        f"The daemon did not start: no torch here. Run “glihamba doctor”; the log is {log}."
+    )
+    assert log.read_text().strip() == "no torch here"
+
+
+def test_a_command_that_does_not_exist() -> None:
+    error = failure([str(paths.data_folder() / "nowhere")])
+    assert error.code == "START_FAILED"
+    assert "No such file" in sentence(error, "en") or os.name != "posix"
+
+
+def test_a_daemon_that_never_answers() -> None:
+    error = failure([sys.executable, "-c", "import time; time.sleep(3)", "--"], limit=1.0)
+    assert error.code == "START_SLOW"
+    assert "within 1 seconds" in sentence(error, "en")
+
+
+def test_starting_can_be_cancelled() -> None:
+    task = DaemonService(command=[sys.executable, "-c", "import time; time.sleep(5)", "--"]).start
+    from glihamba_client.host import Plane
+
+    plane = Plane(1, 1, "uint8", "gray", b"1")
+    running = task(Capture(plane, plane))
+    while running.progress().stage != "STARTING":
+        time.sleep(0.01)
+    running.cancel()
+    assert running.wait(2)
+
+
+def test_how_the_daemon_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    error = failure()
+    assert error.code == "NOT_INSTALLED"
+    assert sentence(error, "en").endswith("Run install.py, then try again.")
+    note = paths.data_folder() / "daemon.json"
+    note.parent.mkdir(parents=True, exist_ok=True)
+    note.write_text(json.dumps({"command": [sys.executable, "-m", "glihamba", "serve"]}))
+    assert launcher.installed_command() == [sys.executable, "-m", "glihamba", "serve"]
+    note.write_text(json.dumps({"command": [str(tmp_path / "removed"), "serve"]}))
+    with pytest.raises(ClientError):
+        launcher.installed_command()
+    name = "glihamba.exe" if os.name == "nt" else "glihamba"
+    (tmp_path / name).write_text("#!/bin/sh\n")
+    (tmp_path / name).chmod(0o755)
+    assert launcher.installed_command() == [str(tmp_path / name), "serve"]
+
+
+def test_an_editor_s_bundle_does_not_reach_the_daemon() -> None:
+    bundle = {
+        "PYTHONHOME": "/app",
+        "LD_LIBRARY_PATH": "/app/lib",
+        "HOME": "/home/me",
+        "GLIHAMBA_DEVICE": "cpu",
+    }
+    assert launcher.without_bundle(bundle) == {"HOME": "/home/me", "LANG": "C"}
+
+
+def test_works_where_an_event_loop_already_runs() -> None:
+    """An editor's plug-in may itself live in one."""
+
+    async def outer() -> Any:
+        return call(launcher.running)
+
+    assert asyncio.run(outer()) is None

@@ -1,0 +1,142 @@
+"""The use case in steps, with a host that records: the one thing a person's editor would do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from glihamba_client.client import Client, Task
+from glihamba_client.endpoint import Endpoint
+from glihamba_client.errors import ClientError
+from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
+from glihamba_client.host import Capture, Harmonized, Plane, Progress
+
+Make = Callable[..., Capture]
+
+
+class Editor:
+    """Holds a capture; notes what it is told."""
+
+    def __init__(self, capture: Capture) -> None:
+        self.picture = capture
+        self.delivered: list[Harmonized] = []
+        self.seen: list[Progress] = []
+        self.said: list[tuple[str, bool]] = []
+        self.cancel_pressed = False
+        self.fault: Exception | None = None
+
+    def capture(self) -> Capture:
+        return self.picture
+
+    def deliver(self, harmonized: Harmonized) -> None:
+        if self.fault:
+            raise self.fault
+        self.delivered.append(harmonized)
+
+    def progress(self, progress: Progress) -> None:
+        self.seen.append(progress)
+
+    def cancelled(self) -> bool:
+        return self.cancel_pressed
+
+    def message(self, text: str, failed: bool = False) -> None:
+        self.said.append((text, failed))
+
+
+class AtEndpoint:
+    """The daemon of the fixture as a service."""
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+
+    def start(self, capture: Capture, model: str, strength: float) -> Task[Harmonized]:
+        async def work(task: Task[Harmonized]) -> Harmonized:
+            client = Client(self.endpoint)
+            return await client.harmonize(capture, model=model, strength=strength, report=task.report)
+
+        return Task(work)
+
+
+@pytest.fixture
+def service(endpoint: Endpoint) -> AtEndpoint:
+    return AtEndpoint(endpoint)
+
+
+def test_captured_sent_delivered(service: AtEndpoint, make_capture: Make) -> None:
+    editor = Editor(make_capture())
+    run(harmonize_layer(editor, service, model="statistics"))
+    assert len(editor.delivered) == 1
+    assert editor.delivered[0].model == "statistics"
+    assert editor.said == []
+
+
+def test_steps_return_at_once_and_closing_them_cancels(
+    daemon: Any, service: AtEndpoint, make_capture: Make
+) -> None:
+    daemon.runner.go.clear()
+    editor = Editor(make_capture())
+    steps = harmonize_layer(editor, service)
+    for _ in range(3):
+        next(steps)
+    assert daemon.runner.begun.wait(60)
+    steps.close()
+    assert daemon.runner.gave_up.wait(60)
+    assert editor.delivered == []
+    assert editor.seen
+
+
+def test_cancel_pressed(daemon: Any, service: AtEndpoint, make_capture: Make) -> None:
+    daemon.runner.go.clear()
+    editor = Editor(make_capture())
+    steps = harmonize_layer(editor, service)
+    next(steps)
+    editor.cancel_pressed = True
+    with pytest.raises(ClientError) as failure:
+        next(steps)
+    assert failure.value.code == "CANCELLED"
+    assert editor.delivered == []
+
+
+def test_every_failure_is_said_and_none_raised(service: AtEndpoint, make_capture: Make) -> None:
+    editor = Editor(make_capture())
+    run(guarded(editor, harmonize_layer(editor, service, model="nonsuch"), "de"))
+    assert editor.said == [
+        ("Ein Modell dieses Namens gibt es nicht. „glihamba models list“ zeigt die vorhandenen.", True)
+    ]
+    editor = Editor(make_capture())
+    editor.fault = RuntimeError("the layer is gone")
+    run(guarded(editor, harmonize_layer(editor, service), "en"))
+    assert editor.said == [
+        (
+            "The plugin failed (RuntimeError: the layer is gone), and nothing was changed. Please report this.",
+            True,
+        )
+    ]
+
+
+def test_cancelling_says_nothing(daemon: Any, service: AtEndpoint, make_capture: Make) -> None:
+    daemon.runner.go.clear()
+    editor = Editor(make_capture())
+    editor.cancel_pressed = True
+    run(guarded(editor, harmonize_layer(editor, service)))
+    assert editor.said == []
+
+
+@pytest.mark.parametrize(
+    ("change", "code"),
+    [
+        (lambda c: replace(c, mask=replace(c.mask, data=bytes(len(c.mask.data)))), "EMPTY_MASK"),
+        (lambda c: replace(c, mask=Plane(1, 1, "uint8", "gray", b"\xff")), "SIZE_MISMATCH"),
+        (lambda c: replace(c, composite=replace(c.composite, data=b"short")), "BAD_CAPTURE"),
+        (lambda c: replace(c, composite=replace(c.composite, width=0, data=b"")), "BAD_CAPTURE"),
+    ],
+)
+def test_what_the_client_itself_refuses(
+    service: AtEndpoint, make_capture: Make, change: Callable[[Capture], Capture], code: str
+) -> None:
+    with pytest.raises(ClientError) as failure:
+        run(harmonize_layer(Editor(change(make_capture())), service))
+    assert failure.value.code == code
