@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 import threading
 import time
@@ -27,11 +26,11 @@ def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
-        time.sleep(0.02)
+        time.sleep(0.05)
 
 
 def gone(reference: weakref.ref[Any]) -> bool:
-    gc.collect()
+    """Let go by its last owner, not only found by the garbage collector some day."""
     return reference() is None
 
 
