@@ -109,12 +109,8 @@ def test_every_failure_is_said_and_none_raised(service: AtEndpoint, make_capture
     editor = Editor(make_capture())
     editor.fault = RuntimeError("the layer is gone")
     run(guarded(editor, harmonize_layer(editor, service), "en"))
-    assert editor.said == [
-        (
-            "The plugin failed (RuntimeError: the layer is gone), and nothing was changed. Please report this.",
-            True,
-        )
-    ]
+    said = "The plugin failed (RuntimeError: the layer is gone), and nothing was changed. Please report this."
+    assert editor.said == [(said, True)]
 
 
 def test_cancelling_says_nothing(daemon: Any, service: AtEndpoint, make_capture: Make) -> None:
