@@ -117,8 +117,6 @@ def status(as_json: bool) -> int:
 @json_option
 def stop(as_json: bool) -> int:
     """End the running daemon: it tells its jobs and its clients, then ends."""
-    from glihamba_client.errors import ClientError
-
     found = _running()
     if found is None:
         _say_hung()
@@ -126,18 +124,23 @@ def stop(as_json: bool) -> int:
         return 0
     endpoint, _ = found
     # It has just answered with the token and the instance that stand beside this process id.
-    os.kill(endpoint.pid, signal.SIGTERM)
+    end(endpoint.pid)
+    print_json({"stopped": True, "pid": endpoint.pid}) if as_json else click.echo("The daemon has ended.")
+    return 0
+
+
+def end(pid: int) -> None:
+    """Ask the daemon to end and wait until it has. Raises `ClientError` when it takes too long."""
+    from glihamba_client.errors import ClientError
+
+    os.kill(pid, signal.SIGTERM)
     deadline = time.monotonic() + STOP_LIMIT
-    while time.monotonic() < deadline:
-        if not _holds_lock():
-            print_json({"stopped": True, "pid": endpoint.pid}) if as_json else click.echo(
-                "The daemon has ended."
+    while _holds_lock():
+        if time.monotonic() > deadline:
+            raise ClientError(
+                "INTERNAL", f"The daemon was told to end but has not yet: end process {pid} by hand."
             )
-            return 0
         time.sleep(0.1)
-    raise ClientError(
-        "INTERNAL", f"The daemon was told to end but has not yet: end process {endpoint.pid} by hand."
-    )
 
 
 def _running() -> Any:

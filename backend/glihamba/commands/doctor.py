@@ -163,11 +163,11 @@ def _daemon() -> Check:
 
 def _picture() -> Check:
     import numpy as np
-    from glihamba_client.harmonize_layer import harmonize_layer, run
-    from glihamba_client.service import DaemonService
 
     from glihamba import demo, image_files
     from glihamba.file_host import FileHost, read_mask
+    from glihamba_client.harmonize_layer import harmonize_layer, run
+    from glihamba_client.service import DaemonService
 
     with tempfile.TemporaryDirectory(prefix="glihamba-doctor-") as folder:
         output = Path(folder) / "harmonized.png"

@@ -95,11 +95,10 @@ class Worker:
 
     def harmonize(self, picture: Picture, shown: Bar) -> dict[str, Any]:
         """Raises `ClientError`; nothing is written then."""
-        from glihamba_client.harmonize_layer import harmonize_layer, run
-        from glihamba_client.messages import stage
-
         from glihamba.file_host import FileHost
         from glihamba.image_files import BadPicture
+        from glihamba_client.harmonize_layer import harmonize_layer, run
+        from glihamba_client.messages import stage
 
         if isinstance(picture.mask, str):
             raise BadPicture(picture.mask)

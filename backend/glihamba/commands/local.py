@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 import time
 
-from glihamba_client.errors import ClientError
-from glihamba_client.host import Capture, Harmonized, Plane, Progress
-
 from glihamba.daemon.planes import Request
 from glihamba.daemon.runner import Runner
 from glihamba.errors import HarmonizeError
 from glihamba.file_host import array
 from glihamba.settings import Settings
+from glihamba_client.errors import ClientError
+from glihamba_client.host import Capture, Harmonized, Plane, Progress
 
 
 class LocalService:

@@ -28,7 +28,7 @@ def list_(as_json: bool) -> None:
     """List all known models; the default one is marked with *."""
     from glihamba.models import registry
 
-    default, records = _default(), registry.records()
+    default, records = default_model(), registry.records()
     if as_json:
         print_json([_described(record, default) for record in records])
         return
@@ -55,7 +55,7 @@ def info(name: str, as_json: bool) -> None:
 
     record = registry.get(name)
     if as_json:
-        print_json(_described(record, _default()))
+        print_json(_described(record, default_model()))
         return
     click.echo(f"{record.title} ({record.name})\n{record.description}\n")
     lines = {
@@ -92,7 +92,7 @@ def add(file: Path, name: str | None, architecture: str | None, config: str | No
         raise click.BadParameter(f"There is no file {file}: check the name.", param_hint="FILE")
     record = store.add(file, name=name, architecture=architecture, config=_table(config))
     if as_json:
-        print_json(_described(record, _default()))
+        print_json(_described(record, default_model()))
     else:
         click.echo(f"Added “{record.name}”. Use it with: glihamba harmonize --model {record.name}")
 
@@ -133,7 +133,8 @@ def remove(name: str, as_json: bool) -> None:
     print_json({"removed": record.name}) if as_json else click.echo(f"“{record.name}” is removed.")
 
 
-def _default() -> str:
+def default_model() -> str:
+    """The name of the model that runs when none is named."""
     from glihamba import settings as table
     from glihamba.models import registry
 

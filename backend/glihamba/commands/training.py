@@ -3,15 +3,134 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
-from glihamba.errors import HarmonizeError
+import click
+
+from glihamba.commands.common import bar, json_option, print_json, print_table
+from glihamba.errors import BadRequest, HarmonizeError
 
 _EXTRA = ("lightning", "torchmetrics", "tensorboard", "tomli")
+_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+_file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class NeedsExtra(HarmonizeError):
     """The libraries for training are not installed."""
+
+
+@click.command()
+@click.argument("recipe")
+@click.option("--data", required=True, type=_folder, help="Folder of photograph shards.")
+@click.option(
+    "--run",
+    "run_folder",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder for checkpoints and log.",
+)
+@click.option("--resume", type=_file, help="Checkpoint to go on from.")
+@click.option("--steps", type=click.IntRange(1), help="Train for so many steps instead of the recipe's.")
+@click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that make composites."
+)
+@json_option
+def train(
+    recipe: str,
+    data: Path,
+    run_folder: Path,
+    resume: Path | None,
+    steps: int | None,
+    workers: int,
+    as_json: bool,
+) -> None:
+    """Train a model on composites made from photographs while it trains.
+
+    RECIPE is the name of one that ships with GLIHamba (glihamba-tiny) or a .toml file. Checkpoints are
+    written as it goes, so Ctrl-C loses little: go on with --resume RUN/last.ckpt.
+
+    \b
+      glihamba train glihamba-tiny --data photos/ --run runs/tiny
+    """
+    training = _training("train")
+    recipes = _training("recipe")
+    try:
+        checkpoint = training.train(
+            recipes.load_recipe(recipe, steps=steps), data, run_folder, resume=resume, workers=workers
+        )
+    except recipes.RecipeError as error:
+        raise BadRequest(str(error)) from error
+    except FileNotFoundError as error:
+        raise BadRequest(f"{data} does not hold what training needs ({error.filename or error}).") from error
+    print_json({"checkpoint": str(checkpoint)}) if as_json else click.echo(f"Trained: {checkpoint}")
+
+
+@click.command()
+@click.argument("models", nargs=-1)
+@click.option(
+    "--data", required=True, type=_folder, help="iHarmony4 triples (IHD_test.txt), or photograph shards."
+)
+@click.option(
+    "--protocol", "protocols", multiple=True, help="strict or fullres; can be given twice.  [default: strict]"
+)
+@click.option(
+    "--count", type=click.IntRange(1), default=256, show_default=True, help="Synthesised pictures at most."
+)
+@json_option
+def evaluate(
+    models: tuple[str, ...], data: Path, protocols: tuple[str, ...], count: int, as_json: bool
+) -> None:
+    """Score MODELS (and the untouched composite) on pictures whose true colours are known.
+
+    PSNR in dB (more is better), MSE and foreground MSE on the 0 to 255 scale (less is better), and how
+    many pictures lost more than 0.3 dB against the composite.
+
+    \b
+      glihamba evaluate statistics glihamba-tiny --data iharmony4/ --protocol strict --protocol fullres
+    """
+    scoring = _training("evaluate")
+    known = _training("protocols").PROTOCOLS
+    chosen = protocols or ("strict",)
+    if unknown := set(chosen) - set(known):
+        raise click.BadParameter(
+            f"There is no protocol {', '.join(sorted(unknown))}: choose {', '.join(known)}.",
+            param_hint="--protocol",
+        )
+    from glihamba.commands.models import default_model
+
+    names = dict.fromkeys([scoring.COMPOSITE, *(models or (default_model(),))])
+    networks = scoring.load_models(names)
+    try:
+        triples = list(scoring.triples_of(data, count))
+    except FileNotFoundError as error:
+        raise BadRequest(f"{data} does not hold what scoring needs ({error.filename or error}).") from error
+    with bar(not as_json) as shown:
+        done = 0
+
+        def step() -> None:
+            nonlocal done
+            done += 1
+            shown.show("all", f"{done} of {len(triples)} pictures", done, len(triples))
+
+        summaries = scoring.summarise(scoring.evaluate(triples, networks, chosen, step))
+    if as_json:
+        print_json([asdict(summary) for summary in summaries])
+        return
+    rows: list[list[Any]] = [
+        [
+            s.protocol,
+            s.model,
+            str(s.pictures),
+            f"{s.psnr:.2f}",
+            f"{s.mse:.1f}",
+            f"{s.fmse:.1f}",
+            str(s.worsened),
+        ]
+        for s in summaries
+    ]
+    print_table(["Protocol", "Model", ">Pictures", ">PSNR", ">MSE", ">fMSE", ">Worsened"], rows)
 
 
 def _training(module: str) -> Any:
