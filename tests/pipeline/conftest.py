@@ -26,6 +26,15 @@ class Fixed(Harmonizer):
         return self.transform
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """Tiny tensors on busy cores: more threads would only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def bend() -> ColourTransform:
     """A lively transform: curved, and different from place to place."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -320,6 +321,42 @@ def test_it_can_be_cancelled_at_every_step(monkeypatch, fixed, bend):
         assert told == steps[:last]
         reached.update(stages(told))
     assert reached == {"PREPARING", "PREDICTING", "APPLYING"}
+
+
+# --- memory and devices
+
+
+@pytest.mark.parametrize("dtype", TYPES)
+@pytest.mark.parametrize("channels", [3, 4])
+def test_no_full_size_temporary(fixed, bend, dtype, channels):
+    """Beyond the result itself, less than a quarter of what the picture would take as float32."""
+    composite, mask = dark_object(dtype, channels, size=(120, 160))
+    composite, mask = np.tile(composite, (20, 20, 1)), np.kron(mask, np.ones((20, 20), mask.dtype))
+    tracemalloc.start()
+    try:
+        result = harmonize(composite, mask, fixed(bend))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak - result.pixels.nbytes < composite.size  # bytes: float32 takes four times that
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_the_network_runs_where_its_weights_are():
+    class Gain(Harmonizer):
+        working_size = 64
+
+        def __init__(self):
+            super().__init__()
+            self.gain = torch.nn.Parameter(torch.tensor(1.5))
+
+        def forward(self, composite, mask):
+            assert composite.device == mask.device == self.gain.device
+            return composite + mask * (composite * self.gain - composite)
+
+    composite, mask = dark_object()
+    there = harmonize(composite, mask, Gain().cuda()).pixels.astype(int)
+    assert np.abs(there - harmonize(composite, mask, Gain()).pixels).max() <= 1
 
 
 # --- full size against working size
