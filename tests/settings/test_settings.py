@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from glihamba import settings
 from glihamba_client import paths
 

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from glihamba_proto import harmonizer_pb2 as pb
 from numpy.typing import NDArray
 
 from glihamba import __version__
 from glihamba.errors import BadRequest, ClientTooNew, OutOfMemory, SizeMismatch, TooLarge
 from glihamba.settings import PROTOCOL
+from glihamba_proto import harmonizer_pb2 as pb
 
 Pixels = NDArray[Any]
 
@@ -141,10 +141,11 @@ def receive(
         name, filled = NAMES[plane.role], 0
         while filled < buffer.nbytes:
             chunk = _next_chunk(messages, f"after {filled:,} of the {name}'s {buffer.nbytes:,} bytes")
-            _check_chunk(chunk, index, filled, buffer.nbytes, chunk_bytes, name)
-            buffer[filled : filled + len(chunk.data)] = np.frombuffer(chunk.data, np.uint8)
-            filled += len(chunk.data)
-            done += len(chunk.data)
+            data = chunk.data  # protobuf copies at each access
+            _check_chunk(chunk, len(data), index, filled, buffer.nbytes, chunk_bytes, name)
+            buffer[filled : filled + len(data)] = np.frombuffer(data, np.uint8)
+            filled += len(data)
+            done += len(data)
             yield done / total
     if next(messages, None) is not None:
         raise BadRequest("The stream goes on after the last byte of its last plane: close it there.")
@@ -162,8 +163,9 @@ def _next_chunk(messages: Iterator[pb.HarmonizeRequest], where: str) -> pb.Chunk
     return message.chunk
 
 
-def _check_chunk(chunk: pb.Chunk, index: int, filled: int, size: int, chunk_bytes: int, name: str) -> None:
-    length = len(chunk.data)
+def _check_chunk(
+    chunk: pb.Chunk, length: int, index: int, filled: int, size: int, chunk_bytes: int, name: str
+) -> None:
     if chunk.plane != index:
         raise BadRequest(
             f"A chunk of plane {chunk.plane} came where the {name} (plane {index}) was awaited: "

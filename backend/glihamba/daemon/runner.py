@@ -167,7 +167,7 @@ class Runner:
         from glihamba.models import load
 
         _log.info("a model is loaded", extra={"model": name, "device": kind})
-        return models.load(name, device=kind)
+        return load(name, device=kind)
 
     def unload(self) -> bool:
         """Let the network go, and its memory back to the system; False if there was none or it is in use."""

@@ -17,8 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import grpc
-from glihamba_proto import harmonizer_pb2 as pb
-from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from glihamba import __version__
@@ -32,6 +30,8 @@ from glihamba.daemon.runner import Outcome, Runner
 from glihamba.daemon.service import HarmonizerService
 from glihamba.errors import BadToken
 from glihamba.settings import PROTOCOL, Settings
+from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
 
 __all__ = ["AlreadyRunning", "CannotServe", "Daemon", "serve"]
 

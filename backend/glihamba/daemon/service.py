@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 import grpc
-from glihamba_proto import harmonizer_pb2 as pb
-from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
 
 from glihamba import __version__
 from glihamba.daemon import planes
@@ -18,6 +16,8 @@ from glihamba.daemon.planes import Request
 from glihamba.daemon.runner import LOADING, SENDING, Device, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError
 from glihamba.settings import PROTOCOL, Settings
+from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
 
 _log = logging.getLogger(__name__)
 
