@@ -58,7 +58,7 @@ def val_triples(data: Path, count: int = 256) -> Iterator[Triple]:
 
 
 def triples_of(root: Path, count: int = 256) -> Iterable[Triple]:
-    """iHarmony4 triples if `root` holds its lists, else synthetic composites of the photograph shards there."""
+    """iHarmony4 triples if `root` holds its lists, else synthetic composites of its photograph shards."""
     if (root / "IHD_test.txt").is_file():
         return read_triples(root)
     return val_triples(root, count)

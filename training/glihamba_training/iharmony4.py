@@ -41,9 +41,7 @@ def read_triples(root: Path, split: str = "test") -> Iterator[Triple]:
         )
         for path in paths:
             if not path.is_file():
-                raise FileNotFoundError(
-                    f"{listed.name} names {line}, but {path.relative_to(root)} is missing."
-                )
+                raise FileNotFoundError(f"{listed.name} names {line}: {path.relative_to(root)} is missing.")
         composite, mask, real = (
             np.asarray(Image.open(path).convert(mode))
             for path, mode in zip(paths, ("RGB", "L", "RGB"), strict=True)

@@ -1,0 +1,93 @@
+"""Protocols by hand, and the scores of real models on real and made pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from glihamba.models import build
+from glihamba_training.evaluate import evaluate, summarise, val_triples
+from glihamba_training.iharmony4 import Triple, read_triples
+from glihamba_training.protocols import fullres, score, strict
+
+
+def triple(difference=10, size=256):
+    real = np.full((size, size, 3), 100, np.uint8)
+    mask = np.zeros((size, size), np.uint8)
+    mask[: size // 2, : size // 2] = 255
+    composite = real.copy()
+    composite[mask > 0] += difference
+    return Triple("t", "made", composite, mask, real)
+
+
+def test_scores_by_hand():
+    scores = strict(triple(), None)
+    assert scores.mse == pytest.approx(100 / 4)
+    assert scores.fmse == pytest.approx(100)
+    assert scores.psnr == pytest.approx(10 * np.log10(255**2 / 25), abs=1e-4)
+    assert fullres(triple(), None).psnr == pytest.approx(scores.psnr, abs=1e-4)
+
+
+def test_a_perfect_picture_is_finite():
+    image = torch.rand(1, 3, 8, 8)
+    assert score(image, image, torch.ones(1, 1, 8, 8)).psnr == 78.0
+
+
+def test_strict_counts_the_whole_picture_and_fullres_only_the_mask():
+    damaged = triple()
+    damaged.composite[200:, 200:] += 50
+    assert strict(damaged, None).mse > 2 * strict(triple(), None).mse
+    assert fullres(damaged, None).mse == pytest.approx(fullres(triple(), None).mse)
+
+
+def test_transform_networks_are_applied_at_the_protocols_size():
+    network = build("glihamba-tiny").eval()
+    assert strict(triple(), network).psnr == pytest.approx(strict(triple(), None).psnr, abs=1e-3), (
+        "fresh: identity"
+    )
+    with torch.no_grad():
+        network.head.base.bias.view(3, 10)[:, 0] = -20 / 255  # the head halves it
+    assert strict(triple(), network).fmse < 5, "a shift of -10 takes the object back"
+    assert fullres(triple(), network).fmse < 5
+
+
+def test_summary_counts_what_got_worse(photo_shards):
+    network = build("glihamba-tiny").eval()
+    with torch.no_grad():
+        network.head.base.bias.view(3, 10)[:, 0] = -0.5
+    rows = evaluate(val_triples(photo_shards, 4), {"composite": None, "dark": network}, ["strict"])
+    before, dark = summarise(rows)
+    assert (before.pictures, before.worsened) == (4, 0)
+    assert dark.worsened >= 3
+    assert dark.psnr < before.psnr
+
+
+def test_val_triples_are_fixed(photo_shards):
+    first, again = list(val_triples(photo_shards, 3)), list(val_triples(photo_shards, 3))
+    for a, b in zip(first, again, strict=True):
+        assert (a.composite == b.composite).all()
+        assert a.composite.shape == (256, 256, 3)
+        assert 0 < (a.mask > 127).mean() < 0.7
+        assert (a.composite[a.mask == 0] == a.real[a.mask == 0]).all()
+
+
+def test_a_folder_that_is_no_iharmony4_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"is no copy of iHarmony4: IHD_test\.txt is missing"):
+        list(read_triples(tmp_path))
+    (tmp_path / "IHD_test.txt").write_text("HFlickr/composite_images/f1_1_1.jpg\n")
+    with pytest.raises(
+        FileNotFoundError, match=r"IHD_test\.txt names HFlickr/composite_images/f1_1_1\.jpg: no "
+    ):
+        list(read_triples(tmp_path))
+
+
+@pytest.mark.shared
+def test_composite_of_the_sample_scores_as_published_tools_say(shared_data):
+    rows = evaluate(
+        read_triples(shared_data / "iharmony4_sample"), {"composite": None}, ["strict", "fullres"]
+    )
+    at_256, full = summarise(rows)
+    assert at_256.pictures == 9
+    assert at_256.psnr == pytest.approx(23.3, abs=0.1)
+    assert full.psnr == pytest.approx(23.21, abs=0.01)

@@ -1,0 +1,96 @@
+"""Composites: the truth outside, recoloured inside, as strong as asked, the same for the same seed."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from glihamba_training.photos import load_bank
+from glihamba_training.synthesis import Synthesis, SynthesisSettings, random_lut, retouch, transfer_statistics
+
+
+@pytest.fixture
+def bank(photo_shards):
+    return load_bank(photo_shards, "train", 48)
+
+
+def test_bank_holds_every_photograph_and_mask(bank, photo_shards):
+    assert bank.photos.shape == (24, 48, 48, 3)
+    assert bank.masks.shape == (24, 48, 48)
+    assert bank.kind_of.tolist() == [0 if i % 3 else 2 for i in range(24)]
+    assert 0 < bank.masks.mean() < 128
+    again = load_bank(photo_shards, "train", 48)
+    assert (again.photos == bank.photos).all()
+
+
+def test_a_folder_without_shards_is_named(tmp_path):
+    with pytest.raises(
+        FileNotFoundError, match=r"holds no train\*\.tar: give the folder of photograph shards"
+    ):
+        load_bank(tmp_path, "train", 48)
+
+
+def test_same_seed_and_step_give_the_same_batch(bank):
+    first, other = Synthesis(bank, SynthesisSettings(), 1), Synthesis(bank, SynthesisSettings(), 2)
+    again = Synthesis(bank, SynthesisSettings(), 1).batch(5, 32, 4)
+    for got, wanted in zip(first.batch(5, 32, 4), again, strict=True):
+        assert torch.equal(got, wanted)
+    assert not torch.equal(first.batch(6, 32, 4).composite, again.composite)
+    assert not torch.equal(other.batch(5, 32, 4).composite, again.composite)
+
+
+def test_the_scene_is_the_photograph_and_the_object_is_not(bank):
+    batch = Synthesis(bank, SynthesisSettings(unchanged=0.0), 0).batch(0, 48, 16)
+    outside = batch.mask == 0
+    difference = (batch.composite - batch.real).abs()
+    assert (difference * outside).max() == 0
+    assert ((difference * ~outside).amax((1, 2, 3)) > 0).all()
+    assert batch.composite.min() >= 0
+    assert batch.composite.max() <= 1
+
+
+def test_unchanged_pictures_stay_unchanged(bank):
+    batch = Synthesis(bank, SynthesisSettings(unchanged=1.0), 0).batch(0, 48, 8)
+    assert (batch.composite - batch.real).abs().max() <= 0.5 / 255 + 1e-6
+
+
+def test_strength_follows_what_is_asked(bank):
+    def median_mse(goal):
+        settings = SynthesisSettings(median_mse=goal, log_spread=0.1, unchanged=0.0)
+        batch = Synthesis(bank, settings, 0).batch(0, 48, 64)
+        squared = (batch.composite - batch.real).square().mean(1).sum((1, 2)) * 255**2
+        return float((squared / batch.mask.sum((1, 2, 3))).median())
+
+    assert median_mse(100.0) == pytest.approx(100, rel=0.3)
+    assert median_mse(1000.0) > 3 * median_mse(100.0)
+
+
+def test_mask_kinds_follow_their_odds(bank):
+    synthesis = Synthesis(bank, dataclasses.replace(SynthesisSettings(), kinds=(1.0, 0.0, 0.0)), 0)
+    chosen = synthesis._choose(torch.Generator().manual_seed(0), 200)
+    assert {int(k) for k in bank.kind_of[chosen.numpy()]} == {0}
+
+
+def test_families_stay_in_range_and_change_something():
+    g = torch.Generator().manual_seed(0)
+    real = torch.rand(8, 3, 16, 16, generator=g)
+    mask = torch.ones(8, 1, 16, 16)
+    for made in (
+        retouch(real, g),
+        random_lut(real, g),
+        transfer_statistics(real, mask, real.roll(1, 0), mask, g),
+    ):
+        assert torch.isfinite(made).all()
+        assert made.min() >= 0
+        assert made.max() <= 1
+        assert (made - real).abs().mean() > 0.005
+
+
+def test_transfer_gives_the_others_mean():
+    real = torch.full((1, 3, 8, 8), 0.4)
+    other = torch.tensor([0.6, 0.5, 0.3]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
+    ones = torch.ones(1, 1, 8, 8)
+    moved = transfer_statistics(real, ones, other, ones, torch.Generator().manual_seed(0))
+    torch.testing.assert_close(moved, other, atol=1e-4, rtol=0)
