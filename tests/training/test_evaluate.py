@@ -43,9 +43,8 @@ def test_strict_counts_the_whole_picture_and_fullres_only_the_mask():
 
 def test_transform_networks_are_applied_at_the_protocols_size():
     network = build("glihamba-tiny").eval()
-    assert strict(triple(), network).psnr == pytest.approx(strict(triple(), None).psnr, abs=1e-3), (
-        "fresh: identity"
-    )
+    fresh = strict(triple(), network)
+    assert fresh.psnr == pytest.approx(strict(triple(), None).psnr, abs=1e-3), "the identity"
     with torch.no_grad():
         network.head.base.bias.view(3, 10)[:, 0] = -20 / 255  # the head halves it
     assert strict(triple(), network).fmse < 5, "a shift of -10 takes the object back"
@@ -77,7 +76,7 @@ def test_a_folder_that_is_no_iharmony4_is_named(tmp_path):
         list(read_triples(tmp_path))
     (tmp_path / "IHD_test.txt").write_text("HFlickr/composite_images/f1_1_1.jpg\n")
     with pytest.raises(
-        FileNotFoundError, match=r"IHD_test\.txt names HFlickr/composite_images/f1_1_1\.jpg: no "
+        FileNotFoundError, match=r"names HFlickr/composite_images/f1_1_1\.jpg: .*1_1\.jpg is missing"
     ):
         list(read_triples(tmp_path))
 

@@ -7,7 +7,9 @@ import torch
 
 from glihamba.models import build
 from glihamba_training.losses import foreground_normalised
+from glihamba_training.photos import load_bank
 from glihamba_training.recipe import Recipe, RecipeError, load_recipe
+from glihamba_training.synthesis import Synthesis
 from glihamba_training.train import averaged_weights, train
 
 SMALL = {"size": 32, "batch": 8, "warmup": 5, "checkpoint_every": 10, "learning_rate": 2e-3, "ema": 0.9}
@@ -40,11 +42,6 @@ def test_training_learns_and_a_resumed_run_is_the_unbroken_one(photo_shards, tmp
 
     network = build("glihamba-tiny")
     network.load_state_dict(weights)
-    lines = (tmp_path / "whole" / "log" / "version_0" / "metrics.csv").read_text().splitlines()
-    assert lines[0].startswith("epoch,loss,ratio")
-
-    from glihamba_training.photos import load_bank
-    from glihamba_training.synthesis import Synthesis
 
     batch = Synthesis(load_bank(photo_shards, "train", 48), recipe.synthesis, 99).batch(0, 32, 64)
     with torch.no_grad():
@@ -91,5 +88,5 @@ def test_a_wrong_recipe_is_named(tmp_path, text, sentence):
 
 
 def test_an_unknown_recipe_lists_the_known():
-    with pytest.raises(RecipeError, match='There is no recipe "nope": choose .*glihamba-tiny'):
+    with pytest.raises(RecipeError, match=r'There is no recipe "nope": choose .*glihamba-tiny'):
         load_recipe("nope")

@@ -31,7 +31,7 @@ def ss2d_torch(
     width: int,
     h0: Tensor | None = None,
 ) -> Tensor:
-    """SS2D; shapes as in `glihamba.ops.reference`. Computes in float32, or float64 if x is; returns x's dtype."""
+    """SS2D; shapes as in `glihamba.ops.reference`. Computes in float32 or float64; returns x's dtype."""
     compute = torch.promote_types(x.dtype, torch.float32)
     batch, _, channels = x.shape
     orders, inverse = scan_orders(height, width, x.device)
