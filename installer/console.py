@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -60,12 +61,12 @@ class Console:
         try:
             note = work()
         except BaseException:
-            print(f"\r{head} ... failed\x1b[K" if self._live else " failed", flush=True)
+            self._close(f"{head} ...", " failed")
             raise
         seconds = time.monotonic() - began
         tail = f" {note}" if note else " done"
         tail += f" ({seconds:.0f} s)" if seconds >= 1 else ""
-        print(f"\r{head} ...{tail}\x1b[K" if self._live else tail, flush=True)
+        self._close(f"{head} ...", tail)
 
     def run(
         self,
@@ -119,9 +120,21 @@ class Console:
     def _tick(self, done: threading.Event, last: collections.deque[str]) -> None:
         began = time.monotonic()
         while not done.wait(1):
-            width = os.get_terminal_size().columns
             line = f"{self._head} ... {time.monotonic() - began:.0f} s  {last[-1] if last else ''}"
-            print(f"\r{line[: width - 1]}\x1b[K", end="", flush=True)
+            self._overwrite(line)
+
+    def _close(self, head: str, tail: str) -> None:
+        if self._live:
+            self._overwrite(head + tail)
+            print(flush=True)
+        else:
+            print(tail, flush=True)
+
+    @staticmethod
+    def _overwrite(line: str) -> None:
+        """Write over the terminal's current line, with blanks: an old Windows console knows no escapes."""
+        width = shutil.get_terminal_size().columns - 1
+        print(f"\r{line[:width]:<{width}}", end="", flush=True)
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:

@@ -12,11 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from installer.console import Console, InstallError
+from installer.console import CommandFailed, Console, InstallError
 from installer.layout import WINDOWS, Root
 
 TORCH = "torch>=2.13,<2.14"
 _SPACE_GB = {"cpu": 2.0, "cuda": 9.0}
+_UNREACHABLE = (
+    r"NewConnectionError|ConnectTimeout|NameResolution|is unreachable|dns error|ProxyError|\(Connect\)"
+)
 _WINDOWS_ROOT = 100  # characters; torch's own files need up to 150 more, and Windows allows 260
 
 
@@ -81,23 +84,24 @@ def install_torch(console: Console, python: str, device: str, pip: list[str], ex
         return
     console.run([python, "-m", "pip", "install", *pip, "uv"], extra=extra)
     uv = [python, "-m", "uv", "pip", "install", "--python", python, f"--torch-backend={backend}", TORCH]
-    console.run(uv, extra=extra)
+    try:
+        console.run(uv, extra=extra)
+    except CommandFailed as error:
+        if not re.search(_UNREACHABLE, error.tail) or "UV_OFFLINE" in extra:
+            raise
+        raise InstallError(
+            "PyTorch's own index, which has the build for this machine, cannot be reached: check the network"
+            " (or proxy) and run install.py again, or say --device cuda for the large build that the"
+            " ordinary index has and that runs without a GPU too."
+        ) from None
 
 
 def _pip_has_cpu_torch(console: Console, python: str, pip: list[str], extra: dict[str, str]) -> bool:
     """Ask pip which torch it would take, and that torch's metadata whether it wants CUDA libraries."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
-        probe = [
-            "install",
-            *pip,
-            "--dry-run",
-            "--no-deps",
-            "--ignore-installed",
-            "--report",
-            str(report),
-            TORCH,
-        ]
+        probe = ["install", *pip, "--dry-run", "--no-deps", "--ignore-installed", TORCH]
+        probe += ["--report", str(report)]
         console.run([python, "-m", "pip", *probe], extra=extra)
         if console.dry:
             return True

@@ -318,6 +318,17 @@ def test_ctrl_c_ends_everything_and_keeps_what_there_was(tmp_path: Path) -> None
 # --- which torch -----------------------------------------------------------------------------------
 
 
+def torch_wheel(folder: Path, requires: list[str]) -> None:
+    """An empty torch that says it needs `requires`."""
+    folder.mkdir()
+    info = "torch-2.13.9.dist-info"
+    with zipfile.ZipFile(folder / "torch-2.13.9-py3-none-any.whl", "w") as wheel:
+        needs = "".join(f"Requires-Dist: {name}\n" for name in requires)
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: 2.13.9\n{needs}")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+
+
 @pytest.mark.parametrize(
     ("requires", "is_cpu"),
     [
@@ -328,17 +339,25 @@ def test_ctrl_c_ends_everything_and_keeps_what_there_was(tmp_path: Path) -> None
 )
 def test_pip_is_asked_which_torch_it_would_take(requires: list[str], is_cpu: bool, tmp_path: Path) -> None:
     folder = tmp_path / "wheels"
-    folder.mkdir()
-    info = "torch-2.13.9.dist-info"
-    with zipfile.ZipFile(folder / "torch-2.13.9-py3-none-any.whl", "w") as wheel:
-        needs = "".join(f"Requires-Dist: {name}\n" for name in requires)
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: 2.13.9\n{needs}")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
+    torch_wheel(folder, requires)
     options = Options(offline=True, wheels=folder)
     console = Console(tmp_path / "log", 1)
     extra = {**options.extra, "PIP_CONFIG_FILE": os.devnull}
     assert machine._pip_has_cpu_torch(console, sys.executable, options.pip, extra) is is_cpu
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the ordinary index has the CPU build")
+def test_pytorch_s_own_index_out_of_reach_names_the_other_way(tmp_path: Path) -> None:
+    """pip would bring a CUDA build, so uv asks PyTorch's index, here through a proxy that is not there."""
+    wheels, python = tmp_path / "wheels", str(tmp_path / "env" / "bin" / "python")
+    torch_wheel(wheels, ["nvidia-cublas"])
+    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
+    subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
+    nowhere = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
+    extra = {**nowhere, "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+    console, pip = Console(tmp_path / "log", 1), ["--no-index", "--find-links", str(wheels)]
+    with pytest.raises(InstallError, match=r"PyTorch's own index.*or say --device cuda for the large build"):
+        machine.install_torch(console, python, "cpu", pip, extra)
 
 
 # --- small things ----------------------------------------------------------------------------------
