@@ -17,7 +17,7 @@ import pytest
 
 from glihamba import settings
 from glihamba.daemon.runner import Runner
-from glihamba.daemon.server import Daemon
+from glihamba.daemon.server import Daemon, address
 from glihamba.models.statistics import Statistics
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
@@ -225,7 +225,9 @@ def connect() -> Iterator[Callable[..., Peer]]:
     peers: list[Peer] = []
 
     def to(daemon: Daemon, token: str | None = "the daemon's") -> Peer:
-        peers.append(Peer(f"127.0.0.1:{daemon.port}", daemon.token if token == "the daemon's" else token))
+        peers.append(
+            Peer(address(daemon.host, daemon.port), daemon.token if token == "the daemon's" else token)
+        )
         return peers[-1]
 
     yield to

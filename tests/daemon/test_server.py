@@ -126,6 +126,29 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
         pass
 
 
+@posix
+def test_an_endpoint_that_cannot_be_written_leaves_the_old_one(
+    start: Callable[..., Any], tmp_path: Path
+) -> None:
+    """A file size limit of 40 bytes stands in for a disk that is full."""
+    old = start().endpoint
+    path = tmp_path / "endpoint.json"
+    discovery.write_endpoint(path, old)
+    code = (
+        "import resource, signal, sys; from pathlib import Path; from glihamba.daemon import discovery\n"
+        "path = Path(sys.argv[1]); endpoint = discovery.read_endpoint(path)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))\n"
+        "try: discovery.write_endpoint(path, endpoint)\n"
+        "except discovery.CannotServe as error: print(error)\n"
+    )
+    command = [sys.executable, "-c", code, str(path)]
+    shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert shown.startswith(f"The file {path} can't be written (")
+    assert shown.endswith("): free some disk space, or name another folder in GLIHAMBA_RUNTIME_DIR.\n")
+    assert discovery.read_endpoint(path) == old
+    assert [found.name for found in tmp_path.glob("*.part")] == []
+
+
 # -- who may reach it
 
 
@@ -248,9 +271,17 @@ def test_two_daemons_never_share_a_port(start: Callable[..., Any], tmp_path: Pat
         start(daemon={"port": first.port}, runtime_dir=tmp_path / "other")
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3", "::1"])
-def test_loopback_by_any_name(host: str) -> None:
-    Daemon(settings.load(), host=host)
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "127.1.2.3", "::1", "[::1]"])
+def test_loopback_by_any_name(start: Callable[..., Any], connect: Callable[..., Any], host: str) -> None:
+    plain = host.strip("[]").replace("localhost", "127.0.0.1")
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in plain else socket.AF_INET) as probe:
+            probe.bind((plain, 0))
+    except OSError:
+        pytest.skip(f"this machine has no address {plain}")
+    daemon = start(daemon={"host": host})
+    assert discovery.read_endpoint(daemon.settings.endpoint_file).host == plain
+    assert connect(daemon).info().instance == daemon.instance
 
 
 # -- the log

@@ -52,7 +52,6 @@ def serve(
     tls_cert: str | Path | None = None,
     tls_key: str | Path | None = None,
     token_file: str | Path | None = None,
-    device: str | None = None,
     idle_exit_minutes: float | None = None,
     settings: Settings | None = None,
     runner: Runner | None = None,
@@ -69,7 +68,7 @@ def serve(
     Raises CannotServe, and AlreadyRunning of that: `str(error)` is the sentence, `error.exit_code` what
     the process should end with (2 and 3). Raises BadSetting for a setting out of range.
     """
-    settings = settings or settings_table.load(device=device)
+    settings = settings or settings_table.load()
     daemon = Daemon(
         settings,
         host=host,
@@ -119,7 +118,7 @@ class Daemon:
         self.token = read_token(Path(token_file)) if token_file else secrets.token_urlsafe(32)
         self.runner = runner or Runner(settings)
         self.tick_seconds = 0.5
-        self.port = 0  # of this machine's own clients, known once entered
+        self.host, self.port = LOOPBACK, 0  # for this machine's own clients; the port is known once entered
         self.tls_port = 0
         self._wanted = (host, port)
         self._credentials = read_credentials(Path(tls_cert), Path(tls_key)) if tls_cert and tls_key else None
@@ -128,8 +127,8 @@ class Daemon:
 
     @property
     def addresses(self) -> str:
-        local = f"{LOOPBACK}:{self.port}"
-        return f"{local}, and {self._wanted[0]}:{self.tls_port} with TLS" if self.tls_port else local
+        local = address(self.host, self.port)
+        return f"{local}, and {address(self._wanted[0], self.tls_port)} with TLS" if self.tls_port else local
 
     def __enter__(self) -> Daemon:
         settings = self.settings
@@ -162,7 +161,7 @@ class Daemon:
         for name in ("", SERVICE):
             self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self.endpoint = Endpoint(
-            LOOPBACK, self.port, self.token, os.getpid(), self.instance, __version__, PROTOCOL, time.time()
+            self.host, self.port, self.token, os.getpid(), self.instance, __version__, PROTOCOL, time.time()
         )
         discovery.write_endpoint(settings.endpoint_file, self.endpoint)
         undo.callback(discovery.remove_endpoint, settings.endpoint_file, self.instance)
@@ -192,7 +191,8 @@ class Daemon:
         if self._credentials:
             self.tls_port = bound(host, port, lambda where: server.add_secure_port(where, self._credentials))
             host, port = LOOPBACK, 0
-        self.port = bound(host, port, server.add_insecure_port)
+        self.host = LOOPBACK if host == "localhost" else host.strip("[]")
+        self.port = bound(self.host, port, server.add_insecure_port)
 
     def _note_call(self) -> None:
         self._last_call = time.monotonic()
@@ -243,11 +243,14 @@ def is_loopback(host: str) -> bool:
         return False
 
 
+def address(host: str, port: int) -> str:
+    return f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 def bound(host: str, port: int, add: Callable[[str], int]) -> int:
     """The port that `add` bound. Raises CannotServe if it is taken or `host` is not this machine's."""
-    where = f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
     try:
-        got = add(where)
+        got = add(address(host, port))
     except RuntimeError:
         got = 0
     if not got:
