@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -94,10 +93,10 @@ def summarise(rows: list[Row]) -> list[Summary]:
         groups.setdefault((row.protocol, row.model), []).append(row)
     summaries = []
     for (protocol, model), group in groups.items():
-        means = [
-            float(np.mean([getattr(r.scores, f.name) for r in group])) for f in dataclasses.fields(Scores)
-        ]
+        psnr, mse, fmse = (
+            float(np.mean([getattr(row.scores, name) for row in group])) for name in ("psnr", "mse", "fmse")
+        )
         before = [composite.get((protocol, r.picture), r.scores.psnr) for r in group]
         worsened = sum(r.scores.psnr < b - 0.3 for r, b in zip(group, before, strict=True))
-        summaries.append(Summary(protocol, model, len(group), *means, worsened=worsened))
+        summaries.append(Summary(protocol, model, len(group), psnr, mse, fmse, worsened))
     return summaries

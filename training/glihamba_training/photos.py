@@ -86,7 +86,10 @@ def _decode(shards: list[Path], kinds: dict[str, str], size: int) -> dict[str, n
         planes = [plane.resize((size, size), Image.Resampling.BOX) for plane in planes]
         return name, np.asarray(pixels), [np.asarray(plane) for plane in planes]
 
-    photos, masks, photo_of, kind_of = [], [], [], []
+    photos: list[np.ndarray] = []
+    masks: list[np.ndarray] = []
+    photo_of: list[int] = []
+    kind_of: list[int] = []
     with ThreadPoolExecutor() as pool:
         for name, pixels, planes in pool.map(decode, read_shards(shards)):
             for letter, plane in zip(kinds[name], planes, strict=True):

@@ -52,7 +52,7 @@ def build(name: str, **config: Any) -> Harmonizer:
         unknown = settings.keys() - fields
         if unknown:
             raise TypeError(f"GLIHamba has no setting {', '.join(sorted(unknown))}.")
-        lists = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+        lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
         return GLIHamba(GLIHambaConfig(**lists))
     if name == "statistics":
         from glihamba.models.statistics import Statistics

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from glihamba.models.base import Harmonizer
 from glihamba.models.colour_transform import ColourTransform
 from glihamba.models.transform_head import TransformHead
-from glihamba.models.vss import MLGVSSBlock, PatchExpanding, PatchMerging, VSSBlock, patches
+from glihamba.models.vss import MLGVSSBlock, PatchExpanding, PatchMerging, Stage, VSSBlock, patches
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class GLIHamba(Harmonizer):
         self.embed = nn.Linear(config.patch**2 * config.width, config.width)
         self.embed_norm = nn.LayerNorm(config.width)
         self.encoder = nn.ModuleList(
-            nn.ModuleList(VSSBlock(width, states) for _ in range(depth))
+            Stage(VSSBlock(width, states) for _ in range(depth))
             for width, depth in zip(widths, config.encoder, strict=True)
         )
         self.merge = nn.ModuleList(PatchMerging(width) for width in widths[:-1])
@@ -61,7 +61,7 @@ class GLIHamba(Harmonizer):
         self.expand = nn.ModuleList(PatchExpanding(2 * width, 2, width) for width in upwards)
         self.join = nn.ModuleList(nn.Linear(2 * width, width, bias=False) for width in upwards)
         self.decoder = nn.ModuleList(
-            nn.ModuleList(MLGVSSBlock(width, states) for _ in range(depth))
+            Stage(MLGVSSBlock(width, states) for _ in range(depth))
             for width, depth in zip(upwards, config.decoder, strict=True)
         )
         if config.output == "transform":
@@ -98,17 +98,16 @@ class GLIHamba(Harmonizer):
         pixels = torch.cat((composite, mask), 1) if self.config.mask_in_encoder else composite
         x = F.relu(self.stem(pixels)).permute(0, 2, 3, 1)
         x = self.embed_norm(self.embed(patches(x, self.config.patch)))
-        masks, skips = _pyramid(mask, self.config.patch, len(self.encoder)), []
+        masks = _pyramid(mask, self.config.patch, len(self.encoder))
+        skips: list[Tensor] = []
         for stage, blocks in enumerate(self.encoder):
-            for block in blocks:
-                x = block(x, masks[stage])
+            x = blocks(x, masks[stage])
             if stage < len(self.merge):
                 skips.append(x)
                 x = self.merge[stage](x)
         for stage, blocks in enumerate(self.decoder):
             x = self.join[stage](torch.cat((self.expand[stage](x), skips.pop()), -1))
-            for block in blocks:
-                x = block(x, masks[len(skips)])
+            x = blocks(x, masks[len(skips)])
         return x
 
     def _pad(self, composite: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

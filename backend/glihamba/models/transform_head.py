@@ -37,7 +37,7 @@ class TransformHead(nn.Module):
 
     def forward(self, features: Tensor, composite: Tensor, mask: Tensor) -> ColourTransform:
         """features (B,h,w,C), composite (B,3,H,W), mask (B,1,H,W) -> one transform for each picture."""
-        size = features.shape[1:3]
+        size = (features.shape[1], features.shape[2])
         x = features.permute(0, 3, 1, 2)
         # Colour moments are averaged from full-size pixels: they are what harmony is judged by.
         inside = F.adaptive_avg_pool2d(mask, size)

@@ -36,9 +36,10 @@ class SelectiveScan(nn.Module):
         self.log_A = nn.Parameter(states.log().repeat(DIRECTIONS, channels, 1))
         self.D = nn.Parameter(torch.ones(DIRECTIONS, channels))
 
-    def _selected(self, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _selected(self, tokens: Tensor) -> tuple[Tensor, ...]:
+        """Low-rank step size, B and C of each direction."""
         selected = self.parameters_of(tokens).unflatten(-1, (DIRECTIONS, -1))
-        return selected.split((self.rank, self.state_dimension, self.state_dimension), dim=-1)  # type: ignore[return-value]
+        return selected.split((self.rank, self.state_dimension, self.state_dimension), dim=-1)
 
     def forward(self, features: Tensor, global_tokens: Tensor | None = None) -> Tensor:
         """(B, H, W, C) -> (B, H, W, C). `global_tokens` (B, T, C) are read first in each direction."""
@@ -152,6 +153,16 @@ class MLGVSSBlock(nn.Module):
         local = self.local(x, mask)
         x = self.scan_norm(self.fold(self.scan(local, self.globals(local))))
         return features + self.project_out(x * F.silu(gate))
+
+
+class Stage(nn.ModuleList):
+    """Blocks of one resolution, one after the other."""
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """features (B, H, W, C), mask (B, H, W, 1) -> (B, H, W, C)."""
+        for block in self:
+            features = block(features, mask)
+        return features
 
 
 class PatchMerging(nn.Module):

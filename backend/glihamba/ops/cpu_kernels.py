@@ -136,11 +136,16 @@ def exp2(typing: Any, x: Any) -> Any:
 _VEC = types.float32[::1]
 _INT = types.int64
 _ORDER = types.int64[::1]
-_compiled = {"nogil": True, "cache": True, "error_model": "numpy", "fastmath": {"contract", "nsz"}}
+_COMPILED: dict[str, Any] = {
+    "nogil": True,
+    "cache": True,
+    "error_model": "numpy",
+    "fastmath": {"contract", "nsz"},
+}
 
 
-@njit(types.void(*[_VEC] * 7, _ORDER, *[_INT] * 5), **_compiled)
-def forward(x, dt, B, C, A2, h0, y, orders, L, D, N, first, last):  # type: ignore[no-untyped-def]
+@njit(types.void(*[_VEC] * 7, _ORDER, *[_INT] * 5), **_COMPILED)
+def forward(x, dt, B, C, A2, h0, y, orders, L, D, N, first, last):
     """Tasks are (picture, channel block). A2 is A log2(e), (K,N,D)."""
     K, blocks = DIRECTIONS, D // LANES
     h = np.empty(N * LANES, np.float32)
@@ -164,10 +169,8 @@ def forward(x, dt, B, C, A2, h0, y, orders, L, D, N, first, last):  # type: igno
                 store(y, at * D + d, total)
 
 
-@njit(types.void(*[_VEC] * 14, _ORDER, *[_INT] * 5), **_compiled)
-def backward(  # type: ignore[no-untyped-def]
-    x, dt, B, C, A2, A, h0, dy, dx, ddt, dB, dC, dA, dh0, orders, L, D, N, first, last
-):
+@njit(types.void(*[_VEC] * 14, _ORDER, *[_INT] * 5), **_COMPILED)
+def backward(x, dt, B, C, A2, A, h0, dy, dx, ddt, dB, dC, dA, dh0, orders, L, D, N, first, last):
     """Tasks are pictures. dA has a leading picture axis, dx is written by direction 0 and added to after."""
     K = DIRECTIONS
     row = N * LANES

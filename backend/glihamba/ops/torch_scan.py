@@ -44,7 +44,7 @@ def ss2d_torch(
     if differentiable:
         y = _Scan.apply(*sequence, A.to(compute), h)
     else:
-        y = _scan_in_pieces(*sequence, A.to(compute), h)
+        y = _scan_in_pieces(sequence, A.to(compute), h)
     merged = _Reorder.apply(y.transpose(0, 1), inverse, orders).transpose(0, 1).sum(2)
     return (merged + x.to(compute) * D.sum(0)).to(x.dtype)
 
@@ -104,7 +104,8 @@ def _read(states: Tensor, C: Tensor) -> Tensor:
     return torch.matmul(states, C.unsqueeze(-1)).squeeze(-1)
 
 
-def _scan_in_pieces(dt: Tensor, u: Tensor, B: Tensor, C: Tensor, A: Tensor, h: Tensor) -> Tensor:
+def _scan_in_pieces(sequence: list[Tensor], A: Tensor, h: Tensor) -> Tensor:
+    dt, u, B, C = sequence
     y = torch.empty_like(u)
     for start in range(0, u.shape[0], STEPS_AT_ONCE):
         piece = slice(start, start + STEPS_AT_ONCE)

@@ -1,0 +1,37 @@
+"""A checkpoint becomes a model that the store opens and that scores what its record says."""
+
+from __future__ import annotations
+
+import torch
+
+from glihamba.models import loading, registry, store
+from glihamba_training.evaluate import evaluate, summarise, val_triples
+from glihamba_training.export import export
+from glihamba_training.recipe import Recipe
+from glihamba_training.train import averaged_weights, train
+
+
+def test_an_exported_model_can_be_added_loaded_and_scores_the_same(photo_shards, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
+    recipe = Recipe(model="glihamba-tiny", size=32, batch=4, steps=4, warmup=1, checkpoint_every=2)
+    checkpoint = train(recipe, photo_shards, tmp_path / "run")
+    record = export(
+        checkpoint,
+        tmp_path / "out",
+        name="mine",
+        title="Mine",
+        description="Made by a test.",
+        licence="MIT",
+        training_data="Pictures made by a test,",
+        scored_on={"3 made pictures": (val_triples(photo_shards, 3), ["strict"])},
+    )
+    assert record.training_data == "Pictures made by a test, 16 composites of 32 x 32 pixels."
+
+    added = store.add(tmp_path / "out" / "mine.safetensors")
+    assert added.name == "mine"
+    network = loading.load("mine")
+    weights, _ = averaged_weights(checkpoint)
+    assert all(torch.equal(t, weights[name]) for name, t in network.state_dict().items())
+
+    (summary,) = summarise(evaluate(val_triples(photo_shards, 3), {"mine": network}, ["strict"]))
+    assert registry.get("mine").metrics["strict, 3 made pictures"]["psnr"] == round(summary.psnr, 2)
