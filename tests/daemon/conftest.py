@@ -225,9 +225,8 @@ def connect() -> Iterator[Callable[..., Peer]]:
     peers: list[Peer] = []
 
     def to(daemon: Daemon, token: str | None = "the daemon's") -> Peer:
-        peers.append(
-            Peer(address(daemon.host, daemon.port), daemon.token if token == "the daemon's" else token)
-        )
+        token = daemon.token if token == "the daemon's" else token
+        peers.append(Peer(address(daemon.host, daemon.port), token))
         return peers[-1]
 
     yield to

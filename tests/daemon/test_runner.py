@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_what_the_gpu_has_no_memory_for_is_done_on_the_cpu(request_: Request) ->
     for _ in range(2):  # the next job tries the GPU again
         outcome = run(runner, request_)
         assert outcome.device.kind == "cpu"
-        assert outcome.warnings == ["The GPU has too little memory for this picture: the CPU did the work."]
+        assert outcome.warnings == ["The GPU's memory is too small for this picture: the CPU did the work."]
         expected = harmonize(request_.composite, request_.mask, Statistics()).pixels
         np.testing.assert_array_equal(outcome.pixels, expected)
     assert asked == ["cuda", "cpu", "cuda", "cpu"]
@@ -96,10 +97,7 @@ def test_another_model_takes_the_place_of_the_first(request_: Request) -> None:
     runner = Runner(settings.load(default_model="statistics-full"), load)
     for _ in range(2):
         assert run(runner, request_).model == "statistics-full"
-    other = Request(
-        "statistics", *[getattr(request_, name) for name in list(Request.__dataclass_fields__)[1:]]
-    )
-    assert run(runner, other).model == "statistics"
+    assert run(runner, replace(request_, model="statistics")).model == "statistics"
     assert loaded == ["statistics-full", "statistics"]
     assert runner.unload()
     assert not runner.unload()

@@ -127,9 +127,7 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
 
 
 @posix
-def test_an_endpoint_that_cannot_be_written_leaves_the_old_one(
-    start: Callable[..., Any], tmp_path: Path
-) -> None:
+def test_a_full_disk_leaves_the_old_endpoint(start: Callable[..., Any], tmp_path: Path) -> None:
     """A file size limit of 40 bytes stands in for a disk that is full."""
     old = start().endpoint
     path = tmp_path / "endpoint.json"

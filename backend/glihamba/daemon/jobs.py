@@ -47,7 +47,7 @@ class Job(Generic[Request, Outcome]):
         self.request: Request | None = None
         self._changed = threading.Condition()
         self._update = Update("RECEIVING", 0.0, 0)
-        self._unseen = False
+        self._unseen: deque[Update] = deque()
         self._outcome: Outcome | None = None
         self._error: HarmonizeError | None = None
         self._settled = False
@@ -59,7 +59,10 @@ class Job(Generic[Request, Outcome]):
         with self._changed:
             update = Update(stage, min(1.0, max(self._update.fraction, fraction)), position)
             if update != self._update:
-                self._update, self._unseen = update, True
+                if self._unseen and self._unseen[-1].stage == stage:
+                    self._unseen.pop()  # a slow reader gets the latest of each stage
+                self._update = update
+                self._unseen.append(update)
                 self._changed.notify_all()
 
     def settle(self, outcome: Outcome | None = None, error: HarmonizeError | None = None) -> bool:
@@ -92,14 +95,13 @@ class Job(Generic[Request, Outcome]):
                 raise self._error
 
     def updates(self) -> Iterator[Update]:
-        """Progress as it happens (the latest, if the reader is slow) until the job is settled."""
+        """Progress as it happens until the job is settled; every stage, and the latest of each."""
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._unseen or self._settled)
-                if self._settled:
+                if not self._unseen:
                     return
-                self._unseen = False
-                update = self._update
+                update = self._unseen.popleft()
             yield update
 
     def take_outcome(self) -> Outcome:
