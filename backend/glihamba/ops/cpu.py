@@ -84,7 +84,7 @@ class _Scan(torch.autograd.Function):
         y = torch.empty_like(x)
         tasks = x.shape[0] * (x.shape[2] // LANES)
         flat = [_flat(t) for t in (*tensors[:4], tensors[4] * LOG2E, tensors[5], y)]
-        _share(tasks, lambda first, last: cpu_kernels.forward(*flat, orders, *x.shape[1:], N, first, last))
+        _share(tasks, cpu_kernels.forward, [*flat, orders, *x.shape[1:], N])
         return y
 
     @staticmethod
@@ -97,9 +97,7 @@ class _Scan(torch.autograd.Function):
         tensors = (x, dt, B, C, A * LOG2E, A, h0, dy.contiguous(), *gradients, dA, dh0)
         flat = [_flat(t) for t in tensors]
         N = B.shape[-1]
-        _share(
-            x.shape[0], lambda first, last: cpu_kernels.backward(*flat, orders, *x.shape[1:], N, first, last)
-        )
+        _share(x.shape[0], cpu_kernels.backward, [*flat, orders, *x.shape[1:], N])
         return (*gradients, dA.sum(0), dh0, None, None)
 
 
@@ -118,12 +116,12 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="ss2d")
 
 
-def _share(tasks: int, kernel: Callable[[int, int], None]) -> None:
-    """Runs kernel(first, last) over all tasks, on as many threads as torch was given."""
+def _share(tasks: int, kernel: Callable[..., None], arguments: list[Any]) -> None:
+    """Runs kernel(*arguments, first, last) over all tasks, on as many threads as torch was given."""
     threads = min(torch.get_num_threads(), tasks)
     if threads <= 1:
-        kernel(0, tasks)
+        kernel(*arguments, 0, tasks)
         return
     bounds = [round(i * tasks / threads) for i in range(threads + 1)]
-    for done in [_pool(threads).submit(kernel, *pair) for pair in pairwise(bounds)]:
+    for done in [_pool(threads).submit(kernel, *arguments, *pair) for pair in pairwise(bounds)]:
         done.result()
