@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from glihamba.errors import BadRequest, Cancelled, ModelDamaged, ModelNotInstalled
 from glihamba.models import download as fetching
 from glihamba.models import registry, store

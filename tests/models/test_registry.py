@@ -9,6 +9,7 @@ from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
 
 import pytest
+
 from glihamba.errors import UnknownModel
 from glihamba.models import registry
 from glihamba.models.registry import BadRecord, Record

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import safetensors.torch
 import torch
+
 from glihamba import models
 from glihamba.errors import BadRequest, ModelDamaged, ModelNotInstalled, UnknownModel
 from glihamba.models import load, registry, store
