@@ -1,8 +1,11 @@
-"""Pictures, masks and files for the tests of files."""
+"""Pictures, masks and files for the tests of files, and the command as a person runs it."""
 
 from __future__ import annotations
 
 import io
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from glihamba_client.harmonize_layer import harmonize_layer, run
 from glihamba_client.messages import sentence
 
 WIDTH, HEIGHT = 48, 32
+PATIENCE = 200.0  # seconds; for a machine with better things to do
 
 
 def scene(dtype: str = "uint8", channels: int = 3) -> np.ndarray:
@@ -121,3 +125,14 @@ def encoded(image: Image.Image, form: str) -> bytes:
     file = io.BytesIO()
     image.save(file, form)
     return file.getvalue()
+
+
+def glihamba(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "glihamba", *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **options)
+
+
+def as_json(*words: object, status: int = 0) -> Any:
+    done = glihamba(*words, "--json")
+    assert done.returncode == status, done.stderr
+    return json.loads(done.stdout)

@@ -63,7 +63,7 @@ def info(name: str, as_json: bool) -> None:
         "Licence": record.licence,
         "Trained on": record.training_data,
         "Paper": record.paper,
-        "Weights": f"{_size(record)}, {record.source_text}",
+        "Weights": f"{_size(record)}, {record.source_text}" if record.has_weights else "none needed",
         "SHA-256": record.sha256,
         "Installed": "yes"
         if registry.is_installed(record)

@@ -63,7 +63,7 @@ def train(
     except recipes.RecipeError as error:
         raise BadRequest(str(error)) from error
     except FileNotFoundError as error:
-        raise BadRequest(f"{data} does not hold what training needs ({error.filename or error}).") from error
+        raise _missing(error, data) from error
     print_json({"checkpoint": str(checkpoint)}) if as_json else click.echo(f"Trained: {checkpoint}")
 
 
@@ -105,7 +105,7 @@ def evaluate(
     try:
         triples = list(scoring.triples_of(data, count))
     except FileNotFoundError as error:
-        raise BadRequest(f"{data} does not hold what scoring needs ({error.filename or error}).") from error
+        raise _missing(error, data) from error
     with bar(not as_json) as shown:
         done = 0
 
@@ -131,6 +131,13 @@ def evaluate(
         for s in summaries
     ]
     print_table(["Protocol", "Model", ">Pictures", ">PSNR", ">MSE", ">fMSE", ">Worsened"], rows)
+
+
+def _missing(error: FileNotFoundError, data: Path) -> BadRequest:
+    """The rooms below say in words what a folder lacks; the system only names the file."""
+    return BadRequest(
+        f"{data} lacks {error.filename}: give the right folder." if error.filename else str(error)
+    )
 
 
 def _training(module: str) -> Any:

@@ -1,0 +1,192 @@
+"""The other commands, and the manners of all of them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_pictures import PATIENCE, as_json, glihamba
+from click.testing import CliRunner
+
+from glihamba import __version__
+from glihamba.cli import COMMANDS, cli
+from glihamba.models import registry
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--version"], ["harmonize", "--help"], ["bench", "--help"]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    program = (
+        "import sys; from glihamba.cli import main\n"
+        "try: main(sys.argv[1:])\n"
+        "finally: print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program, *words], capture_output=True, text=True, check=True)
+    heavy = {"torch", "numba", "numpy", "grpc", "grpclib", "pyvips", "rich", "PIL", "lightning"}
+    assert done.stdout
+    assert heavy & set(done.stderr.split()) == set()
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_every_command_explains_itself(name: str) -> None:
+    said = CliRunner().invoke(cli, [name, "--help"], catch_exceptions=False)
+    assert said.exit_code == 0
+    assert len(said.output.splitlines()) > 5
+    assert COMMANDS[name][1].endswith(".")
+
+
+def test_version() -> None:
+    assert glihamba("--version").stdout.strip() == f"glihamba, version {__version__}"
+
+
+def test_settings_list_every_variable() -> None:
+    rows = {row["variable"]: row for row in as_json("settings")}
+    assert rows["GLIHAMBA_EXIT_MINUTES"]["value"] == "5.0"
+    assert rows["GLIHAMBA_DEVICE"]["default"] == "auto"
+    assert "GLIHAMBA_DEVICE" in glihamba("settings").stdout
+
+
+def test_a_bad_setting_is_one_sentence() -> None:
+    done = glihamba("settings", env={**os.environ, "GLIHAMBA_DEVICE": "tpu"})
+    assert done.returncode == 1
+    assert done.stderr == "Error: GLIHAMBA_DEVICE must be one of auto, cpu, cuda, but is 'tpu'.\n"
+
+
+def test_models() -> None:
+    listed = {model["name"]: model for model in as_json("models", "list")}
+    assert set(listed) == {record.name for record in registry.records()}
+    assert [name for name, model in listed.items() if model["default"]] == [registry.DEFAULT]
+    assert listed["statistics"]["installed"] is True
+    assert as_json("models", "info", "statistics")["licence"] == listed["statistics"]["licence"]
+    table = glihamba("models", "list").stdout
+    assert all(name in table for name in listed)
+    assert "Licence:" in glihamba("models", "info", "statistics").stdout
+
+
+def test_a_model_s_way_through_the_store(tmp_path: Path, own_home: Path) -> None:
+    import dataclasses
+
+    from glihamba.models import build, store
+
+    network = build("glihamba-tiny")
+    record = registry.Record(
+        name="mine",
+        title="Mine",
+        description="Fresh weights.",
+        architecture="glihamba",
+        config=dataclasses.asdict(network.config),
+        licence="MIT",
+        training_data="none",
+        source="local",
+    )
+    (tmp_path / "elsewhere").mkdir()
+    file = tmp_path / "elsewhere" / "mine.safetensors"
+    store.save(file, network.state_dict(), record)
+    assert as_json("models", "add", file)["name"] == "mine"
+    assert (own_home / "models" / "mine.safetensors").is_file()
+    again = glihamba("models", "add", file)
+    assert (again.returncode, "already" in again.stderr) == (1, True)
+    assert as_json("models", "remove", "mine") == {"removed": "mine"}
+    assert not (own_home / "models" / "mine.safetensors").exists()
+    for words in (("info", "mine"), ("remove", "mine"), ("download", "mine")):
+        done = glihamba("models", *words)
+        assert done.returncode == 1
+        assert "'mine'" in done.stderr
+    assert glihamba("models", "add", tmp_path / "nowhere").returncode == 2
+    assert "It must be a JSON object" in glihamba("models", "add", file, "--config", "[1]").stderr
+
+
+def test_doctor_finds_all_well() -> None:
+    told = as_json("doctor")
+    assert told["ok"] is True
+    names = [check["name"] for check in told["checks"]]
+    assert names[:5] == ["Python", "Libraries", "Settings", "Device", "Data folder"]
+    assert names[-2:] == ["Daemon", "Test picture"]
+    assert told["checks"][-1]["detail"].startswith("harmonized by ")
+
+
+def test_doctor_says_what_to_do(own_home: Path) -> None:
+    """Weights that are not what their record says, and a data folder that is a file."""
+    folder = own_home / "models"
+    folder.mkdir(parents=True)
+    (folder / "bad.safetensors").write_bytes(b"not the weights")
+    (folder / "bad.json").write_text(
+        json.dumps(
+            {
+                **dict.fromkeys(("title", "description", "architecture", "licence", "training_data"), "x"),
+                "name": "bad",
+                "source": "local",
+                "sha256": "0" * 64,
+                "bytes": 15,
+            }
+        )
+    )
+    told = as_json("doctor", status=1)
+    bad = next(check for check in told["checks"] if check["name"] == "Model bad")
+    assert bad["ok"] is False
+    assert "damaged" in bad["detail"]
+    assert told["checks"][-1]["ok"] is True  # the rest is looked at all the same
+
+
+def test_serve_refuses_what_is_not_safe(tmp_path: Path) -> None:
+    done = glihamba("serve", "--host", "0.0.0.0")
+    assert done.returncode == 2
+    assert "would let the whole network in: give --tls-cert, --tls-key and --token-file" in done.stderr
+    done = glihamba("serve", "--idle-exit", "soon")
+    assert done.returncode == 2
+    assert "'soon' is no number of minutes." in done.stderr
+
+
+def test_serve_once_and_stop() -> None:
+    command = [sys.executable, "-m", "glihamba", "serve", "--device", "cpu"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
+        try:
+            assert daemon.stdout is not None
+            assert "is ready: 127.0.0.1:" in daemon.stdout.readline()
+            second = glihamba("serve")
+            assert second.returncode == 3
+            assert f"already runs (process {daemon.pid}" in second.stderr
+            assert as_json("status")["pid"] == daemon.pid
+            assert as_json("stop") == {"stopped": True, "pid": daemon.pid}
+            assert daemon.wait(PATIENCE) == 0
+        finally:
+            daemon.kill()
+    assert glihamba("status").returncode == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process")
+def test_ctrl_c_ends_serve() -> None:
+    command = [sys.executable, "-m", "glihamba", "serve"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:
+        assert daemon.stdout is not None
+        daemon.stdout.readline()
+        daemon.send_signal(signal.SIGINT)
+        assert daemon.wait(PATIENCE) == 0
+
+
+def test_an_idle_daemon_ends_by_itself() -> None:
+    done = glihamba("serve", "--idle-exit", "0")
+    assert done.returncode == 0, done.stderr
+
+
+def test_an_unforeseen_failure_is_one_sentence(tmp_path: Path) -> None:
+    """A data folder that cannot be one, met by a command that did not expect it."""
+    program = (
+        "import sys, glihamba.commands.settings as s, glihamba.settings as t\n"
+        "def broken(): raise RuntimeError('out of luck')\n"
+        "t.load = broken\n"
+        "from glihamba.cli import main; main(['settings'])"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: Something unexpected went wrong (RuntimeError: out of luck).")
+    assert len(done.stderr.splitlines()) == 1
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "GLIHAMBA_DEBUG": "1"})
+    assert "Traceback" in done.stderr

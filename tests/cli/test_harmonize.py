@@ -1,0 +1,206 @@
+"""`glihamba harmonize` as a person runs it: real processes, the real daemon."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli_pictures import PATIENCE, glihamba, marked, save, save_mask, scene
+from PIL import Image
+
+from glihamba import image_files
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+def test_through_the_daemon_and_without_it(tmp_path: Path) -> None:
+    """The first call starts the daemon, the second finds it; in this process the result is the same."""
+    composite, mask = save(tmp_path / "in.png", scene("uint16")), save_mask(tmp_path / "mask.png")
+    outputs = [tmp_path / name for name in ("first.png", "second.png", "local.png")]
+    said = [
+        glihamba("harmonize", composite, "--mask", mask, "-o", output, "--json", *more)
+        for output, more in zip(outputs, ([], [], ["--local"]), strict=True)
+    ]
+    assert [each.returncode for each in said] == [0, 0, 0], said
+    first, second, local = (image_files.read(output).pixels for output in outputs)
+    assert np.array_equal(first, second)
+    assert np.array_equal(first, local)
+    assert np.array_equal(first[marked() == 0], scene("uint16")[marked() == 0])
+    told = json.loads(said[0].stdout)
+    assert told["output"] == str(outputs[0])
+    assert told["seconds"] >= told["seconds_computed"] > 0
+    status = json.loads(glihamba("status", "--json").stdout)
+    assert status["running"] is True
+    assert "token" not in status
+    ended = glihamba("stop")
+    assert (ended.returncode, ended.stdout.strip()) == (0, "The daemon has ended.")
+    assert json.loads(glihamba("status", "--json").stdout) == {"running": False}
+    assert glihamba("stop").stdout.strip() == "No daemon is running."
+
+
+def test_strength_zero_changes_nothing_and_words_say_what_was_done(tmp_path: Path) -> None:
+    composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
+    done = glihamba(
+        "harmonize", composite, "--mask", mask, "-o", tmp_path / "out.png", "--local", "--strength", 0
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"{tmp_path / 'out.png'}: harmonized by ")
+    assert np.array_equal(image_files.read(tmp_path / "out.png").pixels, scene())
+
+
+def test_a_folder_keeps_going_past_bad_files(tmp_path: Path) -> None:
+    composites, masks, output = tmp_path / "composites", tmp_path / "masks", tmp_path / "new" / "out"
+    composites.mkdir()
+    masks.mkdir()
+    for name in ("a.png", "b.jpg", "c.tif", "lonely.png", "twice.png"):
+        save(composites / name, scene())
+        save_mask(masks / f"{Path(name).stem}.png")
+    (composites / "b.jpg").write_bytes((composites / "b.jpg").read_bytes()[:700])
+    (composites / "notes.txt").write_text("not a picture")
+    (masks / "lonely.png").unlink()
+    save_mask(masks / "twice.tif")
+    done = glihamba("harmonize", composites, "--mask", masks, "-o", output, "--local", "--json")
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert [Path(each["output"]).name for each in told["done"]] == ["a.png", "c.tif"]
+    assert sorted(path.name for path in output.iterdir()) == ["a.png", "c.tif"]
+    reasons = {Path(each["composite"]).name: each["reason"] for each in told["failed"]}
+    assert set(reasons) == {"b.jpg", "lonely.png", "twice.png"}
+    assert "is damaged or cut short" in reasons["b.jpg"]
+    assert reasons["lonely.png"] == f"There is no mask for it: {masks} has no picture called lonely."
+    assert reasons["twice.png"] == "There are 2 masks for it (twice.png, twice.tif): keep one."
+
+
+def test_a_folder_in_words(tmp_path: Path) -> None:
+    for folder in ("composites", "masks"):
+        (tmp_path / folder).mkdir()
+    save(tmp_path / "composites" / "a.png", scene())
+    save(tmp_path / "composites" / "b.png", scene())
+    save_mask(tmp_path / "masks" / "a.png")
+    where = tmp_path / "composites", "--mask", tmp_path / "masks", "-o", tmp_path / "out", "--local"
+    done = glihamba("harmonize", *where)
+    assert done.returncode == 1
+    assert done.stdout == "1 of 2 pictures harmonized.\n"
+    assert done.stderr.strip().startswith("b.png: There is no mask for it")
+
+
+def test_folders_that_make_no_sense(tmp_path: Path) -> None:
+    folder, mask = tmp_path / "composites", save_mask(tmp_path / "mask.png")
+    folder.mkdir()
+    cases = [
+        ((folder, "--mask", mask, "-o", tmp_path / "out"), "is a folder, so --mask must be one too"),
+        ((folder, "--mask", folder, "-o", mask), "is a folder, so the output must be one too"),
+        ((folder, "--mask", folder, "-o", tmp_path / "out"), "There are no pictures (.png, .jpg"),
+    ]
+    for words, expected in cases:
+        done = glihamba("harmonize", *words)
+        assert done.returncode == 1
+        assert expected in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+    save(folder / "a.png", scene())
+    done = glihamba("harmonize", folder, "--mask", folder, "-o", folder)
+    assert "The output would overwrite the pictures in" in done.stderr
+
+
+@pytest.mark.parametrize("more", [["--local"], []], ids=["local", "daemon"])
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process")
+def test_ctrl_c_leaves_nothing_half_done(tmp_path: Path, more: list[str]) -> None:
+    big = np.random.default_rng(0).integers(0, 255, (4000, 6000, 3), np.uint8)
+    mask = np.zeros((4000, 6000), np.uint8)
+    mask[1000:3000, 1000:5000] = 255
+    Image.fromarray(big).save(tmp_path / "in.tif")
+    Image.fromarray(mask).save(tmp_path / "mask.tif")
+    if not more:  # so that the interrupt meets the job, not the start
+        glihamba(
+            "harmonize",
+            save(tmp_path / "s.png", scene()),
+            "--mask",
+            save_mask(tmp_path / "m.png"),
+            "-o",
+            tmp_path / "t.png",
+        )
+    before = sorted(path.name for path in tmp_path.iterdir())
+    words = [
+        "harmonize",
+        tmp_path / "in.tif",
+        "--mask",
+        tmp_path / "mask.tif",
+        "-o",
+        tmp_path / "out.tif",
+        *more,
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "glihamba", *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    if more:
+        time.sleep(2)
+    else:
+        deadline = time.monotonic() + PATIENCE
+        while not json.loads(glihamba("status", "--json").stdout)["job_running"] and process.poll() is None:
+            assert time.monotonic() < deadline
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, said
+    assert said.strip() == "Interrupted; nothing was left half done."
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    if not more:  # the daemon was not hit by the interrupt, and has dropped the job
+        deadline = time.monotonic() + PATIENCE
+        while (status := json.loads(glihamba("status", "--json").stdout))["job_running"]:
+            assert time.monotonic() < deadline
+        assert status["running"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="only POSIX can limit a file's size")
+def test_a_full_disk_keeps_the_old_output(tmp_path: Path) -> None:
+    import resource
+
+    noisy = np.random.default_rng(0).integers(0, 255, (400, 400, 3), np.uint8)
+    mask = np.zeros((400, 400), np.uint8)
+    mask[100:200, 100:200] = 255
+    composite, mask_file = save(tmp_path / "in.png", noisy), save_mask(tmp_path / "mask.png", mask)
+    output = tmp_path / "out.png"
+    output.write_bytes(b"what was there before")
+    before = sorted(path.name for path in tmp_path.iterdir())
+    glihamba("harmonize", composite, "--mask", mask_file, "-o", tmp_path / "warm.png")  # starts the daemon
+    (tmp_path / "warm.png").unlink()
+    done = glihamba(
+        *("harmonize", composite, "--mask", mask_file, "-o", output),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip() == (
+        f"Error: {output} was not written, and nothing was lost: "
+        "there is not enough room on the disk; make some room."
+    )
+    assert output.read_bytes() == b"what was there before"
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != "data") == before
+
+
+def test_one_sentence_for_each_failure(tmp_path: Path) -> None:
+    composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
+    output = tmp_path / "out.png"
+    cases: list[tuple[list[object], int, str]] = [
+        ([tmp_path / "none.png", "--mask", mask, "-o", output], 1, "Error: There is no file"),
+        ([composite, "--mask", mask, "-o", output, "--model", "nonsuch", "--local"], 1, "'nonsuch'"),
+        ([composite, "--mask", mask, "-o", output, "--remote", "studio"], 1, "Write it as host:port"),
+        ([composite, "--mask", mask, "-o", output, "--strength", "2"], 2, "Invalid value for '--strength'"),
+        ([composite, "--mask", mask, "-o", output, "--local", "--remote", "a:1"], 2, "exclude each other"),
+        ([composite, "-o", output], 2, "Missing option '--mask'"),
+    ]
+    for words, status, expected in cases:
+        done = glihamba("harmonize", *words)
+        assert done.returncode == status, done.stderr
+        assert expected in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not output.exists()

@@ -1,0 +1,73 @@
+"""`glihamba bench`, `train` and `evaluate`."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cli_pictures import as_json, glihamba
+
+pytestmark = pytest.mark.usefixtures("own_home")
+
+
+def test_bench_measures() -> None:
+    told = as_json("bench", "pipeline", "--megapixels", "0.1", "--megapixels", "0.2", "--runs", "1")
+    assert [result["megapixels"] for result in told["results"]] == [0.1, 0.2]
+    assert all(result["seconds"] >= result["seconds_computed"] >= 0 for result in told["results"])
+    assert told["machine"]["cores"] == os.cpu_count()
+    if sys.platform == "linux":
+        assert told["results"][0]["daemon_peak_mb"] > 50
+    told = as_json("bench", "transport", "--megabytes", "3", "--runs", "1")
+    assert told["results"][0]["megabytes_each_way"] == pytest.approx(3, rel=0.01)
+    assert told["results"][0]["seconds"] > 0
+    assert json.loads(glihamba("status", "--json").stdout) == {"running": False}  # it had a daemon of its own
+
+
+def test_bench_compares() -> None:
+    told = as_json("bench", "scan", "--side", "4", "--channels", "8", "--states", "2", "--runs", "1")
+    assert told["results"][0]["largest_difference"] < 1e-4
+    told = as_json("bench", "model", "statistics", "glihamba-tiny", "--runs", "1")
+    tiny = {result["model"]: result for result in told["results"]}["glihamba-tiny"]
+    assert tiny["parameters"] > 100_000
+    assert tiny["gflops"] > 0
+    assert "milliseconds" in glihamba("bench", "model", "statistics", "--runs", "1").stdout
+
+
+@pytest.mark.parametrize("command", ["train", "evaluate"])
+def test_training_without_its_extra(tmp_path: Path, command: str) -> None:
+    program = (
+        "import sys\n"
+        "for name in ('train', 'evaluate'): sys.modules['glihamba_training.' + name] = None\n"
+        "import glihamba.commands.training as t; t._EXTRA += ('glihamba_training',)\n"
+        "from glihamba.cli import main; main(sys.argv[1:])"
+    )
+    words = {"train": ["train", "glihamba-tiny", "--run", str(tmp_path)], "evaluate": ["evaluate"]}[command]
+    done = subprocess.run(
+        [sys.executable, "-c", program, *words, "--data", str(tmp_path)], capture_output=True, text=True
+    )
+    assert done.returncode == 1
+    assert done.stderr.strip().endswith("which is not installed: pip install 'glihamba[train]'")
+
+
+def test_training_words(tmp_path: Path) -> None:
+    done = glihamba("train", "nonsuch", "--data", tmp_path, "--run", tmp_path / "run")
+    assert done.returncode == 1
+    assert 'There is no recipe "nonsuch"' in done.stderr
+    done = glihamba("evaluate", "--data", tmp_path)
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1
+    done = glihamba("evaluate", "--data", tmp_path, "--protocol", "nonsuch")
+    assert done.returncode == 2
+    assert "There is no protocol nonsuch: choose strict, fullres." in done.stderr
+
+
+@pytest.mark.shared
+def test_evaluate_scores_the_triples(shared_data: Path) -> None:
+    rows = as_json("evaluate", "statistics", "--data", shared_data / "iharmony4_sample")
+    by_model = {row["model"]: row for row in rows}
+    assert by_model["statistics"]["psnr"] > by_model["composite"]["psnr"]
+    assert by_model["composite"]["pictures"] == 9
