@@ -235,6 +235,12 @@ def connect() -> Iterator[Callable[..., Peer]]:
 
 
 @pytest.fixture
+def peer(start: Callable[..., Daemon], connect: Callable[..., Peer]) -> Peer:
+    """A client of a daemon whose default is the method without weights."""
+    return connect(start(default_model="statistics"))
+
+
+@pytest.fixture
 def gate() -> Iterator[Gate]:
     network = Gate()
     yield network

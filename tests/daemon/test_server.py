@@ -6,14 +6,12 @@ import datetime
 import ipaddress
 import json
 import os
-import signal
 import socket
 import stat
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -29,16 +27,7 @@ from glihamba import __version__, settings
 from glihamba.daemon import discovery
 from glihamba.daemon.server import AlreadyRunning, CannotServe, Daemon, serve
 
-PATIENCE = 60.0
 posix = pytest.mark.skipif(os.name != "posix", reason="this system has no POSIX modes and signals")
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 # -- endpoint and lock
@@ -303,157 +292,3 @@ def test_the_log_is_json_lines_without_token_or_pixels(
     assert daemon.token not in text
     assert "guess" not in text
     assert len(text) < 10_000
-
-
-# -- processes
-
-
-SCRIPT = """
-import sys, time
-from glihamba.daemon.runner import Runner
-from glihamba.daemon.server import CannotServe, serve
-from glihamba import settings
-from glihamba.models.statistics import Statistics
-
-class Slow(Statistics):
-    def colour_transform(self, composite, mask):
-        time.sleep({seconds})
-        return super().colour_transform(composite, mask)
-
-try:
-    table = settings.load()
-    serve(settings=table, runner=Runner(table, lambda name, device: Slow()), {options})
-except CannotServe as error:
-    print(error)
-    sys.exit(error.exit_code)
-"""
-
-
-@pytest.fixture
-def process() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """process(seconds=0, options="") -> a daemon's process, killed with the test if it still lives."""
-    begun: list[subprocess.Popen[str]] = []
-
-    def begin(seconds: float = 0, options: str = "") -> subprocess.Popen[str]:
-        script = SCRIPT.format(seconds=seconds, options=options)
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
-        begun.append(subprocess.Popen([sys.executable, "-c", script], **pipes))  # type: ignore[call-overload]
-        return begun[-1]
-
-    yield begin
-    for one in begun:
-        if one.poll() is None:
-            one.kill()
-        one.communicate()
-
-
-def endpoint_of(one: subprocess.Popen[str], home: Path) -> discovery.Endpoint:
-    def found() -> discovery.Endpoint | None:
-        assert one.poll() is None, one.communicate()[0]
-        endpoint = discovery.read_endpoint(home / "run" / "endpoint.json")
-        return endpoint if endpoint and endpoint.pid == one.pid else None
-
-    return until(found)
-
-
-@posix
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_daemon_and_tells_its_jobs(
-    process: Callable[..., Any], home: Path, said: SimpleNamespace, number: int
-) -> None:
-    daemon = process(seconds=1.5)
-    endpoint = endpoint_of(daemon, home)
-    assert daemon.stdout.readline() == (
-        f"GLIHamba {__version__} is ready: 127.0.0.1:{endpoint.port} (process {daemon.pid}).\n"
-    )
-    peer = said.Peer(f"127.0.0.1:{endpoint.port}", endpoint.token)
-    refusals: list[Any] = []
-    jobs = [
-        threading.Thread(target=lambda: refusals.append(peer.refusal(said.plain_job()))) for _ in range(3)
-    ]
-    for one in jobs:
-        one.start()
-    until(lambda: (lambda info: info.job_running and info.jobs_waiting == 2)(peer.info()))
-    daemon.send_signal(number)
-    for one in jobs:
-        one.join(PATIENCE)
-    assert {refusal[:2] for refusal in refusals} == {(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")}
-    output, _ = daemon.communicate(timeout=PATIENCE)
-    assert (daemon.returncode, output) == (0, "")
-    assert not (home / "run" / "endpoint.json").exists()
-    log = (home / "logs" / "daemon.log").read_text("utf-8")
-    assert "the daemon was told to end" in log
-    assert endpoint.token not in log
-    peer.channel.close()
-
-
-@posix
-def test_after_a_kill_the_next_daemon_takes_over(
-    process: Callable[..., Any], home: Path, said: SimpleNamespace
-) -> None:
-    first = process(seconds=30)
-    old = endpoint_of(first, home)
-    peer = said.Peer(f"127.0.0.1:{old.port}", old.token)
-    call = peer.open(said.plain_job())
-    assert next(call)
-    first.kill()
-    first.wait(PATIENCE)
-    with pytest.raises(grpc.RpcError) as raised:
-        list(call)
-    assert raised.value.code() == grpc.StatusCode.UNAVAILABLE
-    peer.channel.close()
-    assert discovery.read_endpoint(home / "run" / "endpoint.json") == old  # stale
-    new = endpoint_of(process(), home)
-    assert new.instance != old.instance
-    peer = said.Peer(f"127.0.0.1:{new.port}", new.token)
-    assert peer.info().instance == new.instance
-    peer.channel.close()
-    assert f'"dead_pid": {old.pid}' in (home / "logs" / "daemon.log").read_text("utf-8")
-
-
-def test_a_second_process_ends_with_a_sentence_and_its_own_status(
-    process: Callable[..., Any], home: Path
-) -> None:
-    first = process()
-    endpoint = endpoint_of(first, home)
-    second = process()
-    output, _ = second.communicate(timeout=PATIENCE)
-    assert second.returncode == 3
-    assert output == (
-        f"A GLIHamba daemon already runs (process {endpoint.pid}, port {endpoint.port}): "
-        "use that one, or end it first.\n"
-    )
-    assert endpoint_of(first, home) == endpoint
-
-
-def test_a_daemon_nobody_needs_ends(process: Callable[..., Any], home: Path, said: SimpleNamespace) -> None:
-    daemon = process(options="idle_exit_minutes=0.05")
-    endpoint = endpoint_of(daemon, home)
-    peer = said.Peer(f"127.0.0.1:{endpoint.port}", endpoint.token)
-    begun = time.monotonic()
-    while time.monotonic() < begun + 5:  # being asked is being needed
-        assert peer.info().instance == endpoint.instance
-        time.sleep(0.2)
-    peer.channel.close()
-    output, _ = daemon.communicate(timeout=PATIENCE)
-    assert daemon.returncode == 0, output
-    assert not (home / "run" / "endpoint.json").exists()
-    assert "nobody has needed it" in (home / "logs" / "daemon.log").read_text("utf-8")
-
-
-def test_a_running_job_keeps_the_daemon(
-    process: Callable[..., Any], home: Path, said: SimpleNamespace
-) -> None:
-    daemon = process(seconds=3, options="idle_exit_minutes=0.02")
-    endpoint = endpoint_of(daemon, home)
-    peer = said.Peer(f"127.0.0.1:{endpoint.port}", endpoint.token)
-    assert peer.harmonize(said.plain_job()).end
-    peer.channel.close()
-    daemon.communicate(timeout=PATIENCE)
-    assert daemon.returncode == 0
-
-
-def test_the_server_is_there_before_torch_is() -> None:
-    code = "import glihamba.daemon.server, sys; print('torch' in sys.modules, 'numba' in sys.modules)"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.split() == ["False", "False"]
