@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import platform
 import re
 import shutil
@@ -15,7 +14,8 @@ from pathlib import Path
 from installer.console import CommandFailed, Console, InstallError
 from installer.layout import WINDOWS, Root
 
-TORCH = "torch>=2.13,<2.14"
+TORCH_SERIES = "2.13"
+TORCH = f"torch>={TORCH_SERIES},<2.14"
 _SPACE_GB = {"cpu": 2.0, "cuda": 9.0}
 _UNREACHABLE = (
     r"NewConnectionError|ConnectTimeout|NameResolution|is unreachable|dns error|ProxyError|\(Connect\)"
@@ -67,20 +67,28 @@ def check(root: Root, device: str) -> str:
     return f"{describe(device)}, {free:.0f} GB free"
 
 
-def install_torch(console: Console, python: str, device: str, pip: list[str], extra: dict[str, str]) -> None:
+def install_torch(
+    console: Console,
+    python: str,
+    device: str,
+    pip: list[str],
+    extra: dict[str, str],
+    *,
+    offline: bool = False,
+) -> None:
     """Install the build of torch for `device` ("cpu" or "cuda") into the environment of `python`.
 
     On Linux a plain `pip install torch` brings gigabytes of CUDA libraries. Where pip's own sources
     hold a CPU build it is taken; otherwise uv fetches one, which knows where PyTorch keeps them.
     """
-    plain = [python, "-m", "pip", "install", *pip, TORCH]
-    backend = None
-    if device == "cuda" and WINDOWS:
+    wanted, backend = TORCH, None
+    if not offline and device == "cuda" and WINDOWS:
         backend = "auto"
-    elif device == "cpu" and sys.platform == "linux" and not _pip_has_cpu_torch(console, python, pip, extra):
-        backend = "cpu"
+    elif not offline and device == "cpu" and sys.platform == "linux":
+        build = _cpu_build(console, python, pip, extra)
+        wanted, backend = build or TORCH, None if build else "cpu"
     if backend is None:
-        console.run(plain, extra=extra)
+        console.run([python, "-m", "pip", "install", *pip, wanted], extra=extra)
         return
     console.run([python, "-m", "pip", "install", *pip, "uv"], extra=extra)
     uv = [python, "-m", "uv", "pip", "install", "--python", python, f"--torch-backend={backend}", TORCH]
@@ -96,18 +104,18 @@ def install_torch(console: Console, python: str, device: str, pip: list[str], ex
         ) from None
 
 
-def _pip_has_cpu_torch(console: Console, python: str, pip: list[str], extra: dict[str, str]) -> bool:
-    """Ask pip which torch it would take, and that torch's metadata whether it wants CUDA libraries."""
-    with tempfile.TemporaryDirectory() as folder:
-        report = Path(folder) / "report.json"
-        probe = ["install", *pip, "--dry-run", "--no-deps", "--ignore-installed", TORCH]
-        probe += ["--report", str(report)]
-        console.run([python, "-m", "pip", *probe], extra=extra)
-        if console.dry:
-            return True
-        metadata = json.loads(report.read_text("utf-8"))["install"][0]["metadata"]
-    required = [re.split(r"[^A-Za-z0-9_.-]", r, maxsplit=1)[0] for r in metadata.get("requires_dist") or []]
-    return not any(re.match(r"nvidia|cuda", name, re.IGNORECASE) for name in required)
+def _cpu_build(console: Console, python: str, pip: list[str], extra: dict[str, str]) -> str | None:
+    """The requirement for the newest CPU build among pip's own sources, if there is one.
+
+    PyTorch labels it `+cpu`. Asking with `pip install --dry-run` would be surer and would download
+    the wheel, half a gigabyte, to read what it needs.
+    """
+    listed = console.run([python, "-m", "pip", "index", "versions", *pip, "torch"], extra=extra)
+    if console.dry:
+        return TORCH
+    available = "".join(re.findall(r"Available versions: (.*)", listed))
+    builds = re.findall(rf"\b{re.escape(TORCH_SERIES)}\.(\d+)\+cpu\b", available)
+    return f"torch=={TORCH_SERIES}.{max(map(int, builds))}+cpu" if builds else None
 
 
 def _check_writable(parent: Path, root: Root) -> None:

@@ -87,12 +87,14 @@ class Installation:
         if self._is_done("torch"):
             return "there already"
         options = self.options
-        # pip 22.2 was the first to report what it would install; Python 3.10 brought older ones.
-        pip = [self.python, "-m", "pip", "install", *options.pip, "pip>=23"]
-        self._pip(lambda: self.console.run(pip, extra=options.extra))
         self._pip(
             lambda: machine.install_torch(
-                self.console, self.python, options.device, options.pip, options.extra
+                self.console,
+                self.python,
+                options.device,
+                options.pip,
+                options.extra,
+                offline=options.offline,
             )
         )
         self._done("torch")

@@ -318,43 +318,42 @@ def test_ctrl_c_ends_everything_and_keeps_what_there_was(tmp_path: Path) -> None
 # --- which torch -----------------------------------------------------------------------------------
 
 
-def torch_wheel(folder: Path, requires: list[str]) -> None:
-    """An empty torch that says it needs `requires`."""
-    folder.mkdir()
-    info = "torch-2.13.9.dist-info"
-    with zipfile.ZipFile(folder / "torch-2.13.9-py3-none-any.whl", "w") as wheel:
-        needs = "".join(f"Requires-Dist: {name}\n" for name in requires)
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: 2.13.9\n{needs}")
+def torch_wheel(folder: Path, version: str) -> None:
+    """An empty torch."""
+    folder.mkdir(exist_ok=True)
+    info = f"torch-{version}.dist-info"
+    with zipfile.ZipFile(folder / f"torch-{version}-py3-none-any.whl", "w") as wheel:
+        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
         wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
         wheel.writestr(f"{info}/RECORD", "")
 
 
 @pytest.mark.parametrize(
-    ("requires", "is_cpu"),
+    ("versions", "wanted"),
     [
-        (["filelock", "sympy>=1.13.3"], True),
-        (["filelock", "nvidia-cublas==13.1; platform_system == 'Linux'"], False),
-        (["cuda-bindings>=13", "filelock"], False),
+        (["2.13.0", "2.13.0+cpu"], "torch==2.13.0+cpu"),
+        (["2.13.0+cpu", "2.13.10+cpu", "2.13.9+cpu", "2.13.11", "2.14.0+cpu"], "torch==2.13.10+cpu"),
+        (["2.13.0", "2.13.1+cu130", "2.12.0+cpu"], None),
     ],
 )
-def test_pip_is_asked_which_torch_it_would_take(requires: list[str], is_cpu: bool, tmp_path: Path) -> None:
-    folder = tmp_path / "wheels"
-    torch_wheel(folder, requires)
-    options = Options(offline=True, wheels=folder)
+def test_a_cpu_build_that_pip_knows_is_taken(versions: list[str], wanted: str | None, tmp_path: Path) -> None:
+    for version in versions:
+        torch_wheel(tmp_path / "wheels", version)
+    options = Options(offline=True, wheels=tmp_path / "wheels")
     console = Console(tmp_path / "log", 1)
     extra = {**options.extra, "PIP_CONFIG_FILE": os.devnull}
-    assert machine._pip_has_cpu_torch(console, sys.executable, options.pip, extra) is is_cpu
+    assert machine._cpu_build(console, sys.executable, options.pip, extra) == wanted
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the ordinary index has the CPU build")
 def test_pytorch_s_own_index_out_of_reach_names_the_other_way(tmp_path: Path) -> None:
-    """pip would bring a CUDA build, so uv asks PyTorch's index, here through a proxy that is not there."""
+    """pip knows no CPU build, so uv asks PyTorch's index, here through a proxy that is not there."""
     wheels, python = tmp_path / "wheels", str(tmp_path / "env" / "bin" / "python")
-    torch_wheel(wheels, ["nvidia-cublas"])
+    torch_wheel(wheels, "2.13.0")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
     subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
     nowhere = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
-    extra = {**nowhere, "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0", "PIP_CONFIG_FILE": os.devnull}
+    extra = {**nowhere, "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0", **NO_INDEX}
     console, pip = Console(tmp_path / "log", 1), ["--no-index", "--find-links", str(wheels)]
     with pytest.raises(InstallError, match=r"PyTorch's own index.*or say --device cuda for the large build"):
         machine.install_torch(console, python, "cpu", pip, extra)
