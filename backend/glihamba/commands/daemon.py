@@ -80,6 +80,7 @@ def status(as_json: bool) -> int:
     """
     found = _running()
     if found is None:
+        _say_hung()
         print_json({"running": False}) if as_json else click.echo(
             "No daemon is running; one is started when needed."
         )
@@ -133,7 +134,7 @@ def end(pid: int) -> None:
     """Ask the daemon to end and wait until it has. Raises `ClientError` when it takes too long."""
     from glihamba_client.errors import ClientError
 
-    os.kill(pid, signal.SIGTERM)
+    os.kill(pid, signal.SIGTERM)  # on Windows this ends it without a word: its console is not ours
     deadline = time.monotonic() + STOP_LIMIT
     while _holds_lock():
         if time.monotonic() > deadline:
@@ -180,5 +181,6 @@ def _say_hung() -> None:
     found = endpoint.local()
     which = f"process {found.pid}" if found else "it"
     raise ClientError(
-        "NO_ANSWER", f"A daemon runs but does not answer (it may be starting): wait, or end {which} by hand."
+        "NO_ANSWER",
+        f"A daemon runs but does not answer (it may be starting or ending): wait, or end {which} by hand.",
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import click
 
+from glihamba import __version__
 from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, serve_command
 
 # After one of these the next picture would fail the same way.
@@ -165,6 +166,7 @@ def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
 
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
+    said: set[str] = set()
     with bar(not as_json) as shown:
         for number, picture in enumerate(pictures):
             shown.show(
@@ -180,7 +182,9 @@ def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
                 )
                 continue
             for message in done[-1]["messages"]:
-                shown.say(f"{picture.composite.name}: {message}")
+                if message not in said:  # the daemon's notice holds for all of them
+                    shown.say(f"{picture.composite.name}: {message}")
+                said.add(message)
     if as_json:
         print_json({"done": done, "failed": failed})
     else:
@@ -205,7 +209,7 @@ def _service(options: dict[str, Any]) -> Any:
     from glihamba_client.settings import Settings
 
     wanted = Settings(remote=options["remote"], token_file=options["token_file"], ca_file=options["ca_file"])
-    service = DaemonService(wanted, serve_command(options["device"]))
+    service = DaemonService(wanted, serve_command(options["device"]), f"glihamba harmonize/{__version__}")
     if options["device"] in ("cpu", "cuda"):
         _check_device(service, options["device"])
     return service

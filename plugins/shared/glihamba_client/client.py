@@ -7,6 +7,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
 from grpclib.client import Channel
@@ -115,10 +116,13 @@ def call(work: Callable[[], Awaitable[T]]) -> T:
 
 
 class Client:
-    """Calls to one daemon. All methods are coroutines that raise `ClientError`."""
+    """Calls to one daemon. All methods are coroutines that raise `ClientError`.
 
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
+    `name` stands in the daemon's log; programs of different names take turns in its queue.
+    """
+
+    def __init__(self, endpoint: Endpoint, name: str = NAME) -> None:
+        self.endpoint, self._name = endpoint, name
         self._metadata = {"authorization": f"Bearer {endpoint.token}"}
 
     async def info(self, timeout: float = 10.0) -> Any:
@@ -142,9 +146,12 @@ class Client:
         strength: float = 1.0,
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> Harmonized:
-        """One job: send everything, wait, gather everything. Cancelling the coroutine cancels the job."""
+        """One job: send everything, wait, gather everything. Cancelling the coroutine cancels the job.
+
+        The daemon's notice (such as why the GPU is not used) is the first of the result's warnings.
+        """
         info = await self.info()
-        start = pb.Start(model=model, strength=strength, client=NAME, protocol=PROTOCOL)
+        start = pb.Start(model=model, strength=strength, client=self._name, protocol=PROTOCOL)
         gathered = Assembler(report)
         with _Failures(self.endpoint) as failures:
             channel = self._channel()
@@ -157,7 +164,10 @@ class Client:
                     await _exchange(stream, requests(start, capture, info.limits.chunk_bytes), gathered)
             finally:
                 channel.close()
-        return gathered.harmonized()
+        harmonized = gathered.harmonized()
+        if not info.notice:
+            return harmonized
+        return replace(harmonized, warnings=(info.notice, *harmonized.warnings))
 
     async def _unary(self, method: str, request: Any, timeout: float) -> Any:
         with _Failures(self.endpoint) as failures:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from glihamba_client import endpoint, launcher
-from glihamba_client.client import Client, Task
+from glihamba_client.client import NAME, Client, Task
 from glihamba_client.endpoint import Endpoint
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Harmonized
@@ -13,19 +13,21 @@ from glihamba_client.settings import Settings
 
 
 class DaemonService:
-    """Harmonizes in the daemon. `command` replaces the installed way to start it.
+    """Harmonizes in the daemon. `command` replaces the installed way to start it; `name` is the host's.
 
     service = DaemonService(Settings())
     run(harmonize_layer(host, service))
     """
 
-    def __init__(self, settings: Settings | None = None, command: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, settings: Settings | None = None, command: Sequence[str] | None = None, name: str = NAME
+    ) -> None:
         self.settings = settings or Settings()
-        self._command = command
+        self._command, self._name = command, name
 
     def start(self, capture: Capture, model: str = "", strength: float = 1.0) -> Task[Harmonized]:
         async def work(task: Task[Harmonized]) -> Harmonized:
-            client = Client(await self.connect(task))
+            client = Client(await self.connect(task), self._name)
             return await client.harmonize(
                 capture, model=model or self.settings.model, strength=strength, report=task.report
             )
