@@ -190,3 +190,15 @@ def test_an_unforeseen_failure_is_one_sentence(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "GLIHAMBA_DEBUG": "1"})
     assert "Traceback" in done.stderr
+
+
+def test_a_daemon_that_does_not_answer(own_home: Path) -> None:
+    """It holds its lock, as one that is starting, ending or hung does."""
+    from filelock import FileLock
+
+    (own_home / "run").mkdir(parents=True)
+    with FileLock(own_home / "run" / "daemon.lock"):
+        for command in ("status", "stop"):
+            done = glihamba(command)
+            assert done.returncode == 1
+            assert "A daemon runs but does not answer (it may be starting or ending)" in done.stderr

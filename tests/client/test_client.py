@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 
 from glihamba import settings
+from glihamba.daemon.runner import Device
 from glihamba.daemon.server import Daemon
 from glihamba_client import client as client_module
 from glihamba_client import endpoint as endpoints
@@ -278,3 +279,11 @@ def test_remote_addresses_that_make_no_sense(tmp_path: Path) -> None:
     with pytest.raises(ClientError) as failure:
         endpoints.remote(Settings(remote="studio:50051", token_file=str(tmp_path / "none")))
     assert failure.value.code == "FILE_MISSING"
+
+
+def test_the_daemon_s_notice_reaches_the_person(
+    daemon: Daemon, endpoint: Endpoint, make_capture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notice = "The GPU is not used, because its driver is too old."
+    monkeypatch.setattr(daemon.runner, "device", lambda: Device("cpu", "a processor", notice))
+    assert harmonize(endpoint, make_capture()).warnings[0] == notice
