@@ -207,3 +207,38 @@ def test_names_with_brackets_and_umlauts(service: LocalService, tmp_path: Path) 
     composite = save(tmp_path / "in.png", scene()).rename(tmp_path / "Bär [2].png")
     harmonized(service, composite, save_mask(tmp_path / "mask[1].png"), tmp_path / "aus [3].png")
     assert (tmp_path / "aus [3].png").is_file()
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16"])
+def test_wide_gamut_with_transparency(service: LocalService, tmp_path: Path, dtype: str) -> None:
+    before = scene(dtype, 4)
+    composite = save(tmp_path / "in.tif", before, wide_gamut())
+    harmonized(service, composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
+    after = image_files.read(tmp_path / "out.tif")
+    assert after.profile == wide_gamut()
+    assert after.pixels.dtype == before.dtype
+    assert np.array_equal(after.pixels[..., 3], before[..., 3])
+    assert np.array_equal(after.pixels[marked() == 0], before[marked() == 0])
+    assert not np.array_equal(after.pixels, before)
+
+
+def test_floats_in_another_profile_are_refused(service: LocalService, tmp_path: Path) -> None:
+    composite = save(tmp_path / "in.tif", scene("float32"), wide_gamut())
+    said = words(service, composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
+    assert said.endswith("convert it to linear sRGB, or to 16 bits.")
+
+
+def test_gray_stays_gray_in_jpeg(service: LocalService, tmp_path: Path) -> None:
+    save(tmp_path / "in.jpg", scene(channels=1))
+    harmonized(service, tmp_path / "in.jpg", save_mask(tmp_path / "mask.png"), tmp_path / "out.jpg")
+    with Image.open(tmp_path / "out.jpg") as image:
+        assert image.mode == "L"
+
+
+def test_premultiplied_tiff_is_read_as_straight(tmp_path: Path) -> None:
+    """Eight bits of premultiplied colour cannot tell it exactly; unread, it would be off by hundreds."""
+    straight = scene(channels=4)
+    image = pyvips.Image.new_from_array(straight, interpretation="srgb")
+    image.tiffsave(str(tmp_path / "in.tif"), premultiply=True)
+    pixels = image_files.read(tmp_path / "in.tif").pixels.astype(int)
+    assert np.abs(pixels - straight).max() <= 4
