@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvips
-from cli_pictures import HEIGHT, WIDTH, encoded, harmonized, marked, save, save_mask, scene, wide_gamut
+from cli_pictures import HEIGHT, WIDTH, encoded, harmonized, marked, save, save_mask, scene, wide_gamut, words
 from PIL import Image
 
 from glihamba import image_files
