@@ -27,6 +27,7 @@ COMMANDS = {
     "bench": ("bench", "Measure speed and memory on this machine."),
     "train": ("training", "Train a model on photographs."),
     "evaluate": ("training", "Score models on iHarmony4 triples or synthesised composites."),
+    "export": ("training", "Turn a checkpoint into a model file with its record."),
 }
 
 

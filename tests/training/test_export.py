@@ -25,7 +25,7 @@ def test_an_exported_model_can_be_added_loaded_and_scores_the_same(photo_shards,
         training_data="Pictures made by a test,",
         scored_on={"3 made pictures": (val_triples(photo_shards, 3), ["strict"])},
     )
-    assert record.training_data == "Pictures made by a test, 16 composites of 32 x 32 pixels."
+    assert record.training_data == "Pictures made by a test, 16 composites, the last of 32 x 32 pixels."
 
     added = store.add(tmp_path / "out" / "mine.safetensors")
     assert added.name == "mine"

@@ -48,6 +48,7 @@ def export(
             figures = {key: round(getattr(summary, key), 2) for key in ("psnr", "mse", "fmse")}
             metrics[f"{summary.protocol}, {pictures}"] = figures
     seen = torch.load(checkpoint, map_location="cpu", weights_only=True)["global_step"] * recipe["batch"]
+    size = recipe["size"]
     config: dict[str, Any] = dataclasses.asdict(network.config)
     record = Record(
         name=name,
@@ -56,7 +57,7 @@ def export(
         architecture="glihamba",
         config=config,
         licence=licence,
-        training_data=f"{training_data} {seen:,} composites of {recipe['size']} x {recipe['size']} pixels.",
+        training_data=f"{training_data} {seen:,} composites, the last of {size} x {size} pixels.".strip(),
         source=source,
         metrics=metrics,
         paper=PAPER,

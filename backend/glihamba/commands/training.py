@@ -11,6 +11,7 @@ import click
 
 from glihamba.commands.common import bar, json_option, print_json, print_table
 from glihamba.errors import BadRequest, HarmonizeError
+from glihamba.models.registry import BadRecord
 
 _EXTRA = ("lightning", "torchmetrics", "tensorboard", "tomli")
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -138,6 +139,60 @@ def _missing(error: FileNotFoundError, data: Path) -> BadRequest:
     return BadRequest(
         f"{data} lacks {error.filename}: give the right folder." if error.filename else str(error)
     )
+
+
+@click.command()
+@click.argument("checkpoint", type=_file)
+@click.option("--name", required=True, help="The model's name: lower case letters, digits, . _ and -")
+@click.option(
+    "-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="Folder to write to."
+)
+@click.option("--title", help="Its name for people.  [default: the name]")
+@click.option("--description", default="", help="A sentence on what it is for.")
+@click.option("--licence", default="not stated", show_default=True, help="Licence of the weights.")
+@click.option("--training-data", default="", help="What it was trained on, in words.")
+@click.option("--data", type=_folder, multiple=True, help="Score it on these pictures too; can be repeated.")
+@click.option(
+    "--count", type=click.IntRange(1), default=256, show_default=True, help="Pictures of each at most."
+)
+@json_option
+def export(
+    checkpoint: Path,
+    name: str,
+    folder: Path,
+    title: str | None,
+    description: str,
+    licence: str,
+    training_data: str,
+    data: tuple[Path, ...],
+    count: int,
+    as_json: bool,
+) -> None:
+    """Turn a CHECKPOINT into a model file that `glihamba models add` takes.
+
+    Its record says what it was trained on, by which recipe, and, with --data, how it scores.
+
+    \b
+      glihamba export runs/tiny/last.ckpt --name mine -o weights/ --data iharmony4/
+    """
+    exporting, scoring = _training("export"), _training("evaluate")
+    try:
+        record = exporting.export(
+            checkpoint,
+            folder,
+            name=name,
+            title=title or name,
+            description=description,
+            licence=licence,
+            training_data=training_data,
+            scored_on={root.name: (scoring.triples_of(root, count), ("strict", "fullres")) for root in data},
+        )
+    except (FileNotFoundError, BadRecord) as error:
+        raise BadRequest(str(error)) from error
+    if as_json:
+        print_json(asdict(record))
+    else:
+        click.echo(f"Written: {folder / name}.safetensors ({record.bytes / 1e6:.1f} MB) and its record.")
 
 
 def _training(module: str) -> Any:

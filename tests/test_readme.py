@@ -1,0 +1,60 @@
+"""What the README tells a person to type is typed here."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from importlib import resources
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+PROGRAM = [sys.executable, "-m", "glihamba"]
+NEEDS_PHOTOGRAPHS = ("train", "evaluate", "export", "models add")  # only their options are checked here
+
+
+def commands() -> list[str]:
+    blocks = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.S)
+    return [line for block in blocks for line in block.splitlines() if line.startswith("glihamba ")]
+
+
+def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*PROGRAM, *arguments], cwd=folder, capture_output=True, text=True, timeout=240)
+
+
+def test_the_readme_has_commands_and_only_existing_pictures():
+    assert len(commands()) > 8
+    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text("utf-8")):
+        assert (README.parent / picture).is_file(), picture
+    assert "@" not in re.sub(r"`[^`]*`", "", README.read_text("utf-8")), "a figure is still missing"
+
+
+def test_every_command_for_pictures_works_as_written(tmp_path, own_home):
+    demo = resources.files("glihamba") / "demo"
+    for name in ("composite.png", "mask.png"):
+        (tmp_path / name).write_bytes((demo / name).read_bytes())
+    for folder, name in (("composites", "composite.png"), ("masks", "mask.png")):
+        (tmp_path / folder).mkdir()
+        shutil.copy(tmp_path / name, tmp_path / folder / "shoes.png")
+    for command in commands():
+        if not command.startswith(tuple(f"glihamba {name}" for name in NEEDS_PHOTOGRAPHS)):
+            done = run(shlex.split(command)[1:], tmp_path)
+            assert done.returncode == 0, f"{command}: {done.stderr}"
+    written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}
+    assert {"harmonized.png", "softer.png", "statistics.png", "harmonized/shoes.png"} <= written
+
+
+@pytest.mark.parametrize(
+    "command", [c for c in commands() if c.startswith(tuple(f"glihamba {n}" for n in NEEDS_PHOTOGRAPHS))]
+)
+def test_every_other_command_has_the_options_it_is_given(command, tmp_path):
+    words = shlex.split(command)[1:]
+    name = words[:2] if words[0] == "models" else words[:1]
+    shown = run([*name, "--help"], tmp_path)
+    assert shown.returncode == 0, shown.stderr
+    for option in (word for word in words if word.startswith("-")):
+        assert re.search(rf"(?<![\w-]){re.escape(option)}(?![\w-])", shown.stdout), option
