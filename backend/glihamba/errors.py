@@ -70,6 +70,10 @@ class BadToken(HarmonizeError):
     code = "BAD_TOKEN"
 
 
+class NotAllowed(HarmonizeError):
+    code = "NOT_ALLOWED"
+
+
 class ClientTooNew(HarmonizeError):
     code = "CLIENT_TOO_NEW"
 

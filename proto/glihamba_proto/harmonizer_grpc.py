@@ -27,6 +27,10 @@ class HarmonizerBase(abc.ABC):
     async def Harmonize(self, stream: 'grpclib.server.Stream[harmonizer_pb2.HarmonizeRequest, harmonizer_pb2.HarmonizeResponse]') -> None:
         pass
 
+    @abc.abstractmethod
+    async def Shutdown(self, stream: 'grpclib.server.Stream[harmonizer_pb2.ShutdownRequest, harmonizer_pb2.ShutdownResponse]') -> None:
+        pass
+
     def __mapping__(self) -> typing.Dict[str, grpclib.const.Handler]:
         return {
             '/glihamba.v1.Harmonizer/GetServerInfo': grpclib.const.Handler(
@@ -46,6 +50,12 @@ class HarmonizerBase(abc.ABC):
                 grpclib.const.Cardinality.STREAM_STREAM,
                 harmonizer_pb2.HarmonizeRequest,
                 harmonizer_pb2.HarmonizeResponse,
+            ),
+            '/glihamba.v1.Harmonizer/Shutdown': grpclib.const.Handler(
+                self.Shutdown,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                harmonizer_pb2.ShutdownRequest,
+                harmonizer_pb2.ShutdownResponse,
             ),
         }
 
@@ -70,4 +80,10 @@ class HarmonizerStub:
             '/glihamba.v1.Harmonizer/Harmonize',
             harmonizer_pb2.HarmonizeRequest,
             harmonizer_pb2.HarmonizeResponse,
+        )
+        self.Shutdown = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/glihamba.v1.Harmonizer/Shutdown',
+            harmonizer_pb2.ShutdownRequest,
+            harmonizer_pb2.ShutdownResponse,
         )

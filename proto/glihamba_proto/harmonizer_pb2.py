@@ -25,15 +25,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cglihamba/v1/harmonizer.proto\x12\x0bglihamba.v1\"\x16\n\x14GetServerInfoRequest\"\xdd\x01\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x10\n\x08instance\x18\x03 \x01(\t\x12#\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x13.glihamba.v1.Device\x12\x15\n\rdefault_model\x18\x05 \x01(\t\x12#\n\x06limits\x18\x06 \x01(\x0b\x32\x13.glihamba.v1.Limits\x12\x14\n\x0cjobs_waiting\x18\x07 \x01(\r\x12\x13\n\x0bjob_running\x18\x08 \x01(\x08\x12\x0e\n\x06notice\x18\t \x01(\t\"$\n\x06\x44\x65vice\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"C\n\x06Limits\x12\x0e\n\x06pixels\x18\x01 \x01(\x04\x12\x13\n\x0b\x63hunk_bytes\x18\x02 \x01(\r\x12\x14\n\x0cjobs_waiting\x18\x03 \x01(\r\"\x13\n\x11ListModelsRequest\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.glihamba.v1.Model\"\x97\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x11\n\tinstalled\x18\x04 \x01(\x08\x12\x12\n\nis_default\x18\x05 \x01(\x08\x12\x0f\n\x07licence\x18\x06 \x01(\t\x12\x15\n\rtraining_data\x18\x07 \x01(\t\x12\r\n\x05\x62ytes\x18\x08 \x01(\x04\"g\n\x10HarmonizeRequest\x12#\n\x05start\x18\x01 \x01(\x0b\x32\x12.glihamba.v1.StartH\x00\x12#\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x12.glihamba.v1.ChunkH\x00\x42\t\n\x07message\"\x80\x01\n\x05Start\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\x08strength\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\"\n\x06planes\x18\x03 \x03(\x0b\x32\x12.glihamba.v1.Plane\x12\x0e\n\x06\x63lient\x18\x04 \x01(\t\x12\x10\n\x08protocol\x18\x05 \x01(\rB\x0b\n\t_strength\"\xb6\x05\n\x05Plane\x12%\n\x04role\x18\x01 \x01(\x0e\x32\x17.glihamba.v1.Plane.Role\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x10\n\x08offset_x\x18\x04 \x01(\x11\x12\x10\n\x08offset_y\x18\x05 \x01(\x11\x12\x32\n\x0bsample_type\x18\x06 \x01(\x0e\x32\x1d.glihamba.v1.Plane.SampleType\x12-\n\x08\x63hannels\x18\x07 \x01(\x0e\x32\x1b.glihamba.v1.Plane.Channels\x12\'\n\x05\x61lpha\x18\x08 \x01(\x0e\x32\x18.glihamba.v1.Plane.Alpha\x12-\n\x08transfer\x18\t \x01(\x0e\x32\x1b.glihamba.v1.Plane.Transfer\x12\x13\n\x0bicc_profile\x18\n \x01(\x0c\"Q\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tCOMPOSITE\x10\x01\x12\x08\n\x04MASK\x10\x02\x12\x0e\n\nFOREGROUND\x10\x03\x12\n\n\x06RESULT\x10\x04\"M\n\nSampleType\x12\x1b\n\x17SAMPLE_TYPE_UNSPECIFIED\x10\x00\x12\t\n\x05UINT8\x10\x01\x12\n\n\x06UINT16\x10\x02\x12\x0b\n\x07\x46LOAT32\x10\x03\"T\n\x08\x43hannels\x12\x18\n\x14\x43HANNELS_UNSPECIFIED\x10\x00\x12\x08\n\x04GRAY\x10\x01\x12\x07\n\x03RGB\x10\x02\x12\x08\n\x04RGBA\x10\x03\x12\x08\n\x04\x42GRA\x10\x04\x12\x07\n\x03\x42GR\x10\x05\"?\n\x05\x41lpha\x12\x15\n\x11\x41LPHA_UNSPECIFIED\x10\x00\x12\x0c\n\x08STRAIGHT\x10\x01\x12\x11\n\rPREMULTIPLIED\x10\x02\":\n\x08Transfer\x12\x18\n\x14TRANSFER_UNSPECIFIED\x10\x00\x12\x08\n\x04SRGB\x10\x01\x12\n\n\x06LINEAR\x10\x02\"4\n\x05\x43hunk\x12\r\n\x05plane\x18\x01 \x01(\r\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\xe0\x01\n\x11HarmonizeResponse\x12)\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x15.glihamba.v1.AcceptedH\x00\x12)\n\x08progress\x18\x02 \x01(\x0b\x32\x15.glihamba.v1.ProgressH\x00\x12$\n\x06result\x18\x03 \x01(\x0b\x32\x12.glihamba.v1.PlaneH\x00\x12#\n\x05\x63hunk\x18\x04 \x01(\x0b\x32\x12.glihamba.v1.ChunkH\x00\x12\x1f\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x10.glihamba.v1.EndH\x00\x42\t\n\x07message\">\n\x08\x41\x63\x63\x65pted\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x16\n\x0equeue_position\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\"\xe9\x01\n\x08Progress\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.glihamba.v1.Progress.Stage\x12\x10\n\x08\x66raction\x18\x02 \x01(\x02\x12\x16\n\x0equeue_position\x18\x03 \x01(\r\"\x86\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\r\n\tRECEIVING\x10\x01\x12\n\n\x06QUEUED\x10\x02\x12\x11\n\rLOADING_MODEL\x10\x03\x12\r\n\tPREPARING\x10\x04\x12\x0e\n\nPREDICTING\x10\x05\x12\x0c\n\x08\x41PPLYING\x10\x06\x12\x0b\n\x07SENDING\x10\x07\"}\n\x03\x45nd\x12\x16\n\x0eseconds_queued\x18\x01 \x01(\x01\x12\x18\n\x10seconds_computed\x18\x02 \x01(\x01\x12#\n\x06\x64\x65vice\x18\x03 \x01(\x0b\x32\x13.glihamba.v1.Device\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08warnings\x18\x05 \x03(\t*\xbe\x02\n\tErrorCode\x12\x1a\n\x16\x45RROR_CODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42\x41\x44_REQUEST\x10\x01\x12\x11\n\rSIZE_MISMATCH\x10\x02\x12\x0e\n\nEMPTY_MASK\x10\x03\x12\r\n\tFULL_MASK\x10\x04\x12\x0e\n\nNOT_FINITE\x10\x05\x12\r\n\tTOO_LARGE\x10\x06\x12\x0e\n\nQUEUE_FULL\x10\x07\x12\x11\n\rOUT_OF_MEMORY\x10\x08\x12\x11\n\rUNKNOWN_MODEL\x10\t\x12\x17\n\x13MODEL_NOT_INSTALLED\x10\n\x12\x11\n\rMODEL_DAMAGED\x10\x0b\x12\r\n\tBAD_TOKEN\x10\x0c\x12\x11\n\rSHUTTING_DOWN\x10\r\x12\r\n\tCANCELLED\x10\x0e\x12\x12\n\x0e\x43LIENT_TOO_NEW\x10\x0f\x12\x0c\n\x08INTERNAL\x10\x10\x32\xf8\x01\n\nHarmonizer\x12K\n\rGetServerInfo\x12!.glihamba.v1.GetServerInfoRequest\x1a\x17.glihamba.v1.ServerInfo\x12M\n\nListModels\x12\x1e.glihamba.v1.ListModelsRequest\x1a\x1f.glihamba.v1.ListModelsResponse\x12N\n\tHarmonize\x12\x1d.glihamba.v1.HarmonizeRequest\x1a\x1e.glihamba.v1.HarmonizeResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cglihamba/v1/harmonizer.proto\x12\x0bglihamba.v1\"\x16\n\x14GetServerInfoRequest\"\xdd\x01\n\nServerInfo\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08protocol\x18\x02 \x01(\r\x12\x10\n\x08instance\x18\x03 \x01(\t\x12#\n\x06\x64\x65vice\x18\x04 \x01(\x0b\x32\x13.glihamba.v1.Device\x12\x15\n\rdefault_model\x18\x05 \x01(\t\x12#\n\x06limits\x18\x06 \x01(\x0b\x32\x13.glihamba.v1.Limits\x12\x14\n\x0cjobs_waiting\x18\x07 \x01(\r\x12\x13\n\x0bjob_running\x18\x08 \x01(\x08\x12\x0e\n\x06notice\x18\t \x01(\t\"$\n\x06\x44\x65vice\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"C\n\x06Limits\x12\x0e\n\x06pixels\x18\x01 \x01(\x04\x12\x13\n\x0b\x63hunk_bytes\x18\x02 \x01(\r\x12\x14\n\x0cjobs_waiting\x18\x03 \x01(\r\"\x13\n\x11ListModelsRequest\"8\n\x12ListModelsResponse\x12\"\n\x06models\x18\x01 \x03(\x0b\x32\x12.glihamba.v1.Model\"\x97\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05title\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\x12\x11\n\tinstalled\x18\x04 \x01(\x08\x12\x12\n\nis_default\x18\x05 \x01(\x08\x12\x0f\n\x07licence\x18\x06 \x01(\t\x12\x15\n\rtraining_data\x18\x07 \x01(\t\x12\r\n\x05\x62ytes\x18\x08 \x01(\x04\"\x11\n\x0fShutdownRequest\"\x12\n\x10ShutdownResponse\"g\n\x10HarmonizeRequest\x12#\n\x05start\x18\x01 \x01(\x0b\x32\x12.glihamba.v1.StartH\x00\x12#\n\x05\x63hunk\x18\x02 \x01(\x0b\x32\x12.glihamba.v1.ChunkH\x00\x42\t\n\x07message\"\x80\x01\n\x05Start\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\x08strength\x18\x02 \x01(\x02H\x00\x88\x01\x01\x12\"\n\x06planes\x18\x03 \x03(\x0b\x32\x12.glihamba.v1.Plane\x12\x0e\n\x06\x63lient\x18\x04 \x01(\t\x12\x10\n\x08protocol\x18\x05 \x01(\rB\x0b\n\t_strength\"\xb6\x05\n\x05Plane\x12%\n\x04role\x18\x01 \x01(\x0e\x32\x17.glihamba.v1.Plane.Role\x12\r\n\x05width\x18\x02 \x01(\r\x12\x0e\n\x06height\x18\x03 \x01(\r\x12\x10\n\x08offset_x\x18\x04 \x01(\x11\x12\x10\n\x08offset_y\x18\x05 \x01(\x11\x12\x32\n\x0bsample_type\x18\x06 \x01(\x0e\x32\x1d.glihamba.v1.Plane.SampleType\x12-\n\x08\x63hannels\x18\x07 \x01(\x0e\x32\x1b.glihamba.v1.Plane.Channels\x12\'\n\x05\x61lpha\x18\x08 \x01(\x0e\x32\x18.glihamba.v1.Plane.Alpha\x12-\n\x08transfer\x18\t \x01(\x0e\x32\x1b.glihamba.v1.Plane.Transfer\x12\x13\n\x0bicc_profile\x18\n \x01(\x0c\"Q\n\x04Role\x12\x14\n\x10ROLE_UNSPECIFIED\x10\x00\x12\r\n\tCOMPOSITE\x10\x01\x12\x08\n\x04MASK\x10\x02\x12\x0e\n\nFOREGROUND\x10\x03\x12\n\n\x06RESULT\x10\x04\"M\n\nSampleType\x12\x1b\n\x17SAMPLE_TYPE_UNSPECIFIED\x10\x00\x12\t\n\x05UINT8\x10\x01\x12\n\n\x06UINT16\x10\x02\x12\x0b\n\x07\x46LOAT32\x10\x03\"T\n\x08\x43hannels\x12\x18\n\x14\x43HANNELS_UNSPECIFIED\x10\x00\x12\x08\n\x04GRAY\x10\x01\x12\x07\n\x03RGB\x10\x02\x12\x08\n\x04RGBA\x10\x03\x12\x08\n\x04\x42GRA\x10\x04\x12\x07\n\x03\x42GR\x10\x05\"?\n\x05\x41lpha\x12\x15\n\x11\x41LPHA_UNSPECIFIED\x10\x00\x12\x0c\n\x08STRAIGHT\x10\x01\x12\x11\n\rPREMULTIPLIED\x10\x02\":\n\x08Transfer\x12\x18\n\x14TRANSFER_UNSPECIFIED\x10\x00\x12\x08\n\x04SRGB\x10\x01\x12\n\n\x06LINEAR\x10\x02\"4\n\x05\x43hunk\x12\r\n\x05plane\x18\x01 \x01(\r\x12\x0e\n\x06offset\x18\x02 \x01(\x04\x12\x0c\n\x04\x64\x61ta\x18\x03 \x01(\x0c\"\xe0\x01\n\x11HarmonizeResponse\x12)\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x0b\x32\x15.glihamba.v1.AcceptedH\x00\x12)\n\x08progress\x18\x02 \x01(\x0b\x32\x15.glihamba.v1.ProgressH\x00\x12$\n\x06result\x18\x03 \x01(\x0b\x32\x12.glihamba.v1.PlaneH\x00\x12#\n\x05\x63hunk\x18\x04 \x01(\x0b\x32\x12.glihamba.v1.ChunkH\x00\x12\x1f\n\x03\x65nd\x18\x05 \x01(\x0b\x32\x10.glihamba.v1.EndH\x00\x42\t\n\x07message\">\n\x08\x41\x63\x63\x65pted\x12\x0b\n\x03job\x18\x01 \x01(\t\x12\x16\n\x0equeue_position\x18\x02 \x01(\r\x12\r\n\x05model\x18\x03 \x01(\t\"\xe9\x01\n\x08Progress\x12*\n\x05stage\x18\x01 \x01(\x0e\x32\x1b.glihamba.v1.Progress.Stage\x12\x10\n\x08\x66raction\x18\x02 \x01(\x02\x12\x16\n\x0equeue_position\x18\x03 \x01(\r\"\x86\x01\n\x05Stage\x12\x15\n\x11STAGE_UNSPECIFIED\x10\x00\x12\r\n\tRECEIVING\x10\x01\x12\n\n\x06QUEUED\x10\x02\x12\x11\n\rLOADING_MODEL\x10\x03\x12\r\n\tPREPARING\x10\x04\x12\x0e\n\nPREDICTING\x10\x05\x12\x0c\n\x08\x41PPLYING\x10\x06\x12\x0b\n\x07SENDING\x10\x07\"}\n\x03\x45nd\x12\x16\n\x0eseconds_queued\x18\x01 \x01(\x01\x12\x18\n\x10seconds_computed\x18\x02 \x01(\x01\x12#\n\x06\x64\x65vice\x18\x03 \x01(\x0b\x32\x13.glihamba.v1.Device\x12\r\n\x05model\x18\x04 \x01(\t\x12\x10\n\x08warnings\x18\x05 \x03(\t*\xcf\x02\n\tErrorCode\x12\x1a\n\x16\x45RROR_CODE_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x42\x41\x44_REQUEST\x10\x01\x12\x11\n\rSIZE_MISMATCH\x10\x02\x12\x0e\n\nEMPTY_MASK\x10\x03\x12\r\n\tFULL_MASK\x10\x04\x12\x0e\n\nNOT_FINITE\x10\x05\x12\r\n\tTOO_LARGE\x10\x06\x12\x0e\n\nQUEUE_FULL\x10\x07\x12\x11\n\rOUT_OF_MEMORY\x10\x08\x12\x11\n\rUNKNOWN_MODEL\x10\t\x12\x17\n\x13MODEL_NOT_INSTALLED\x10\n\x12\x11\n\rMODEL_DAMAGED\x10\x0b\x12\r\n\tBAD_TOKEN\x10\x0c\x12\x11\n\rSHUTTING_DOWN\x10\r\x12\r\n\tCANCELLED\x10\x0e\x12\x12\n\x0e\x43LIENT_TOO_NEW\x10\x0f\x12\x0c\n\x08INTERNAL\x10\x10\x12\x0f\n\x0bNOT_ALLOWED\x10\x11\x32\xc1\x02\n\nHarmonizer\x12K\n\rGetServerInfo\x12!.glihamba.v1.GetServerInfoRequest\x1a\x17.glihamba.v1.ServerInfo\x12M\n\nListModels\x12\x1e.glihamba.v1.ListModelsRequest\x1a\x1f.glihamba.v1.ListModelsResponse\x12N\n\tHarmonize\x12\x1d.glihamba.v1.HarmonizeRequest\x1a\x1e.glihamba.v1.HarmonizeResponse(\x01\x30\x01\x12G\n\x08Shutdown\x12\x1c.glihamba.v1.ShutdownRequest\x1a\x1d.glihamba.v1.ShutdownResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'glihamba.v1.harmonizer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ERRORCODE']._serialized_start=2275
-  _globals['_ERRORCODE']._serialized_end=2593
+  _globals['_ERRORCODE']._serialized_start=2314
+  _globals['_ERRORCODE']._serialized_end=2649
   _globals['_GETSERVERINFOREQUEST']._serialized_start=45
   _globals['_GETSERVERINFOREQUEST']._serialized_end=67
   _globals['_SERVERINFO']._serialized_start=70
@@ -48,34 +48,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTMODELSRESPONSE']._serialized_end=477
   _globals['_MODEL']._serialized_start=480
   _globals['_MODEL']._serialized_end=631
-  _globals['_HARMONIZEREQUEST']._serialized_start=633
-  _globals['_HARMONIZEREQUEST']._serialized_end=736
-  _globals['_START']._serialized_start=739
-  _globals['_START']._serialized_end=867
-  _globals['_PLANE']._serialized_start=870
-  _globals['_PLANE']._serialized_end=1564
-  _globals['_PLANE_ROLE']._serialized_start=1193
-  _globals['_PLANE_ROLE']._serialized_end=1274
-  _globals['_PLANE_SAMPLETYPE']._serialized_start=1276
-  _globals['_PLANE_SAMPLETYPE']._serialized_end=1353
-  _globals['_PLANE_CHANNELS']._serialized_start=1355
-  _globals['_PLANE_CHANNELS']._serialized_end=1439
-  _globals['_PLANE_ALPHA']._serialized_start=1441
-  _globals['_PLANE_ALPHA']._serialized_end=1504
-  _globals['_PLANE_TRANSFER']._serialized_start=1506
-  _globals['_PLANE_TRANSFER']._serialized_end=1564
-  _globals['_CHUNK']._serialized_start=1566
-  _globals['_CHUNK']._serialized_end=1618
-  _globals['_HARMONIZERESPONSE']._serialized_start=1621
-  _globals['_HARMONIZERESPONSE']._serialized_end=1845
-  _globals['_ACCEPTED']._serialized_start=1847
-  _globals['_ACCEPTED']._serialized_end=1909
-  _globals['_PROGRESS']._serialized_start=1912
-  _globals['_PROGRESS']._serialized_end=2145
-  _globals['_PROGRESS_STAGE']._serialized_start=2011
-  _globals['_PROGRESS_STAGE']._serialized_end=2145
-  _globals['_END']._serialized_start=2147
-  _globals['_END']._serialized_end=2272
-  _globals['_HARMONIZER']._serialized_start=2596
-  _globals['_HARMONIZER']._serialized_end=2844
+  _globals['_SHUTDOWNREQUEST']._serialized_start=633
+  _globals['_SHUTDOWNREQUEST']._serialized_end=650
+  _globals['_SHUTDOWNRESPONSE']._serialized_start=652
+  _globals['_SHUTDOWNRESPONSE']._serialized_end=670
+  _globals['_HARMONIZEREQUEST']._serialized_start=672
+  _globals['_HARMONIZEREQUEST']._serialized_end=775
+  _globals['_START']._serialized_start=778
+  _globals['_START']._serialized_end=906
+  _globals['_PLANE']._serialized_start=909
+  _globals['_PLANE']._serialized_end=1603
+  _globals['_PLANE_ROLE']._serialized_start=1232
+  _globals['_PLANE_ROLE']._serialized_end=1313
+  _globals['_PLANE_SAMPLETYPE']._serialized_start=1315
+  _globals['_PLANE_SAMPLETYPE']._serialized_end=1392
+  _globals['_PLANE_CHANNELS']._serialized_start=1394
+  _globals['_PLANE_CHANNELS']._serialized_end=1478
+  _globals['_PLANE_ALPHA']._serialized_start=1480
+  _globals['_PLANE_ALPHA']._serialized_end=1543
+  _globals['_PLANE_TRANSFER']._serialized_start=1545
+  _globals['_PLANE_TRANSFER']._serialized_end=1603
+  _globals['_CHUNK']._serialized_start=1605
+  _globals['_CHUNK']._serialized_end=1657
+  _globals['_HARMONIZERESPONSE']._serialized_start=1660
+  _globals['_HARMONIZERESPONSE']._serialized_end=1884
+  _globals['_ACCEPTED']._serialized_start=1886
+  _globals['_ACCEPTED']._serialized_end=1948
+  _globals['_PROGRESS']._serialized_start=1951
+  _globals['_PROGRESS']._serialized_end=2184
+  _globals['_PROGRESS_STAGE']._serialized_start=2050
+  _globals['_PROGRESS_STAGE']._serialized_end=2184
+  _globals['_END']._serialized_start=2186
+  _globals['_END']._serialized_end=2311
+  _globals['_HARMONIZER']._serialized_start=2652
+  _globals['_HARMONIZER']._serialized_end=2973
 # @@protoc_insertion_point(module_scope)

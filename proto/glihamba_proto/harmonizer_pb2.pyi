@@ -26,6 +26,7 @@ class ErrorCode(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CANCELLED: _ClassVar[ErrorCode]
     CLIENT_TOO_NEW: _ClassVar[ErrorCode]
     INTERNAL: _ClassVar[ErrorCode]
+    NOT_ALLOWED: _ClassVar[ErrorCode]
 ERROR_CODE_UNSPECIFIED: ErrorCode
 BAD_REQUEST: ErrorCode
 SIZE_MISMATCH: ErrorCode
@@ -43,6 +44,7 @@ SHUTTING_DOWN: ErrorCode
 CANCELLED: ErrorCode
 CLIENT_TOO_NEW: ErrorCode
 INTERNAL: ErrorCode
+NOT_ALLOWED: ErrorCode
 
 class GetServerInfoRequest(_message.Message):
     __slots__ = ()
@@ -117,6 +119,14 @@ class Model(_message.Message):
     training_data: str
     bytes: int
     def __init__(self, name: _Optional[str] = ..., title: _Optional[str] = ..., description: _Optional[str] = ..., installed: bool = ..., is_default: bool = ..., licence: _Optional[str] = ..., training_data: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
+
+class ShutdownRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ShutdownResponse(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
 
 class HarmonizeRequest(_message.Message):
     __slots__ = ("start", "chunk")

@@ -50,6 +50,11 @@ class HarmonizerStub(object):
                 request_serializer=glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeRequest.SerializeToString,
                 response_deserializer=glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeResponse.FromString,
                 _registered_method=True)
+        self.Shutdown = channel.unary_unary(
+                '/glihamba.v1.Harmonizer/Shutdown',
+                request_serializer=glihamba_dot_v1_dot_harmonizer__pb2.ShutdownRequest.SerializeToString,
+                response_deserializer=glihamba_dot_v1_dot_harmonizer__pb2.ShutdownResponse.FromString,
+                _registered_method=True)
 
 
 class HarmonizerServicer(object):
@@ -73,6 +78,13 @@ class HarmonizerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Shutdown(self, request, context):
+        """Ends the daemon as SIGTERM does: jobs are told SHUTTING_DOWN. Only for clients on its own machine.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_HarmonizerServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -90,6 +102,11 @@ def add_HarmonizerServicer_to_server(servicer, server):
                     servicer.Harmonize,
                     request_deserializer=glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeRequest.FromString,
                     response_serializer=glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeResponse.SerializeToString,
+            ),
+            'Shutdown': grpc.unary_unary_rpc_method_handler(
+                    servicer.Shutdown,
+                    request_deserializer=glihamba_dot_v1_dot_harmonizer__pb2.ShutdownRequest.FromString,
+                    response_serializer=glihamba_dot_v1_dot_harmonizer__pb2.ShutdownResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -173,6 +190,33 @@ class Harmonizer(object):
             '/glihamba.v1.Harmonizer/Harmonize',
             glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeRequest.SerializeToString,
             glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Shutdown(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glihamba.v1.Harmonizer/Shutdown',
+            glihamba_dot_v1_dot_harmonizer__pb2.ShutdownRequest.SerializeToString,
+            glihamba_dot_v1_dot_harmonizer__pb2.ShutdownResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -287,3 +287,8 @@ def test_the_daemon_s_notice_reaches_the_person(
     notice = "The GPU is not used, because its driver is too old."
     monkeypatch.setattr(daemon.runner, "device", lambda: Device("cpu", "a processor", notice))
     assert harmonize(endpoint, make_capture()).warnings[0] == notice
+
+
+def test_the_daemon_can_be_told_to_end(daemon: Daemon, endpoint: Endpoint) -> None:
+    call(Client(endpoint).shutdown)
+    assert daemon.told_to_end.is_set()

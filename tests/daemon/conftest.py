@@ -125,10 +125,17 @@ class Peer:
     """A client of the daemon, with metadata and messages of the test's choice."""
 
     def __init__(
-        self, address: str, token: str | None, credentials: grpc.ChannelCredentials | None = None
+        self,
+        address: str,
+        token: str | None,
+        credentials: grpc.ChannelCredentials | None = None,
+        name: str = "",
     ) -> None:
+        """`name`: what the certificate calls the daemon, where that is not its address."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
         options.append(("grpc.max_send_message_length", 64 << 20))
+        if name:
+            options.append(("grpc.ssl_target_name_override", name))
         if credentials is None:
             self.channel = grpc.insecure_channel(address, options)
         else:
@@ -142,6 +149,9 @@ class Peer:
     def models(self) -> list[pb.Model]:
         call = self.stub.ListModels(pb.ListModelsRequest(), metadata=self.metadata, timeout=PATIENCE)
         return list(call.models)
+
+    def shutdown(self) -> None:
+        self.stub.Shutdown(pb.ShutdownRequest(), metadata=self.metadata, timeout=PATIENCE)
 
     def open(self, messages: Iterable[pb.HarmonizeRequest]) -> Any:
         return self.stub.Harmonize(iter(messages), metadata=self.metadata, timeout=PATIENCE)

@@ -79,10 +79,11 @@ def endpoint_of(one: subprocess.Popen[str], home: Path) -> discovery.Endpoint:
     return until(found)
 
 
-@posix
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_the_daemon_and_tells_its_jobs(
-    process: Callable[..., Any], home: Path, said: SimpleNamespace, number: int
+@pytest.mark.parametrize(
+    "how", ["Shutdown", pytest.param("SIGTERM", marks=posix), pytest.param("SIGINT", marks=posix)]
+)
+def test_it_ends_when_told_and_tells_its_jobs(
+    process: Callable[..., Any], home: Path, said: SimpleNamespace, how: str
 ) -> None:
     daemon = process(seconds=1.5)
     endpoint = endpoint_of(daemon, home)
@@ -97,7 +98,7 @@ def test_a_signal_ends_the_daemon_and_tells_its_jobs(
     for one in jobs:
         one.start()
     until(lambda: (lambda info: info.job_running and info.jobs_waiting == 2)(peer.info()))
-    daemon.send_signal(number)
+    peer.shutdown() if how == "Shutdown" else daemon.send_signal(getattr(signal, how))
     for one in jobs:
         one.join(PATIENCE)
     assert {refusal[:2] for refusal in refusals} == {(grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")}

@@ -26,6 +26,7 @@ from cryptography.x509.oid import NameOID
 from glihamba import __version__, settings
 from glihamba.daemon import discovery
 from glihamba.daemon.server import AlreadyRunning, CannotServe, Daemon, serve
+from glihamba.daemon.service import is_this_machine
 
 posix = pytest.mark.skipif(os.name != "posix", reason="this system has no POSIX modes and signals")
 
@@ -55,11 +56,18 @@ def test_the_endpoint_file_says_where_and_who(start: Callable[..., Any], home: P
 
 @posix
 def test_only_the_owner_reads_endpoint_and_log(start: Callable[..., Any], home: Path) -> None:
-    (home / "run").mkdir(parents=True)
-    (home / "run").chmod(0o755)
     daemon = start()
     for path, mode in ((daemon.settings.endpoint_file, 0o600), (home / "run", 0o700), (home / "logs", 0o700)):
         assert stat.S_IMODE(path.stat().st_mode) == mode
+
+
+@posix
+def test_a_folder_of_the_person_s_keeps_its_mode(start: Callable[..., Any], tmp_path: Path) -> None:
+    """Such as a folder for the logs of several programs."""
+    tmp_path.chmod(0o755)
+    start(log_dir=tmp_path)
+    assert (tmp_path / "daemon.log").is_file()
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755
 
 
 def test_leaving_removes_the_endpoint_but_not_a_successors(home: Path) -> None:
@@ -193,6 +201,62 @@ def test_tls_with_token_serves_the_network_and_this_machine(
         plain.info()
     assert raised.value.code() == grpc.StatusCode.UNAVAILABLE
     plain.channel.close()
+
+
+def test_another_machine_cannot_end_the_daemon(
+    start: Callable[..., Any], connect: Callable[..., Any], pair: Any, said: SimpleNamespace
+) -> None:
+    """A call over this machine's own network address stands in for another machine's."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing; the system says which address it would use
+        except OSError:
+            pytest.skip("this machine has no network")
+        here = probe.getsockname()[0]
+    if discovery.is_loopback(here):
+        pytest.skip("this machine has no address but its own")
+    options = {"host": "0.0.0.0", "tls_cert": pair.cert, "tls_key": pair.key, "token_file": pair.token}
+    daemon = start(daemon=options)
+    trust = grpc.ssl_channel_credentials(pair.cert.read_bytes())
+    remote = said.Peer(f"{here}:{daemon.tls_port}", daemon.token, trust, name="localhost")
+    with pytest.raises(grpc.RpcError) as raised:
+        remote.shutdown()
+    remote.channel.close()
+    assert said.told(raised.value) == (
+        grpc.StatusCode.PERMISSION_DENIED,
+        "NOT_ALLOWED",
+        "A daemon can be ended from its own machine only: run it there.",
+    )
+    assert not daemon.told_to_end.is_set()
+    connect(daemon).shutdown()
+    assert daemon.told_to_end.is_set()
+
+
+@pytest.mark.parametrize(
+    ("peer", "here"),
+    [
+        ("ipv4:127.0.0.1:5000", True),
+        ("ipv6:%5B::1%5D:5000", True),
+        ("ipv6:%5B::ffff:127.0.0.1%5D:5000", True),
+        ("ipv4:192.168.1.5:5000", False),
+        ("ipv6:%5B2001:db8::1%5D:5000", False),
+        ("ipv6:%5B::ffff:192.168.1.5%5D:5000", False),
+        ("unix:", False),
+        ("", False),
+    ],
+)
+def test_whose_machine_a_peer_is(peer: str, here: bool) -> None:
+    assert is_this_machine(peer) is here
+
+
+def test_ending_needs_the_token(
+    start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
+) -> None:
+    daemon = start()
+    with pytest.raises(grpc.RpcError) as raised:
+        connect(daemon, "guess").shutdown()
+    assert said.told(raised.value)[:2] == (grpc.StatusCode.UNAUTHENTICATED, "BAD_TOKEN")
+    assert not daemon.told_to_end.is_set()
 
 
 def test_half_of_tls_is_refused(pair: Any) -> None:

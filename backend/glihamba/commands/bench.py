@@ -224,7 +224,7 @@ def own_daemon() -> Iterator[Any]:
             if found := endpoint.local():
                 from glihamba.commands.daemon import end
 
-                end(found.pid)
+                end(found)
             for name, value in before.items():
                 os.environ.pop(name)
                 os.environ.update({name: value} if value is not None else {})

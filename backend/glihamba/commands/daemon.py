@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -124,22 +122,26 @@ def stop(as_json: bool) -> int:
         print_json({"stopped": False}) if as_json else click.echo("No daemon is running.")
         return 0
     endpoint, _ = found
-    # It has just answered with the token and the instance that stand beside this process id.
-    end(endpoint.pid)
+    end(endpoint)
     print_json({"stopped": True, "pid": endpoint.pid}) if as_json else click.echo("The daemon has ended.")
     return 0
 
 
-def end(pid: int) -> None:
+def end(endpoint: Any) -> None:
     """Ask the daemon to end and wait until it has. Raises `ClientError` when it takes too long."""
+    from glihamba_client.client import Client, call
     from glihamba_client.errors import ClientError
 
-    os.kill(pid, signal.SIGTERM)  # on Windows this ends it without a word: its console is not ours
+    try:
+        call(Client(endpoint).shutdown)
+    except ClientError as error:
+        if error.code not in ("NO_ANSWER", "DAEMON_LOST"):  # else it is ending already
+            raise
     deadline = time.monotonic() + STOP_LIMIT
     while _holds_lock():
         if time.monotonic() > deadline:
             raise ClientError(
-                "INTERNAL", f"The daemon was told to end but has not yet: end process {pid} by hand."
+                "INTERNAL", f"The daemon was told to end but has not yet: end process {endpoint.pid} by hand."
             )
         time.sleep(0.1)
 

@@ -6,6 +6,7 @@ daemon from a dead one (the system frees it when a process dies); the file alone
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import tempfile
@@ -82,10 +83,18 @@ def remove_endpoint(path: Path, instance: str) -> None:
         path.unlink(missing_ok=True)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether `host`, a name or an address (IPv6 with or without brackets), is this machine for itself."""
+    try:
+        found = ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        return host == "localhost"
+    return (getattr(found, "ipv4_mapped", None) or found).is_loopback
+
+
 def private_folder(path: Path) -> None:
-    """Make `path` (and its parents) if need be; the folder itself is its owner's alone."""
-    path.mkdir(parents=True, exist_ok=True)
-    path.chmod(0o700)
+    """Make `path` (and its parents) if need be, its owner's alone; a folder that is there stays as it is."""
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def take_lock(lock_file: Path, endpoint_file: Path) -> FileLock:

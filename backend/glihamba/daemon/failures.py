@@ -26,6 +26,7 @@ STATUS = {
     "SHUTTING_DOWN": grpc.StatusCode.UNAVAILABLE,
     "CANCELLED": grpc.StatusCode.CANCELLED,
     "CLIENT_TOO_NEW": grpc.StatusCode.UNIMPLEMENTED,
+    "NOT_ALLOWED": grpc.StatusCode.PERMISSION_DENIED,
     "INTERNAL": grpc.StatusCode.INTERNAL,
 }
 

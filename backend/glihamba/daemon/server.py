@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import ipaddress
 import logging
 import os
 import secrets
@@ -22,7 +21,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from glihamba import __version__
 from glihamba import settings as settings_table
 from glihamba.daemon import discovery, log
-from glihamba.daemon.discovery import AlreadyRunning, CannotServe, Endpoint
+from glihamba.daemon.discovery import AlreadyRunning, CannotServe, Endpoint, is_loopback
 from glihamba.daemon.failures import abort
 from glihamba.daemon.jobs import Jobs
 from glihamba.daemon.planes import Request
@@ -57,7 +56,7 @@ def serve(
     runner: Runner | None = None,
     announce: Callable[[str], object] = print,
 ) -> None:
-    """Run the daemon until it is told to end (SIGTERM, SIGINT, CTRL_BREAK) or has idled too long.
+    """Run the daemon until it is told to end (SIGTERM, SIGINT, CTRL_BREAK, Shutdown) or has idled too long.
 
     port 0: the system chooses. `tls_cert`, `tls_key`: PEM files; with them the daemon speaks TLS at
     `host` and `port`, and plainly at a loopback port for this machine's own clients. `token_file`: holds
@@ -78,10 +77,9 @@ def serve(
         token_file=token_file,
         runner=runner,
     )
-    ended = threading.Event()
-    with _signals_set(ended), daemon:
+    with _signals_set(daemon.told_to_end), daemon:
         announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")
-        while not ended.wait(daemon.tick_seconds):
+        while not daemon.told_to_end.wait(daemon.tick_seconds):
             if daemon.tick(idle_exit_minutes):
                 _log.info("the daemon ends: nobody has needed it", extra={"idle_minutes": idle_exit_minutes})
                 return
@@ -118,6 +116,7 @@ class Daemon:
         self.token = read_token(Path(token_file)) if token_file else secrets.token_urlsafe(32)
         self.runner = runner or Runner(settings)
         self.tick_seconds = 0.5
+        self.told_to_end = threading.Event()  # whoever entered the daemon leaves it then
         self.host, self.port = LOOPBACK, 0  # for this machine's own clients; the port is known once entered
         self.tls_port = 0
         self._wanted = (host, port)
@@ -155,7 +154,7 @@ class Daemon:
             silence_seconds=self._silence,
         )
         undo.callback(self._take_leave)
-        service = HarmonizerService(self.runner, self.jobs, settings, self.instance)
+        service = HarmonizerService(self.runner, self.jobs, settings, self.instance, self.told_to_end.set)
         pb_grpc.add_HarmonizerServicer_to_server(service, self.server)
         self.server.start()
         for name in ("", SERVICE):
@@ -232,15 +231,6 @@ class TokenCheck(grpc.ServerInterceptor):
         )
         # A stream's handler refuses at once, where a unary one would wait for a message first.
         return grpc.stream_stream_rpc_method_handler(lambda _, context: abort(context, error))
-
-
-def is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def address(host: str, port: int) -> str:

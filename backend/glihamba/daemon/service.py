@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 import grpc
 
 from glihamba import __version__
 from glihamba.daemon import planes
+from glihamba.daemon.discovery import is_loopback
 from glihamba.daemon.failures import abort
 from glihamba.daemon.jobs import Job, Jobs
 from glihamba.daemon.planes import Request
 from glihamba.daemon.runner import LOADING, SENDING, Device, Outcome
-from glihamba.errors import BadRequest, Cancelled, HarmonizeError
+from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
 from glihamba.settings import PROTOCOL, Settings
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
@@ -32,12 +34,19 @@ class Engine(Protocol):
 
 class HarmonizerService(pb_grpc.HarmonizerServicer):
     def __init__(
-        self, engine: Engine, jobs: Jobs[Request, Outcome], settings: Settings, instance: str
+        self,
+        engine: Engine,
+        jobs: Jobs[Request, Outcome],
+        settings: Settings,
+        instance: str,
+        end: Callable[[], object],
     ) -> None:
+        """`end` asks the daemon to end; it returns at once."""
         self._engine = engine
         self._jobs = jobs
         self._settings = settings
         self._instance = instance
+        self._end = end
 
     def GetServerInfo(self, request: pb.GetServerInfoRequest, context: grpc.ServicerContext) -> pb.ServerInfo:
         try:
@@ -83,6 +92,13 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
                 for record, installed, is_default in models
             ]
         )
+
+    def Shutdown(self, request: pb.ShutdownRequest, context: grpc.ServicerContext) -> pb.ShutdownResponse:
+        if not is_this_machine(context.peer()):
+            abort(context, NotAllowed("A daemon can be ended from its own machine only: run it there."))
+        _log.info("a client asks the daemon to end")
+        self._end()
+        return pb.ShutdownResponse()
 
     def Harmonize(
         self, messages: Iterator[pb.HarmonizeRequest], context: grpc.ServicerContext
@@ -148,6 +164,11 @@ def first_message(messages: Iterator[pb.HarmonizeRequest]) -> pb.Start:
     if message.WhichOneof("message") != "start":
         raise BadRequest("The stream does not begin with a start: send it first, then the planes' chunks.")
     return message.start
+
+
+def is_this_machine(peer: str) -> bool:
+    """Whether gRPC's name of a peer ("ipv4:127.0.0.1:5", "ipv6:%5B::1%5D:5") is a loopback address."""
+    return is_loopback(unquote(peer.partition(":")[2].rpartition(":")[0]))
 
 
 def turn_of(peer: str, client: str) -> str:

@@ -138,6 +138,10 @@ class Client:
         """`Model` records, the default one marked."""
         return list((await self._unary("ListModels", pb.ListModelsRequest(), timeout)).models)
 
+    async def shutdown(self, timeout: float = 10.0) -> None:
+        """Tell the daemon to end; it answers first, then tells its jobs. Only on its own machine."""
+        await self._unary("Shutdown", pb.ShutdownRequest(), timeout)
+
     async def harmonize(
         self,
         capture: Capture,

@@ -107,7 +107,7 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
     What it prints before its own log is open goes to `log`. Raises `ClientError` START_FAILED.
     """
     try:
-        log.parent.mkdir(parents=True, exist_ok=True)
+        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         with log.open("wb") as output:
 
             def start(**how: Any) -> subprocess.Popen[bytes]:
