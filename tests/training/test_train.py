@@ -63,7 +63,7 @@ def test_a_loss_that_is_not_a_number_stops_with_its_batch(photo_shards, tmp_path
 
 def test_shipped_recipe_and_overrides():
     recipe = load_recipe("glihamba-tiny", steps=7, size=None)
-    assert (recipe.model, recipe.steps, recipe.size) == ("glihamba-tiny", 7, 64)
+    assert (recipe.model, recipe.steps, recipe.size) == ("glihamba-tiny", 7, 32)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,16 @@ COMPOSITE = "composite"  # the name under which the untouched input is scored
 
 VAL_SIZE = 256
 # Fixed, whatever training's recipe becomes: figures must stay comparable.
-VAL_SETTINGS = SynthesisSettings(kinds=(1.0, 0.0, 0.0), unchanged=0.0, smallest_crop=1.0)
+VAL_SETTINGS = SynthesisSettings(
+    kinds=(1.0, 0.0, 0.0),
+    transfer=0.3,
+    lut=0.4,
+    unchanged=0.0,
+    median_mse=1200.0,
+    log_spread=1.6,
+    amplify=2.5,
+    smallest_crop=1.0,
+)
 VAL_SEED = 20_000
 
 

@@ -24,16 +24,18 @@ from glihamba_training.photos import PhotoBank
 class SynthesisSettings:
     """kinds: odds of whole-object, GrabCut and colour-region masks. transfer, lut: odds that these replace
     or follow the retouching moves. unchanged: odds of an already harmonious picture. median_mse, log_spread:
-    the log-normal that the foreground MSE is drawn from (clipping lowers what comes out). smallest_crop: of
-    each side. area: least and greatest foreground share of a crop.
+    the log-normal that the foreground MSE is drawn from (clipping lowers what comes out). amplify: the most
+    that a recolouring is strengthened to get there. smallest_crop: of each side. area: least and greatest
+    foreground share of a crop.
     """
 
     kinds: tuple[float, float, float] = (0.85, 0.1, 0.05)
     transfer: float = 0.3
     lut: float = 0.4
     unchanged: float = 0.04
-    median_mse: float = 1300.0
-    log_spread: float = 1.4
+    median_mse: float = 1200.0
+    log_spread: float = 1.6
+    amplify: float = 2.5
     smallest_crop: float = 0.55
     area: tuple[float, float] = (0.008, 0.65)
 
@@ -158,11 +160,11 @@ def random_lut(rgb: Tensor, g: torch.Generator, nodes: int = 4) -> Tensor:
 def match_strength(
     real: Tensor, retouched: Tensor, mask: Tensor, s: SynthesisSettings, g: torch.Generator
 ) -> Tensor:
-    """Moves `retouched` towards `real` until the foreground's MSE is one drawn from the log-normal."""
+    """Moves `retouched` towards `real`, or away, until the foreground's MSE is one drawn at random."""
     goal = s.median_mse * torch.exp(s.log_spread * torch.randn(len(real), 1, 1, 1, generator=g)) / 255**2
     area = mask.sum((1, 2, 3), keepdim=True).clamp_min(1e-3)
     mse = ((retouched - real).square().mean(1, keepdim=True) * mask).sum((1, 2, 3), keepdim=True) / area
-    blend = (goal / mse.clamp_min(1e-8)).sqrt().clamp_max(1.5)
+    blend = (goal / mse.clamp_min(1e-8)).sqrt().clamp_max(s.amplify)
     return (real + blend * (retouched - real)).clamp(0, 1)
 
 
