@@ -5,15 +5,17 @@ Nothing heavy is imported before a command needs it, so that `glihamba --help` a
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
+import threading
 from typing import Any, NoReturn
 
 import click
 
 from glihamba import __version__
-from glihamba.errors import HarmonizeError
+from glihamba.errors import HarmonizeError, OutOfMemory, is_out_of_memory
 
 # name -> (module in glihamba.commands, what it does); listed in this order
 COMMANDS = {
@@ -69,14 +71,28 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit status."""
     try:
         result = cli.main(arguments, prog_name="glihamba", standalone_mode=False)
-        sys.exit(result if isinstance(result, int) else 0)
+        status = result if isinstance(result, int) else 0
     except Exception as error:
         if os.environ.get("GLIHAMBA_DEBUG"):
             raise
-        sys.exit(complain(error))
+        status = complain(error)
     except KeyboardInterrupt:
         click.echo("Interrupted; nothing was left half done.", err=True)
-        sys.exit(130)
+        status = 130
+    leave(status)
+
+
+def leave(status: int) -> NoReturn:
+    """End the process, at once if a thread of ours still works on what nobody wants any more.
+
+    The interpreter would close down under such a thread, and torch aborts the process then.
+    """
+    if any(thread.daemon and thread.name.startswith("glihamba") for thread in threading.enumerate()):
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def complain(error: Exception) -> int:
@@ -105,5 +121,7 @@ def sentence(error: Any) -> str:
         return messages.sentence(error, "en")
     if isinstance(error, HarmonizeError):
         return str(error)
+    if is_out_of_memory(error):
+        return str(OutOfMemory())
     what = f"{type(error).__name__}: {error}".rstrip(": ")
     return f"Something unexpected went wrong ({what}). Set GLIHAMBA_DEBUG=1 to see where, and report it."

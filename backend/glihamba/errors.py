@@ -6,6 +6,8 @@ statuses, the command line into exit codes. Nothing below the daemon knows gRPC.
 
 from __future__ import annotations
 
+import sys
+
 
 class HarmonizeError(Exception):
     """A failure the person can understand. `str(error)` is one sentence that says what to do.
@@ -84,3 +86,15 @@ class ShuttingDown(HarmonizeError):
 
 class Cancelled(HarmonizeError):
     code = "CANCELLED"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """True for Python's, numpy's and torch's ways to say that memory ran out."""
+    if isinstance(error, MemoryError):
+        return True
+    torch = sys.modules.get("torch")  # never imported for this: what has not been loaded did not fail
+    if torch is not None and isinstance(error, torch.OutOfMemoryError):
+        return True
+    # torch's CPU allocator and cuBLAS have no error class of their own.
+    marks = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
+    return isinstance(error, RuntimeError) and any(mark in str(error) for mark in marks)

@@ -15,9 +15,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+os.environ.setdefault("VIPS_WARNING", "0")  # any value silences libvips' warnings; failures still raise
 import pyvips
 
+from glihamba import settings
 from glihamba_client.errors import ClientError
+
+# pyvips hands libvips' log to Python's in a callback, which swallows a Ctrl-C that comes while it runs.
+pyvips._remove_log_handler()
 
 Array = np.ndarray[Any, np.dtype[Any]]
 JPEG_QUALITY = 95
@@ -73,24 +79,31 @@ class Picture:
 
 
 def read(path: Path) -> Picture:
-    """The picture in `path`; raises `BadPicture`."""
+    """The picture in `path`; raises `BadPicture`, or `ClientError` TOO_LARGE or OUT_OF_MEMORY."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
         raise BadPicture(f"There is no file {path}: check the name.") from None
     except OSError as error:
-        raise BadPicture(f"{path} cannot be read: {error.strerror or error}.") from error
+        if path.is_dir():
+            raise BadPicture(f"{path} is a folder: name a picture in it.") from None
+        raise BadPicture(
+            f"{path} cannot be read ({error.strerror or error}): correct its permissions, or copy it."
+        ) from error
     if not data:
-        raise BadPicture(f"{path} is empty (0 bytes): it was probably never copied whole.")
+        raise BadPicture(f"{path} is empty (0 bytes): get a whole copy of it.")
     kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), "")
     if not kind or (kind == "webp" and data[8:12] != b"WEBP"):
         raise BadPicture(f"{path} is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these.")
     try:
         image = getattr(pyvips.Image, f"{kind}load_buffer")(data, fail_on="error")
         _refuse_the_unusual(image, path)
+        _refuse_the_oversized(image, path)
         turned = image.autorot()
         pixels = turned.numpy()
     except pyvips.Error as error:
+        if "out of memory" in str(error):
+            raise ClientError("OUT_OF_MEMORY") from error
         reason = " ".join(str(error).split("\n")[1].split()) if "\n" in str(error) else str(error)
         raise BadPicture(f"{path} is damaged or cut short ({reason}): get a whole copy of it.") from error
     pixels = pixels.reshape(turned.height, turned.width, turned.bands).astype(
@@ -220,6 +233,17 @@ def _refuse_the_unusual(image: Any, path: Path) -> None:
     if image.get_n_pages() > 1:
         raise BadPicture(
             f"{path} has {image.get_n_pages()} pages: save the one you mean as a file of its own."
+        )
+
+
+def _refuse_the_oversized(image: Any, path: Path) -> None:
+    """Before a pixel is unpacked: a small file may hold a picture larger than the memory."""
+    limit = settings.load().pixel_limit
+    if image.width * image.height > limit:
+        raise ClientError(
+            "TOO_LARGE",
+            f"{path} has {image.width} x {image.height} pixels, but at most {limit:,} are taken: "
+            "make it smaller, or raise GLIHAMBA_PIXEL_LIMIT and run `glihamba stop`.",
         )
 
 

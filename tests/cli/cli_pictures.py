@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +140,26 @@ def as_json(*words: object, status: int = 0) -> Any:
     done = glihamba(*words, "--json")
     assert done.returncode == status, done.stderr
     return json.loads(done.stdout)
+
+
+def begun(*words: object) -> subprocess.Popen[str]:
+    """The command, running; it hears Ctrl-C even if whoever runs the tests is deaf to it."""
+    command = [sys.executable, "-m", "glihamba", *map(str, words)]
+    hears = {} if os.name == "nt" else {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **hears)  # type: ignore[call-overload]
+
+
+def interrupted(process: subprocess.Popen[str], when: Callable[[], object]) -> tuple[str, str]:
+    """Ctrl-C as soon as `when()` is true; what the command then says on both streams."""
+    deadline = time.monotonic() + PATIENCE
+    while not when() and process.poll() is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert process.poll() is None, process.communicate()
+    process.send_signal(signal.SIGINT)
+    try:
+        out, said = process.communicate(timeout=PATIENCE)
+    finally:
+        process.kill()
+    assert process.returncode == 130, said
+    return out, said

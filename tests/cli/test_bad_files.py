@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import struct
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,7 @@ from glihamba.commands.local import LocalService
 def damaged() -> dict[str, tuple[bytes, str]]:
     large = Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))
     return {
-        "zero.png": (b"", "is empty (0 bytes): it was probably never copied whole."),
+        "zero.png": (b"", "is empty (0 bytes): get a whole copy of it."),
         "text.png": (b"hello", "is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these."),
         "gif.png": (encoded(large, "GIF"), "is not a PNG, JPEG, TIFF or WebP picture"),
         "half.png": (encoded(large, "PNG")[:20000], "is damaged or cut short"),
@@ -38,6 +40,27 @@ def test_a_bad_composite_is_named(service: LocalService, tmp_path: Path, name: s
     said = words(service, tmp_path / name, save_mask(tmp_path / "mask.png"), tmp_path / "out.png")
     assert said.startswith(str(tmp_path / name))
     assert expected in said
+
+
+def test_a_small_file_with_a_huge_picture_is_refused_unopened(service: LocalService, tmp_path: Path) -> None:
+    def chunk(name: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    size = struct.pack(">IIBBBBB", 100_000, 90_000, 8, 2, 0, 0, 0)
+    data = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", size) + chunk(b"IDAT", zlib.compress(bytes(1000)))
+    huge = tmp_path / "huge.png"
+    huge.write_bytes(data + chunk(b"IEND", b""))
+    assert words(service, huge, save_mask(tmp_path / "mask.png"), tmp_path / "out.png") == (
+        f"{huge} has 100000 x 90000 pixels, but at most 150,000,000 are taken: "
+        "make it smaller, or raise GLIHAMBA_PIXEL_LIMIT and run `glihamba stop`."
+    )
+
+
+def test_a_folder_for_a_mask(service: LocalService, tmp_path: Path) -> None:
+    composite = save(tmp_path / "in.png", scene())
+    (tmp_path / "masks").mkdir()
+    said = words(service, composite, tmp_path / "masks", tmp_path / "out.png")
+    assert said == f"{tmp_path / 'masks'} is a folder: name a picture in it."
 
 
 def test_a_bad_mask_is_named(service: LocalService, tmp_path: Path) -> None:

@@ -98,7 +98,12 @@ def test_a_model_s_way_through_the_store(tmp_path: Path, own_home: Path) -> None
         done = glihamba("models", *words)
         assert done.returncode == 1
         assert "'mine'" in done.stderr
-    assert glihamba("models", "add", tmp_path / "nowhere").returncode == 2
+    for path, expected in (
+        (tmp_path / "nowhere", f"There is no file {tmp_path / 'nowhere'}: check the name."),
+        (tmp_path, f"{tmp_path} is a folder: name the .safetensors file in it."),
+    ):
+        done = glihamba("models", "add", path)
+        assert (done.returncode, done.stderr) == (1, f"Error: {expected}\n")
     assert "It must be a JSON object" in glihamba("models", "add", file, "--config", "[1]").stderr
 
 

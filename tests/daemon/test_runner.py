@@ -13,8 +13,8 @@ import torch
 
 from glihamba import settings
 from glihamba.daemon.planes import Request
-from glihamba.daemon.runner import Device, Runner, choose_device, cpu_name, is_out_of_memory
-from glihamba.errors import OutOfMemory
+from glihamba.daemon.runner import Device, Runner, choose_device, cpu_name
+from glihamba.errors import OutOfMemory, is_out_of_memory
 from glihamba.models.statistics import Statistics
 from glihamba.pipeline.harmonize import harmonize
 

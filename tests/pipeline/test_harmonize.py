@@ -253,15 +253,19 @@ def test_a_network_that_gives_nonsense_changes_nothing(fixed, value):
     refused(HarmonizeError, words, composite, mask, fixed(broken))
 
 
-def test_out_of_memory_says_what_to_do():
+@pytest.mark.parametrize(
+    "demand",
+    [lambda: torch.empty(1 << 60, dtype=torch.uint8), lambda: np.empty(1 << 60, np.uint8)],
+    ids=["torch", "numpy"],
+)
+def test_out_of_memory_says_what_to_do(demand):
+    """More than any machine has is really asked for."""
+
     def paint(composite, mask):
-        raise torch.OutOfMemoryError("CUDA out of memory")
+        demand()
 
     composite, mask = dark_object()
-    words = (
-        "There is not enough memory on cpu to run this model: close other programs, choose a smaller model,"
-        " or run it on the CPU."
-    )
+    words = "There is not enough memory to run this model: close other programs, or choose a smaller model."
     refused(OutOfMemory, words, composite, mask, Painter(paint))
 
 

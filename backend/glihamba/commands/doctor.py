@@ -137,9 +137,8 @@ def _weights() -> Iterator[Check]:
         if not record.has_weights:
             yield Check(f"Model {record.name}", True, "needs no weights")
         elif not registry.is_installed(record):
-            yield Check(
-                f"Model {record.name}", True, f"not installed (glihamba models download {record.name})"
-            )
+            detail = f"not installed: {registry.how_to_install(record)}"
+            yield Check(f"Model {record.name}", bool(record.url), detail)
         else:
             try:
                 store.open_weights(record)

@@ -98,6 +98,7 @@ class Worker:
         """Raises `ClientError`; nothing is written then."""
         from glihamba.file_host import FileHost
         from glihamba.image_files import BadPicture
+        from glihamba_client.errors import ClientError
         from glihamba_client.harmonize_layer import harmonize_layer, run
         from glihamba_client.messages import stage
 
@@ -109,7 +110,10 @@ class Worker:
 
         host = FileHost(picture.composite, picture.mask, picture.output, show=show)
         begun = time.perf_counter()
-        run(harmonize_layer(host, self.service, model=self.model, strength=self.strength))
+        try:
+            run(harmonize_layer(host, self.service, model=self.model, strength=self.strength))
+        except MemoryError:
+            raise ClientError("OUT_OF_MEMORY") from None
         assert host.harmonized is not None
         return {
             "composite": str(picture.composite),
@@ -161,37 +165,55 @@ def _mask_of(composite: Path, masks: Path, by_stem: dict[str, list[Path]]) -> Pa
 
 
 def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
+    """All of them, and what became of them, also when Ctrl-C or a failure beyond one picture ends it."""
+    done: list[dict[str, Any]] = []
+    failed: list[dict[str, str]] = []
+    try:
+        with bar(not as_json) as shown:
+            _one_after_the_other(work, pictures, shown, done, failed)
+    except BaseException:
+        if done or failed:
+            _tell(len(pictures), done, failed, as_json)
+        raise
+    _tell(len(pictures), done, failed, as_json)
+    return 1 if failed else 0
+
+
+def _one_after_the_other(
+    work: Worker,
+    pictures: list[Picture],
+    shown: Bar,
+    done: list[dict[str, Any]],
+    failed: list[dict[str, str]],
+) -> None:
     from glihamba_client.errors import ClientError
     from glihamba_client.messages import sentence
 
-    done: list[dict[str, Any]] = []
-    failed: list[dict[str, str]] = []
     said: set[str] = set()
-    with bar(not as_json) as shown:
-        for number, picture in enumerate(pictures):
-            shown.show(
-                "all", f"{number + 1} of {len(pictures)}: {picture.composite.name}", number, len(pictures)
+    for number, picture in enumerate(pictures):
+        shown.show("all", f"{number + 1} of {len(pictures)}: {picture.composite.name}", number, len(pictures))
+        try:
+            done.append(work.harmonize(picture, shown))
+        except ClientError as error:
+            if error.code in _HOPELESS:
+                raise
+            failed.append(
+                {"composite": str(picture.composite), "code": error.code, "reason": sentence(error, "en")}
             )
-            try:
-                done.append(work.harmonize(picture, shown))
-            except ClientError as error:
-                if error.code in _HOPELESS:
-                    raise
-                failed.append(
-                    {"composite": str(picture.composite), "code": error.code, "reason": sentence(error, "en")}
-                )
-                continue
-            for message in done[-1]["messages"]:
-                if message not in said:  # the daemon's notice holds for all of them
-                    shown.say(f"{picture.composite.name}: {message}")
-                said.add(message)
+            continue
+        for message in done[-1]["messages"]:
+            if message not in said:  # the daemon's notice holds for all of them
+                shown.say(f"{picture.composite.name}: {message}")
+            said.add(message)
+
+
+def _tell(count: int, done: list[dict[str, Any]], failed: list[dict[str, str]], as_json: bool) -> None:
     if as_json:
         print_json({"done": done, "failed": failed})
-    else:
-        click.echo(f"{len(done)} of {len(pictures)} pictures harmonized.")
-        for failure in failed:
-            click.echo(f"  {Path(failure['composite']).name}: {failure['reason']}", err=True)
-    return 1 if failed else 0
+        return
+    click.echo(f"{len(done)} of {count} pictures harmonized.")
+    for failure in failed:
+        click.echo(f"  {Path(failure['composite']).name}: {failure['reason']}", err=True)
 
 
 def _service(options: dict[str, Any]) -> Any:
@@ -222,9 +244,11 @@ def _check_device(service: Any, wanted: str) -> None:
     async def info() -> Any:
         return await Client(await service.connect()).info(timeout=60)
 
-    device = call(info).device
-    if device.kind != wanted:
+    told = call(info)
+    if told.device.kind != wanted and told.notice:  # it was asked for the same, and could not
+        raise click.UsageError(told.notice)
+    if told.device.kind != wanted:
         raise click.UsageError(
-            f"The daemon that runs uses {device.name or device.kind}, not {wanted}: "
+            f"The daemon that runs uses {told.device.name or told.device.kind}, not {wanted}: "
             "end it first (glihamba stop), or add --local."
         )

@@ -7,7 +7,7 @@ import time
 
 from glihamba.daemon.planes import Request
 from glihamba.daemon.runner import Runner
-from glihamba.errors import HarmonizeError
+from glihamba.errors import HarmonizeError, is_out_of_memory
 from glihamba.file_host import array
 from glihamba.settings import Settings
 from glihamba_client.errors import ClientError
@@ -80,10 +80,8 @@ class LocalJob:
             self._result = Harmonized(plane, outcome.model, outcome.device.name, 0.0, seconds, warnings)
         except HarmonizeError as error:
             self._error = ClientError(error.code, str(error))
-        except MemoryError:
-            self._error = ClientError("OUT_OF_MEMORY")
         except BaseException as error:
-            self._error = error
+            self._error = ClientError("OUT_OF_MEMORY") if is_out_of_memory(error) else error
         finally:
             self._ended.set()
 

@@ -38,7 +38,7 @@ def list_(as_json: bool) -> None:
             record.name,
             record.title,
             _size(record),
-            "yes" if registry.is_installed(record) else "no: glihamba models download " + record.name,
+            _installed(record),
             record.licence,
         ]
         for record in records
@@ -65,9 +65,7 @@ def info(name: str, as_json: bool) -> None:
         "Paper": record.paper,
         "Weights": f"{_size(record)}, {record.source_text}" if record.has_weights else "none needed",
         "SHA-256": record.sha256,
-        "Installed": "yes"
-        if registry.is_installed(record)
-        else f"no: glihamba models download {record.name}",
+        "Installed": _installed(record),
     }
     for label, text in lines.items():
         if text.strip():
@@ -88,8 +86,6 @@ def add(file: Path, name: str | None, architecture: str | None, config: str | No
     """Add a model from a safetensors FILE; it is checked, then copied."""
     from glihamba.models import store
 
-    if not file.is_file():
-        raise click.BadParameter(f"There is no file {file}: check the name.", param_hint="FILE")
     record = store.add(file, name=name, architecture=architecture, config=_table(config))
     if as_json:
         print_json(_described(record, default_model()))
@@ -146,6 +142,12 @@ def _described(record: Any, default: str) -> dict[str, Any]:
 
     installed = registry.is_installed(record)
     return {**asdict(record), "installed": installed, "default": record.name == default}
+
+
+def _installed(record: Any) -> str:
+    from glihamba.models import registry
+
+    return "yes" if registry.is_installed(record) else f"no: {registry.how_to_install(record)}"
 
 
 def _size(record: Any) -> str:

@@ -14,7 +14,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from glihamba.errors import Cancelled, HarmonizeError, OutOfMemory, QueueFull, ShuttingDown
+from glihamba.errors import Cancelled, HarmonizeError, OutOfMemory, QueueFull, ShuttingDown, is_out_of_memory
 
 _log = logging.getLogger(__name__)
 
@@ -267,9 +267,10 @@ class Jobs(Generic[Request, Outcome]):
             job.settle(outcome)
         except HarmonizeError as error:
             job.settle(error=error)
-        except MemoryError:
-            job.settle(error=OutOfMemory())
-        except Exception:
+        except Exception as error:
+            if is_out_of_memory(error):
+                job.settle(error=OutOfMemory())
+                return
             _log.exception("a job failed", extra={"job": job.id})
             job.settle(
                 error=HarmonizeError("The daemon made a mistake (its log says which): please report it.")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from glihamba.daemon.planes import Pixels, Request
-from glihamba.errors import ModelNotInstalled, OutOfMemory
+from glihamba.errors import ModelNotInstalled, OutOfMemory, is_out_of_memory
 from glihamba.settings import Settings
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Runner:
         record = registry.get(name or self._default())
         if not registry.is_installed(record):
             raise ModelNotInstalled(
-                f"The model '{record.name}' is not installed: run `glihamba models download {record.name}`."
+                f"The model '{record.name}' is not installed: {registry.how_to_install(record)}."
             )
         return record.name
 
@@ -100,7 +100,7 @@ class Runner:
     def run(
         self, request: Request, progress: Callable[[str, float], None], cancelled: Callable[[], bool]
     ) -> Outcome:
-        """Do one job. Raises HarmonizeError; MemoryError is left to the caller.
+        """Do one job. Raises HarmonizeError, OutOfMemory of that for every kind of lack of memory.
 
         What does not fit into the GPU's memory is done on the CPU, with a warning.
         """
@@ -221,17 +221,6 @@ def cpu_name() -> str:
                 command, capture_output=True, text=True, timeout=5, check=True
             ).stdout.strip()
     return platform.processor() or platform.machine() or f"{os.cpu_count()} cores"
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """True for Python's, numpy's and torch's ways to say that memory ran out."""
-    if isinstance(error, MemoryError):
-        return True
-    torch = sys.modules.get("torch")
-    if torch is not None and isinstance(error, torch.OutOfMemoryError):
-        return True
-    # torch's CPU allocator has no error class of its own.
-    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
 
 
 def return_memory() -> None:

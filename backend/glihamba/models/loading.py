@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -40,8 +41,9 @@ def fill(record: Record, weights: Mapping[str, Tensor]) -> Harmonizer:
         network.load_state_dict(dict(weights), strict=True)
     except RuntimeError as error:
         first = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
+        reason = textwrap.shorten(first.rstrip(". "), 120, placeholder=" …")  # it may list every tensor
         raise ModelDamaged(
             f"The weights of '{record.name}' do not fit the network '{record.architecture}'"
-            f" ({first.rstrip('. ')}). Add a file made for it, or name the right architecture."
+            f" ({reason}). Add a file made for it, or name the right architecture."
         ) from None
     return network.eval()

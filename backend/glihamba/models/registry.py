@@ -145,6 +145,15 @@ def is_installed(record: Record) -> bool:
     return not record.has_weights or weights_path(record).is_file()
 
 
+def how_to_install(record: Record) -> str:
+    """What to do about weights that are missing, in words that end a sentence."""
+    if record.url:
+        return f"run `glihamba models download {record.name}`"
+    if record.source == PACKAGE:
+        return "repair the installation with `python install.py`"
+    return f"run `glihamba models remove {record.name}`, then add its file again"
+
+
 def records() -> tuple[Record, ...]:
     """Every known model: the default first, then those that ship, then the person's own, by name."""
     shipped = {record.name: record for record in _read_folder(PACKAGED)}
@@ -187,7 +196,7 @@ def _read_folder(folder: Path) -> list[Record]:
             if record.source == PACKAGE and folder != PACKAGED:
                 raise BadRecord("it claims to ship with the package")
         except (BadRecord, UnicodeDecodeError, OSError) as error:
-            _log.warning("The model record %s is passed over: %s.", path, error)
+            _log.warning("The model record %s is passed over: %s. Correct or delete it.", path, error)
         else:
             found.append(record)
     return found

@@ -49,8 +49,9 @@ def open_weights(record: Record) -> dict[str, Tensor]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        remedy = f"Run: glihamba models download {record.name}" if record.url else _remedy(record)
-        raise ModelNotInstalled(f"The weights of '{record.name}' are not installed. {remedy}") from None
+        raise ModelNotInstalled(
+            f"The weights of '{record.name}' are not installed: {registry.how_to_install(record)}."
+        ) from None
     _refuse_pickle(data[:4], record.name, _remedy(record))
     if len(data) != record.bytes:
         kind = "cut short" if len(data) < record.bytes else "too long"
@@ -204,9 +205,11 @@ def _described(
     try:
         tensors_record = _parsed(path, path.name)[1]
     except FileNotFoundError:
-        raise BadRequest(f"There is no file {path}.") from None
-    except IsADirectoryError:
-        raise BadRequest(f"{path} is a folder; name the .safetensors file in it.") from None
+        raise BadRequest(f"There is no file {path}: check the name.") from None
+    except OSError as error:
+        if path.is_dir():
+            raise BadRequest(f"{path} is a folder: name the .safetensors file in it.") from None
+        raise BadRequest(f"{path} cannot be read ({error.strerror}): correct its permissions.") from None
     try:
         if architecture:
             record = Record(

@@ -18,6 +18,7 @@ from glihamba.errors import (
     NotFinite,
     OutOfMemory,
     SizeMismatch,
+    is_out_of_memory,
 )
 from glihamba.models.base import Harmonizer
 from glihamba.models.colour_transform import ColourTransform
@@ -121,10 +122,13 @@ def _predict(
         with torch.inference_mode():
             transform = network.colour_transform(small.to(device), covered.to(device))
             transform = ColourTransform(transform.base.float().cpu(), transform.grid.float().cpu())
-    except (torch.OutOfMemoryError, MemoryError):
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        where, other = ("on the GPU ", ", or run it on the CPU") if device.type != "cpu" else ("", "")
         raise OutOfMemory(
-            f"There is not enough memory on {device.type} to run this model: close other programs, choose a"
-            " smaller model, or run it on the CPU."
+            f"There is not enough memory {where}to run this model: close other programs, or choose a"
+            f" smaller model{other}."
         ) from None
     if not transform.isfinite():
         raise HarmonizeError(

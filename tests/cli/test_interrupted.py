@@ -1,0 +1,132 @@
+"""Ctrl-C anywhere: one sentence, status 130, nothing half done, and what was done is said."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import random
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from cli_pictures import PATIENCE, as_json, begun, interrupted, save, save_mask, scene
+
+pytestmark = [
+    pytest.mark.usefixtures("own_home"),
+    pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process"),
+]
+SENTENCE = "Interrupted; nothing was left half done."
+WEIGHTS = random.Random(1).randbytes(300_000)
+
+
+@pytest.mark.parametrize("form", [[], ["--json"]], ids=["words", "json"])
+def test_in_a_folder(tmp_path: Path, form: list[str]) -> None:
+    """What was harmonized before it stays and is told."""
+    composites, masks, output = (tmp_path / name for name in ("composites", "masks", "out"))
+    composites.mkdir()
+    masks.mkdir()
+    one, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
+    for number in range(100):
+        os.link(one, composites / f"{number}.png")
+        os.link(mask, masks / f"{number}.png")
+    command = begun("harmonize", composites, "--mask", masks, "-o", output, "--local", *form)
+    out, said = interrupted(command, lambda: output.is_dir() and len(list(output.glob("*.png"))) > 1)
+    assert said.strip() == SENTENCE
+    written = {path.name for path in output.iterdir()}
+    assert all(name.endswith(".png") and not name.startswith(".") for name in written)
+    if form:
+        told = json.loads(out)
+        assert {Path(each["output"]).name for each in told["done"]} <= written
+        assert told["failed"] == []
+        count = len(told["done"])
+    else:
+        count = int(out.removesuffix(" of 100 pictures harmonized.\n"))
+    assert 2 <= count < 100
+    assert count <= len(written) <= count + 1  # it may fall between the writing and the counting
+
+
+class Halting(BaseHTTPRequestHandler):
+    """Sends half of what is asked for, and the rest when it may."""
+
+    def do_GET(self) -> None:
+        start = int((self.headers["Range"] or "bytes=0-").strip("bytes=-"))
+        self.server.asked.append(start)
+        self.send_response(206 if start else 200)
+        if start:
+            self.send_header("Content-Range", f"bytes {start}-{len(WEIGHTS) - 1}/{len(WEIGHTS)}")
+        self.send_header("Content-Length", str(len(WEIGHTS) - start))
+        self.end_headers()
+        half = start + (len(WEIGHTS) - start) // 2
+        self.wfile.write(WEIGHTS[start:half])
+        self.server.go.wait()
+        self.wfile.write(WEIGHTS[half:])
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except ConnectionError:
+            pass
+
+
+@pytest.fixture
+def server() -> Iterator[Any]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Halting) as running:
+        running.go, running.asked, running.daemon_threads = threading.Event(), [], True
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield running
+        running.go.set()
+        running.shutdown()
+
+
+def test_in_a_download(server: Any, own_home: Path) -> None:
+    """What arrived stays, and the next download goes on from there."""
+    folder = own_home / "models"
+    folder.mkdir(parents=True)
+    record = {
+        **dict.fromkeys(("title", "description", "architecture", "licence", "training_data"), "x"),
+        "name": "far",
+        "source": f"http://127.0.0.1:{server.server_port}/far",
+        "bytes": len(WEIGHTS),
+        "sha256": hashlib.sha256(WEIGHTS).hexdigest(),
+    }
+    (folder / "far.json").write_text(json.dumps(record))
+    parts = lambda: [path for path in folder.glob("far.*.part") if path.stat().st_size > 60_000]  # noqa: E731
+    out, said = interrupted(begun("models", "download", "far"), parts)
+    assert (out, said.strip()) == ("", SENTENCE)
+    assert not (folder / "far.safetensors").exists()
+    kept = parts()[0].stat().st_size
+    server.go.set()
+    assert as_json("models", "download", "far")["name"] == "far"
+    assert server.asked == [0, kept]
+    assert (folder / "far.safetensors").read_bytes() == WEIGHTS
+    assert list(folder.glob("*.part")) == []
+
+
+def test_in_a_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The daemon that it started for itself ends with it."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+    def daemons() -> list[int]:
+        return [int(json.loads(path.read_text())["pid"]) for path in tmp_path.glob("*/endpoint.json")]
+
+    found: list[int] = []
+
+    def serving() -> bool:
+        found[:] = daemons()
+        return bool(found)
+
+    command = begun("bench", "pipeline", "--megapixels", "4", "--runs", "200")
+    _, said = interrupted(command, serving)
+    assert said.strip() == SENTENCE
+    with contextlib.suppress(psutil.NoSuchProcess):
+        psutil.Process(found[0]).wait(PATIENCE)
+    assert list(tmp_path.glob("glihamba-bench-*")) == []
