@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SOURCES = [REPOSITORY / name for name in ("backend", "training", "proto", "plugins/shared", "")]
+SOURCES = [
+    REPOSITORY / name for name in ("backend", "training", "proto", "plugins/shared", "plugins/krita", "")
+]
 
 # The longest matching name decides.
 ROOM_OF = {
@@ -29,6 +31,7 @@ ROOM_OF = {
     "glihamba.ops": "ops",
     "glihamba_training": "training",
     "glihamba_client": "client",
+    "glihamba_krita": "krita",
     "glihamba_proto": "proto",
     "installer": "installer",
     "install": "installer",
@@ -53,6 +56,7 @@ MAY_IMPORT = {
     "models": {"ops", "base"},
     "ops": {"base"},
     "training": {"models", "ops", "pipeline", "base"},
+    "krita": {"client"},
     "client": {"proto"},
     "proto": set(),
     "installer": set(),
@@ -178,7 +182,13 @@ def test_what_must_answer_at_once_imports_nothing_heavy(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("room", "allowed"), [("installer", set()), ("client", VENDORED), ("proto", VENDORED | {"grpc"})]
+    ("room", "allowed"),
+    [
+        ("installer", set()),
+        ("krita", {"krita", "PyQt5", "PyQt6"}),
+        ("client", VENDORED),
+        ("proto", VENDORED | {"grpc"}),
+    ],
 )
 def test_these_rooms_stand_on_the_standard_library(room: str, allowed: set[str]) -> None:
     foreign = [

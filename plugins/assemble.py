@@ -1,0 +1,203 @@
+"""One installable plugin out of a host's folder, the shared code, the contract and vendored wheels.
+
+    python plugins/assemble.py krita FOLDER       an installable folder
+    python plugins/assemble.py krita FILE.zip     the same for Krita's "Import Python Plugin from File"
+
+install.py, the release and the tests use it, so that what is tested is what is installed. Standard
+library only; packages come by pip's own `download`, or from a folder that holds their wheels already.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parent
+WHEELS = REPOSITORY / "build" / "plugin-wheels"
+
+# Everything the client imports that is not the standard library's. Pure Python, since the editors'
+# Pythons are 3.10 to 3.14 on every system; the oldest one decides which versions will do.
+REQUIREMENTS = (
+    "grpclib>=0.4.8,<0.5",
+    "h2>=4.1,<5",
+    "hpack>=4.0,<5",
+    "hyperframe>=6.0,<7",
+    "multidict>=6.1,<8",
+    "protobuf>=5.29,<8",
+    "typing_extensions>=4.7",
+)
+OLDEST_PYTHON = "3.10"
+
+
+class AssembleError(Exception):
+    """One sentence that says what is missing and what to do."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where a host wants its plugin, below the folder that is assembled.
+
+    `package` is the plugin's own package, which gets `vendor/` inside it; `files` maps what lies beside
+    it in the host's folder to its place.
+    """
+
+    package: str
+    files: dict[str, str]
+
+
+# Krita's own importer names desktop and action file after the package: so do we, or both ways of
+# installing would leave two of each.
+LAYOUTS = {
+    "krita": Layout(
+        "pykrita/glihamba_krita",
+        {
+            "glihamba.desktop": "pykrita/glihamba_krita.desktop",
+            "glihamba.action": "actions/glihamba_krita.action",
+        },
+    ),
+}
+
+
+def assemble(
+    host: str,
+    destination: Path,
+    *,
+    wheels: Path = WHEELS,
+    python: str = sys.executable,
+    pip: Sequence[str] = (),
+) -> list[Path]:
+    """Write the plugin of `host` ("krita") into the folder `destination`; returns the paths it consists of.
+
+    An older plugin there is replaced when the new one is complete. `wheels` keeps what pip (run by
+    `python`, with the arguments `pip`) downloads; when everything needed is there, nothing is downloaded.
+    Raises AssembleError.
+    """
+    layout = LAYOUTS[host]
+    destination.mkdir(parents=True, exist_ok=True)
+    gathered = gather(wheels, python, pip)
+    with tempfile.TemporaryDirectory(prefix=".glihamba-", dir=destination) as folder:
+        part = Path(folder)
+        package = part / layout.package
+        copy(HERE / host / package.name, package)
+        vendor = package / "vendor"
+        for wheel in gathered:
+            with zipfile.ZipFile(wheel) as archive:
+                archive.extractall(vendor)
+        copy(HERE / "shared" / "glihamba_client", vendor / "glihamba_client")
+        copy(REPOSITORY / "proto" / "glihamba_proto", vendor / "glihamba_proto", leave="*_pb2_grpc.py")
+        for source, place in layout.files.items():
+            (part / place).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(HERE / host / source, part / place)
+        places = [layout.package, *layout.files.values()]
+        for place in places:
+            replace(part / place, destination / place)
+    return [destination / place for place in places]
+
+
+def pack(host: str, archive: Path, **options: object) -> Path:
+    """The plugin as a zip that the host itself can import: folders are entries of their own."""
+    with tempfile.TemporaryDirectory() as folder:
+        assemble(host, Path(folder), **options)  # type: ignore[arg-type]
+        part = archive.with_name(archive.name + ".part")
+        with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
+            for path in sorted(Path(folder).rglob("*")):
+                file.write(path, path.relative_to(folder).as_posix())
+    part.replace(archive)
+    return archive
+
+
+def gather(wheels: Path, python: str, pip: Sequence[str]) -> list[Path]:
+    """One pure wheel for each requirement, downloaded if they are not all in `wheels`."""
+    found = [newest(wheels, requirement) for requirement in REQUIREMENTS]
+    if None in found:
+        download(wheels, python, pip)
+        found = [newest(wheels, requirement) for requirement in REQUIREMENTS]
+    if missing := [name_of(r) for r, wheel in zip(REQUIREMENTS, found, strict=True) if wheel is None]:
+        raise AssembleError(f"pip brought no pure-Python wheel of {', '.join(missing)} into {wheels}.")
+    return [wheel for wheel in found if wheel is not None]
+
+
+def download(wheels: Path, python: str, pip: Sequence[str]) -> None:
+    wheels.mkdir(parents=True, exist_ok=True)
+    pure = ("--only-binary=:all:", "--platform", "any", "--implementation", "py", "--abi", "none")
+    command = [python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *pure]
+    command += ["--python-version", OLDEST_PYTHON, "--dest", str(wheels), *pip, *REQUIREMENTS]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        last = (done.stderr.strip() or done.stdout.strip() or "pip failed").splitlines()[-1]
+        raise AssembleError(
+            f"The packages of the plugin could not be downloaded ({last}): check the network, or put their"
+            f" pure-Python wheels into {wheels}."
+        )
+
+
+def newest(wheels: Path, requirement: str) -> Path | None:
+    """The newest wheel of a requirement that runs on every Python; folders of others' wheels are fine."""
+    low, high = (version(bound) for bound in bounds(requirement))
+    found = []
+    for path in wheels.glob("*-none-any.whl"):
+        name, number, *_ = path.name.split("-")
+        if name.lower().replace(".", "_") == name_of(requirement) and low <= version(number) < high:
+            found.append((version(number), path))
+    return max(found)[1] if found else None
+
+
+def name_of(requirement: str) -> str:
+    return re.split("[<>=]", requirement)[0]
+
+
+def bounds(requirement: str) -> tuple[str, str]:
+    """`name>=LOW,<HIGH` -> (LOW, HIGH); without a bound above, a number beyond every version."""
+    found = dict(re.findall(r"(>=|<)([\d.]+)", requirement))
+    return found[">="], found.get("<", "999999")
+
+
+def version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", text))
+
+
+def copy(source: Path, target: Path, leave: str = "") -> None:
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc", "*.pyi", leave))
+
+
+def replace(source: Path, target: Path) -> None:
+    """Put a file or folder in its place; the old one goes only when the new one is there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if not target.is_dir():
+        source.replace(target)
+        return
+    old = source.with_name(source.name + ".old")
+    target.replace(old)
+    try:
+        source.replace(target)
+    except OSError:
+        old.replace(target)
+        raise
+
+
+def main(arguments: Sequence[str]) -> int:
+    if len(arguments) != 2 or arguments[0] not in LAYOUTS:
+        print(f"usage: assemble.py {'|'.join(LAYOUTS)} FOLDER|FILE.zip", file=sys.stderr)
+        return 2
+    host, target = arguments[0], Path(arguments[1])
+    try:
+        if target.suffix == ".zip":
+            print(pack(host, target))
+        else:
+            print(*assemble(host, target), sep="\n")
+    except (AssembleError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

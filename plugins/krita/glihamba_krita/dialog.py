@@ -1,0 +1,214 @@
+"""What the person sees: the progress, a message, the settings. Nothing here is modal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from glihamba_client import endpoint, messages
+from glihamba_client.client import Client, Task
+from glihamba_client.errors import ClientError
+from glihamba_client.host import Progress
+from glihamba_client.service import DaemonService
+from glihamba_client.settings import Settings
+
+from .qt import (
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QMessageBox,
+    QProgressDialog,
+    Qt,
+    QTimer,
+    QToolButton,
+    QWidget,
+)
+from .texts import LANGUAGES, text
+
+TITLE = "GLIHamba"
+PERCENT = 100
+
+
+class ProgressDialog(QProgressDialog):
+    """Stage, place in the queue, Cancel. `cancelled` is what the person has pressed."""
+
+    def __init__(self, parent: Any, layer: str, language: str, say: Callable[[str, bool], None]) -> None:
+        super().__init__("", text("cancel", language), 0, PERCENT, parent)
+        self.cancelled, self._layer, self._language, self._say = False, layer, language, say
+        self.setWindowTitle(TITLE)
+        self.setWindowModality(Qt.WindowModality.NonModal)
+        self.setAutoClose(False)
+        self.setAutoReset(False)
+        self.setMinimumDuration(0)
+        self.setMinimumWidth(380)
+        self.canceled.connect(self._cancel)
+        self.setValue(0)
+
+    def show_progress(self, progress: Progress) -> None:
+        words = messages.stage(progress.stage, self._language)
+        if progress.stage == "QUEUED" and progress.queue_position:
+            words += f" ({text('queue', self._language, count=progress.queue_position)})"
+        self.setValue(int(PERCENT * progress.fraction))
+        self.show_stage(words)
+
+    def show_stage(self, words: str) -> None:
+        words = f"{self._layer}\n{words}…"
+        if words != self.labelText():
+            self.setLabelText(words)
+
+    def message(self, words: str, failed: bool) -> None:
+        self._say(words, failed)
+
+    def _cancel(self) -> None:
+        self.cancelled = True
+
+
+def say(parent: Any, words: str) -> QMessageBox:
+    """A message that waits for nobody; keep what is returned until it is closed."""
+    box = QMessageBox(QMessageBox.Icon.Warning, TITLE, words, QMessageBox.StandardButton.Ok, parent)
+    box.setWindowModality(Qt.WindowModality.NonModal)
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.show()
+    return box
+
+
+class SettingsDialog(QDialog):
+    """Model, device, daemon address, language. `keep` is called with what the person has accepted."""
+
+    def __init__(self, parent: Any, chosen: Settings, keep: Callable[[Settings], None]) -> None:
+        super().__init__(parent)
+        self._chosen, self._keep, self._language = chosen, keep, chosen.language
+        self._box: QMessageBox | None = None
+        self._task: Task[Any] | None = None
+        self.setWindowTitle(text("settings", self._language))
+        self.model, self.device, self.language = QComboBox(), QLabel(), QComboBox()
+        self.remote = QLineEdit(chosen.remote)
+        self.remote.setPlaceholderText(text("remote hint", self._language))
+        self.remote.setToolTip(text("remote tip", self._language))
+        self.token_file, self.ca_file = QLineEdit(chosen.token_file), QLineEdit(chosen.ca_file)
+        self.device.setWordWrap(True)
+        self.language.addItem(text("system", self._language), "")
+        for code, name in LANGUAGES.items():
+            self.language.addItem(name, code)
+        self.language.setCurrentIndex(max(0, self.language.findData(chosen.language)))
+        self._lay_out()
+        self._timer = QTimer(self)
+        self._timer.timeout.connect(self._look)
+        self.remote.editingFinished.connect(self.ask)
+        self._show_models([], "")
+        self.ask()
+
+    def _lay_out(self) -> None:
+        form = QFormLayout(self)
+        rows = (
+            ("model", self.model),
+            ("device", self.device),
+            ("remote", self.remote),
+            ("token file", self._with_button(self.token_file)),
+            ("ca file", self._with_button(self.ca_file)),
+            ("language", self.language),
+        )
+        for name, widget in rows:
+            form.addRow(text(name, self._language), widget)
+        form.addRow(QLabel(text("strength", self._language)))
+        buttons = QDialogButtonBox(
+            QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
+        )
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        form.addRow(buttons)
+        self.setMinimumWidth(480)
+
+    def _with_button(self, line: QLineEdit) -> QWidget:
+        both, button = QWidget(), QToolButton()
+        button.setText("…")
+        button.clicked.connect(lambda *_: self._browse(line))
+        layout = QHBoxLayout(both)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(line)
+        layout.addWidget(button)
+        return both
+
+    def _browse(self, line: QLineEdit) -> None:
+        path, _ = QFileDialog.getOpenFileName(self, self.windowTitle(), line.text())
+        if path:
+            line.setText(path)
+
+    def settings(self) -> Settings:
+        """As the dialog stands."""
+        return replace(
+            self._chosen,
+            model=self.model.currentData() or "",
+            remote=self.remote.text().strip(),
+            token_file=self.token_file.text().strip(),
+            ca_file=self.ca_file.text().strip(),
+            language=self.language.currentData() or "",
+        )
+
+    def ask(self) -> None:
+        """Ask the daemon what it runs on and which models it has; starts it if need be."""
+        if self._task is not None:
+            self._task.cancel()
+        wanted = self.settings()
+
+        async def answer(task: Task[Any]) -> Any:
+            client = Client(await DaemonService(wanted).connect(task))
+            return await client.info(), await client.models()
+
+        self.device.setText(text("asking", self._language))
+        self._task = Task(answer, "glihamba-settings")
+        self._timer.start(100)
+
+    def _look(self) -> None:
+        if self._task is None or not self._task.wait(0):
+            return
+        self._timer.stop()
+        try:
+            info, models = self._task.result()
+        except ClientError as error:
+            self.device.setText(messages.sentence(error, self._language))
+            return
+        except Exception as error:  # a slot must never raise in Krita
+            self.device.setText(f"{type(error).__name__}: {error}")
+            return
+        device = info.device.name or info.device.kind
+        self.device.setText(f"{device} ({info.device.kind})\n{info.notice}".strip())
+        self._show_models(models, info.default_model)
+
+    def _show_models(self, models: list[Any], default: str) -> None:
+        chosen = self.model.currentData() if self.model.count() else self._chosen.model
+        self.model.clear()
+        name = "default model is" if default else "default model"
+        self.model.addItem(text(name, self._language, model=default), "")
+        for model in models:
+            title = model.title or model.name
+            if not model.installed:
+                title = text("not installed", self._language, title=title)
+            self.model.addItem(title, model.name)
+            self.model.setItemData(self.model.count() - 1, model.description, Qt.ItemDataRole.ToolTipRole)
+        if chosen and self.model.findData(chosen) < 0:
+            self.model.addItem(chosen, chosen)
+        self.model.setCurrentIndex(max(0, self.model.findData(chosen)))
+
+    def accept(self) -> None:
+        wanted = self.settings()
+        try:
+            if wanted.remote:
+                endpoint.remote(wanted)
+            self._keep(wanted)
+        except ClientError as error:
+            self._box = say(self, messages.sentence(error, self._language))
+            return
+        super().accept()
+
+    def done(self, result: int) -> None:
+        self._timer.stop()
+        if self._task is not None:
+            self._task.cancel()
+        super().done(result)

@@ -1,0 +1,181 @@
+"""Krita's pixels as the use case's planes, and back. Knows colour spaces, not layers.
+
+sRGB, encoded or linear, travels in the document's own depth (16-bit floats as 32-bit ones). Everything
+else, gray, Lab, CMYK and other RGB profiles, is converted by Krita to linear floats with sRGB's
+primaries, unclipped, so that no colour of a wider gamut is lost, and back to the document's space.
+"""
+
+from __future__ import annotations
+
+import array
+import itertools
+from collections.abc import Generator, Iterator
+from typing import Any, NamedTuple
+
+from glihamba_client.host import Channels, Pixels, Plane, SampleType, Transfer
+
+Rect = tuple[int, int, int, int]  # left, top, width, height in the image
+Steps = Generator[None, None, bytearray]
+
+
+class Space(NamedTuple):
+    """A colour space in Krita's three words."""
+
+    model: str
+    depth: str
+    profile: str
+
+
+class Form(NamedTuple):
+    """How pixels travel: Krita's space for them, and its transfer function."""
+
+    space: Space
+    transfer: Transfer
+
+
+LINEAR_SRGB = Space("RGBA", "F32", "sRGB-elle-V2-g10.icc")
+SRGB_8 = Space("RGBA", "U8", "sRGB-elle-V2-srgbtrc.icc")
+KNOWN: dict[str, Transfer] = {
+    "sRGB-elle-V2-srgbtrc.icc": "srgb",
+    "sRGB built-in": "srgb",
+    "sRGB-elle-V2-g10.icc": "linear",
+}
+SAMPLES: dict[str, tuple[SampleType, Channels, int]] = {  # red and blue change places with the depth
+    "U8": ("uint8", "bgra", 1),
+    "U16": ("uint16", "bgra", 2),
+    "F32": ("float32", "rgba", 4),
+}
+STRIP = 500_000  # pixels converted in one go: some 20 ms
+
+# One byte of coverage as the bytes of an alpha sample, little-endian.
+_ALPHA = {
+    "U8": [bytes(range(256))],
+    "U16": [bytes(range(256))] * 2,  # v * 257
+    "F32": [
+        bytes(table)
+        for table in zip(*(array.array("f", [v / 255]).tobytes() for v in range(256)), strict=True)
+    ],
+}
+_ANY = bytes([0]) + bytes([255]) * 255
+
+
+def space_of(thing: Any) -> Space:
+    """The colour space of a document or layer."""
+    return Space(thing.colorModel(), thing.colorDepth(), thing.colorProfile())
+
+
+def converted(document: Any, raw: Pixels, size: tuple[int, int], source: Space, target: Space) -> Steps:
+    """`raw` in another space by Krita's own conversion, in strips; yields between them.
+
+    `document` is a clone that nobody sees: it lends the layer that is converted.
+    """
+    width, height = size
+    view = memoryview(raw).cast("B")
+    rows = max(1, STRIP // width)
+    stride = len(view) // height
+    result = bytearray()
+    for top in range(0, height, rows):
+        count = min(rows, height - top)
+        layer = document.createNode("strip", "paintlayer")
+        layer.setColorSpace(*source)
+        layer.setPixelData(bytes(view[top * stride : (top + count) * stride]), 0, 0, width, count)
+        # Straight from floats to integers of another profile, Krita clips at sRGB's gamut first.
+        if source.depth == "F32" and target.depth != "F32" and source.model == target.model:
+            layer.setColorSpace(target.model, "F32", target.profile)
+        layer.setColorSpace(*target)
+        result += memoryview(layer.pixelData(0, 0, width, count))
+        yield
+    return result
+
+
+def form_of(document: Any, space: Space) -> Form:
+    """How pixels of `space` travel."""
+    if space.model != "RGBA":
+        return Form(LINEAR_SRGB, "linear")
+    transfer = KNOWN.get(space.profile) or probe(document, space.profile)
+    if transfer is None:
+        return Form(LINEAR_SRGB, "linear")
+    return Form(space._replace(depth="F32") if space.depth == "F16" else space, transfer)
+
+
+def probe(document: Any, profile: str) -> Transfer | None:
+    """Whether a profile, whatever its name, is sRGB's or its linear twin: seen by what Krita makes of it."""
+    steps = (0.0, 0.25, 0.5, 0.75, 1.0)
+    colours = list(itertools.product(steps, repeat=3))
+    raw = array.array("f", itertools.chain.from_iterable((*colour, 1.0) for colour in colours))
+    source = Space("RGBA", "F32", profile)
+    done = finished(converted(document, raw.tobytes(), (len(colours), 1), source, LINEAR_SRGB))
+    linear = array.array("f", bytes(done))
+    pairs = [(raw[i], linear[i]) for i in range(len(raw)) if i % 4 != 3]
+    if all(abs(value - encoded(light)) < 1.5 / 255 for value, light in pairs):
+        return "srgb"
+    if all(abs(value - light) < 1e-3 for value, light in pairs):
+        return "linear"
+    return None
+
+
+def encoded(light: float) -> float:
+    """Light by the sRGB curve, sign preserving."""
+    size = abs(light)
+    curve = 12.92 * size if size <= 0.0031308 else 1.055 * size ** (1 / 2.4) - 0.055
+    return curve if light >= 0 else -curve
+
+
+def finished(steps: Steps) -> bytearray:
+    """What the steps return, done without a pause."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return bytearray(end.value)
+
+
+def plane(raw: Pixels, rect: Rect, form: Form) -> Plane:
+    """Colours as a plane."""
+    left, top, width, height = rect
+    samples, channels, _ = SAMPLES[form.space.depth]
+    return Plane(width, height, samples, channels, raw, (left, top), form.transfer)
+
+
+def mask_plane(coverage: bytes, rect: Rect, size: tuple[int, int]) -> Plane:
+    """The coverage of `rect` as a mask of the whole canvas."""
+    left, top, width, height = rect
+    whole = bytearray(size[0] * size[1])
+    for row in range(height):
+        begin = (top + row) * size[0] + left
+        whole[begin : begin + width] = coverage[row * width : (row + 1) * width]
+    return Plane(size[0], size[1], "uint8", "gray", whole)
+
+
+def alpha_of(raw: Pixels) -> bytes:
+    """The alpha of 8-bit pixels."""
+    return bytes(raw)[3::4]
+
+
+def where(coverage: bytes, touched: bytes) -> bytes:
+    """`coverage` where `touched` is not zero, else nothing; both of one length."""
+    mask = touched.translate(_ANY)
+    both = int.from_bytes(coverage, "little") & int.from_bytes(mask, "little")
+    return both.to_bytes(len(coverage), "little")
+
+
+def set_alpha(raw: bytearray, depth: str, coverage: bytes) -> None:
+    """Write a coverage of 0 to 255 as the alpha of pixels of the depth U8, U16 or F32."""
+    tables = _ALPHA[depth]
+    size = len(tables)
+    for index, table in enumerate(tables):
+        raw[3 * size + index :: 4 * size] = coverage.translate(table)
+
+
+def cropped(raw: Pixels, size: tuple[int, int], rect: Rect) -> bytearray:
+    """The part `rect` of pixels that cover `size`."""
+    left, top, width, height = rect
+    view = memoryview(raw).cast("B")
+    stride = len(view) // size[1]
+    pixel = stride // size[0]
+    return bytearray().join(_rows(view, stride, left * pixel, width * pixel, range(top, top + height)))
+
+
+def _rows(view: memoryview, stride: int, begin: int, length: int, rows: range) -> Iterator[memoryview]:
+    for row in rows:
+        yield view[row * stride + begin : row * stride + begin + length]

@@ -1,0 +1,250 @@
+"""What every case needs, inside Krita: documents made of bytes, the action as a person uses it, undo."""
+
+import array
+import struct
+import sys
+import zlib
+
+from krita import Krita, Selection
+
+try:
+    from PyQt5.QtWidgets import QApplication, QMessageBox, QProgressDialog
+except ImportError:
+    from PyQt6.QtWidgets import QApplication, QMessageBox, QProgressDialog
+
+SRGB = "sRGB-elle-V2-srgbtrc.icc"
+LINEAR = "sRGB-elle-V2-g10.icc"
+SIZE = (96, 64)
+OBJECT = (30, 20, 32, 24)  # left, top, width, height
+krita = Krita.instance()
+
+
+def plugin():
+    """The extension as Krita runs it."""
+    module = sys.modules["glihamba_krita.extension"]
+    return next(e for e in krita.extensions() if isinstance(e, module.HarmonizeExtension))
+
+
+def scene_bytes(width, height):
+    """A bluish scene with a slope and some grain, BGRA."""
+    pixels = bytearray()
+    for y in range(height):
+        for x in range(width):
+            grain = (7 * x + 13 * y) % 11
+            pixels += bytes((120 + x % 60 + grain, 80 + y % 50 + grain, 60 + grain, 255))
+    return bytes(pixels)
+
+
+def object_bytes(width, height, soft=4):
+    """An orange object, soft for `soft` pixels at its edge, BGRA."""
+    pixels = bytearray()
+    for y in range(height):
+        for x in range(width):
+            edge = min(x, y, width - 1 - x, height - 1 - y) + 1
+            alpha = min(255, 255 * edge // (soft + 1)) if soft else 255
+            pixels += bytes((40 + x % 20, 120 + y % 30, 220 - x % 16, alpha))
+    return bytes(pixels)
+
+
+def new(size=SIZE, model="RGBA", depth="U8", profile=SRGB):
+    """An empty document in a view of the active window."""
+    document = krita.createDocument(*size, "test", model, depth, profile, 72.0)
+    document.setBatchmode(True)
+    krita.activeWindow().addView(document)
+    return document
+
+
+def paint(document, name, raw, rect, space=("RGBA", "U8", SRGB), parent=None):
+    """Add a paint layer on top, with pixels given in `space` and converted to the document's."""
+    layer = document.createNode(name, "paintlayer")
+    own = (document.colorModel(), document.colorDepth(), document.colorProfile())
+    if tuple(space) != own:
+        layer.setColorSpace(*space)
+    layer.setPixelData(raw, *rect)
+    if tuple(space) != own:
+        if space[1] != own[1]:
+            layer.setColorSpace(space[0], "F32", space[2])
+        layer.setColorSpace(*own)
+    (parent or document.rootNode()).addChildNode(layer, None)
+    return layer
+
+
+def ready(document, layer):
+    """Choose the layer and let Krita draw."""
+    yield 0.2
+    document.setActiveNode(layer)
+    yield lambda: document.activeNode() is not None and document.activeNode().uniqueId() == layer.uniqueId()
+    draw(document)
+
+
+def scene(soft=4, rect=OBJECT, size=SIZE, **space):
+    """A document with a scene, the object on a layer of its own chosen; (document, layer)."""
+    document = new(size, **space)
+    paint(document, "scene", scene_bytes(*size), (0, 0, *size))
+    layer = paint(document, "pasted", object_bytes(rect[2], rect[3], soft), rect)
+    yield from ready(document, layer)
+    return document, layer
+
+
+def draw(document):
+    document.refreshProjection()
+    document.waitForDone()
+
+
+def trigger(name="glihamba_harmonize"):
+    krita.action(name).trigger()
+
+
+def idle():
+    return not plugin().jobs
+
+
+def harmonize(document):
+    """The action, until its result is there and drawn."""
+    for box in boxes():
+        box.close()
+    yield 0.05
+    trigger()
+    yield idle, 120
+    yield 0.1
+    document.waitForDone()
+    yield 0.1
+
+
+def boxes():
+    return [w for w in QApplication.topLevelWidgets() if isinstance(w, QMessageBox) and w.isVisible()]
+
+
+def said():
+    """What the boxes on the screen say."""
+    return [box.text() for box in boxes()]
+
+
+def dialogs():
+    found = (
+        w
+        for window in QApplication.topLevelWidgets()
+        for w in [window, *window.findChildren(QProgressDialog)]
+    )
+    return [w for w in found if isinstance(w, QProgressDialog) and w.isVisible()]
+
+
+def seen(document):
+    """The picture on screen, whole, in the document's own bytes."""
+    return bytes(document.pixelData(0, 0, document.width(), document.height()))
+
+
+def tree(node):
+    """Names, kinds and states of all layers below a node."""
+    found = []
+    for child in node.childNodes():
+        if child.type() != "selectionmask":
+            state = (
+                child.name(),
+                child.type(),
+                child.visible(),
+                child.opacity(),
+                child.blendingMode(),
+                child.locked(),
+            )
+            found.append((*state, child.uniqueId().toString(), tree(child)))
+    return found
+
+
+def layer(document, name):
+    """The first layer of that name."""
+    todo = list(document.rootNode().childNodes())
+    while todo:
+        node = todo.pop(0)
+        if node.name() == name:
+            return node
+        todo += node.childNodes()
+    return None
+
+
+def undo(document, action="edit_undo"):
+    krita.action(action).trigger()
+    document.waitForDone()
+    yield 0.3
+    document.waitForDone()
+
+
+def undo_text():
+    return krita.action("edit_undo").text()
+
+
+def selection(left, top, width, height, value=255):
+    chosen = Selection()
+    chosen.select(left, top, width, height, value)
+    return chosen
+
+
+def selected(document):
+    """The selection's coverage of the canvas, or nothing."""
+    chosen = document.selection()
+    if chosen is None or not chosen.width():
+        return b""
+    return bytes(chosen.pixelData(0, 0, document.width(), document.height()))
+
+
+def at(raw, x, y, width=SIZE[0], kind="B", channels=4):
+    """One pixel's samples."""
+    samples = array.array(kind, raw)
+    place = (y * width + x) * channels
+    return list(samples[place : place + channels])
+
+
+def write(path, raw):
+    with open(path, "wb") as file:
+        file.write(raw)
+
+
+def write_png(path, bgra, width, height):
+    """An 8-bit RGBA PNG of BGRA bytes."""
+    rows = b""
+    for y in range(height):
+        row = bytearray(bgra[4 * width * y : 4 * width * (y + 1)])
+        row[0::4], row[2::4] = row[2::4], row[0::4]
+        rows += b"\0" + bytes(row)
+    parts = [
+        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ]
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in parts
+    )
+    write(path, b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
+
+
+def same(found, wanted):
+    assert found == wanted, f"found {found}\nwanted {wanted}"
+
+
+def unchanged_outside(before, after, rect, width, size=4):
+    """Every pixel outside `rect` is the same, bit by bit."""
+    left, top, w, h = rect
+    row = width * size
+    for y in range(len(before) // row):
+        old, new = before[y * row : (y + 1) * row], after[y * row : (y + 1) * row]
+        if top <= y < top + h:
+            assert old[: left * size] == new[: left * size], y
+            assert old[(left + w) * size :] == new[(left + w) * size :], y
+        else:
+            assert old == new, y
+
+
+def without_results(node):
+    """The tree as it was before: groups around a result replaced by the layer in them, results left out."""
+    found = []
+    nodes = [child for child in node.childNodes() if child.type() != "selectionmask"]
+    for child, state in zip(nodes, tree(node), strict=True):
+        inner = child.childNodes()
+        if child.type() == "grouplayer" and any(
+            n.name().endswith(" (harmonized)") and n.inheritAlpha() for n in inner
+        ):
+            found += without_results(child)
+        elif not child.name().endswith(" (harmonized)"):
+            found.append((*state[:-1], without_results(child)))
+    return found

@@ -1,0 +1,191 @@
+"""A real Krita under Xvfb with a profile of its own, and the cases that run inside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+REPOSITORY = HERE.parents[1]
+CACHE = REPOSITORY / "build" / "krita"
+NEEDED = ("krita", "kritarunner", "Xvfb")
+SCREEN = "1280x800x24"
+
+
+def missing() -> str:
+    """Why Krita cannot run here, or nothing."""
+    absent = [name for name in NEEDED if not shutil.which(name)]
+    if not absent:
+        return ""
+    packages = "krita python3-pyqt5 xvfb xauth"
+    return (
+        f"no {', '.join(absent)} here: as root on Debian, .ci/run installs them (apt-get install {packages})"
+    )
+
+
+class Profile:
+    """The folders of one Krita: nothing of the person's is read or written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        for name in ("config", "data/krita/pykrita", "data/krita/actions", "cache", "run", "home"):
+            (folder / name).mkdir(parents=True, exist_ok=True)
+        (folder / "run").chmod(0o700)
+
+    @property
+    def resources(self) -> Path:
+        return self.folder / "data" / "krita"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("PATH", "GLIHAMBA_DATA_DIR") if name in os.environ}
+        return {
+            **kept,
+            "HOME": str(self.folder / "home"),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),
+            "XDG_DATA_HOME": str(self.folder / "data"),
+            "XDG_CACHE_HOME": str(self.folder / "cache"),
+            "XDG_RUNTIME_DIR": str(self.folder / "run"),
+            "LC_ALL": "C.UTF-8",
+            "LANGUAGE": "en",
+            "LIBGL_ALWAYS_SOFTWARE": "1",
+            "QT_LOGGING_RULES": "*.debug=false",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+    def enable(self, *plugins: str) -> None:
+        lines = [f"enable_{name}=true" for name in plugins]
+        (self.folder / "config" / "kritarc").write_text("\n".join(["[python]", *lines, ""]))
+
+    def add_driver(self) -> None:
+        pykrita = self.resources / "pykrita"
+        shutil.copytree(HERE / "driver", pykrita / "glihamba_test_driver", dirs_exist_ok=True)
+        (pykrita / "glihamba_test_driver.desktop").write_text(
+            "[Desktop Entry]\nType=Service\nServiceTypes=Krita/PythonPlugin\n"
+            "X-KDE-Library=glihamba_test_driver\nX-Python-2-Compatible=false\nName=Test driver\n"
+        )
+
+
+def warm(profile: Profile) -> None:
+    """Give the profile Krita's imported resources: by themselves they take ten seconds of the first start."""
+    for path in warm_resources().iterdir():
+        shutil.copy2(path, profile.resources / path.name)
+
+
+def warm_resources() -> Path:
+    """A folder with what Krita's first start imports; made once for each version of Krita."""
+    version = re.sub(r"\W+", "-", _package_version())
+    folder = CACHE / f"resources-{version}"
+    if not folder.is_dir():
+        first = Profile(CACHE / f"first-start-{os.getpid()}")
+        first.add_driver()
+        first.enable("glihamba_test_driver")
+        script = first.folder / "nothing.py"
+        script.write_text("def case_nothing(t):\n    yield 1.0\n")
+        run(first, script, first.folder, limit=240)
+        part = CACHE / f"resources-{os.getpid()}.part"
+        part.mkdir(parents=True)
+        for path in first.resources.iterdir():
+            if path.suffix in (".sqlite", ".bundle") or path.name == "KRITA_RESOURCE_VERSION":
+                shutil.copy2(path, part / path.name)
+        os.replace(part, folder)
+        shutil.rmtree(first.folder)
+    return folder
+
+
+def _package_version() -> str:
+    done = subprocess.run(
+        ["krita", "--version"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "QT_QPA_PLATFORM": "offscreen"},
+    )
+    return done.stdout.strip() or "unknown"
+
+
+def run(
+    profile: Profile,
+    script: Path,
+    folder: Path,
+    *,
+    cases: Sequence[str] = (),
+    limit: float = 240,
+    extra: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Run a script's cases in Krita; returns the driver's report. Everything started here has ended."""
+    environment = {
+        **profile.environment,
+        "GLIHAMBA_TEST_SCRIPT": str(script),
+        "GLIHAMBA_TEST_FOLDER": str(folder),
+        "GLIHAMBA_TEST_CASES": " ".join(cases),
+        "GLIHAMBA_TEST_LIMIT": str(limit),
+        **(extra or {}),
+    }
+    (folder / "report.json").unlink(missing_ok=True)
+    xvfb, display = start_xvfb()
+    try:
+        with (folder / "krita.log").open("wb") as log:
+            done = subprocess.run(
+                ["nice", "-n", "10", "krita", "--nosplash"],
+                env={**environment, "DISPLAY": display},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                timeout=limit + 60,
+            )
+    finally:
+        xvfb.terminate()
+        xvfb.wait(20)
+    report = folder / "report.json"
+    said = (folder / "krita.log").read_text("utf-8", "replace")[-4000:]
+    assert report.exists(), f"Krita ended with status {done.returncode} and no report:\n{said}"
+    values = json.loads(report.read_text("utf-8"))
+    assert "error" not in values, values["error"]
+    return values
+
+
+def start_xvfb() -> tuple[subprocess.Popen[bytes], str]:
+    """A virtual screen on a display that is free; another Xvfb may want the same one at the same time."""
+    for _ in range(5):
+        reading, writing = os.pipe()
+        command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", SCREEN, "-nolisten", "tcp"]
+        quiet = subprocess.DEVNULL
+        xvfb = subprocess.Popen(command, pass_fds=(writing,), stdin=quiet, stdout=quiet, stderr=quiet)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            number = pipe.readline().strip().decode()
+        if number and answers(number):
+            return xvfb, f":{number}"
+        xvfb.terminate()
+        xvfb.wait(20)
+    raise RuntimeError("Xvfb does not start")
+
+
+def answers(number: str) -> bool:
+    """Whether an X server listens at that display."""
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(f"/tmp/.X11-unix/X{number}")
+        except OSError:
+            return False
+    return True
+
+
+def cases_of(script: Path) -> list[str]:
+    """The names of a script's cases, without running it."""
+    return re.findall(r"^def case_(\w+)", script.read_text("utf-8"), re.M)
+
+
+def check(report: Mapping[str, Any], case: str) -> dict[str, Any]:
+    """A case's facts; fails with what failed in Krita."""
+    result = report["cases"][case]
+    assert not result["error"], result["error"]
+    facts: dict[str, Any] = result["facts"]
+    return facts

@@ -1,0 +1,80 @@
+"""Which layer is read, what is added, what stays: in a real Krita, against the real daemon."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import krita_app
+import numpy as np
+import pytest
+from krita_app import Profile
+from PIL import Image
+
+SCRIPT = krita_app.HERE / "cases" / "layers.py"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("layers")
+
+
+@pytest.fixture(scope="module")
+def report(profile: Profile, daemon: Any, folder: Path) -> dict[str, Any]:
+    """All cases in one Krita."""
+    return krita_app.run(profile, SCRIPT, folder)
+
+
+@pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))
+def test_in_krita(report: dict[str, Any], case: str) -> None:
+    krita_app.check(report, case)
+
+
+def picture(folder: Path, case: str, name: str, size: list[int]) -> np.ndarray:
+    """(H,W,4) BGRA, or (H,W) for a mask, as the case has left it."""
+    return np.fromfile(folder / f"{case}.{name}", np.uint8).reshape(size[1], size[0], -1).squeeze()
+
+
+def harmonized(before: np.ndarray, mask: np.ndarray, folder: Path) -> np.ndarray:
+    """What `glihamba harmonize` makes of the same pixels; (H,W,3) BGR."""
+    Image.fromarray(np.ascontiguousarray(before[..., 2::-1])).save(folder / "composite.png")
+    Image.fromarray(mask).save(folder / "mask.png")
+    command = [sys.executable, "-m", "glihamba", "harmonize", str(folder / "composite.png")]
+    command += ["--mask", str(folder / "mask.png"), "-o", str(folder / "out.png"), "--model", "tiny"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return np.asarray(Image.open(folder / "out.png"))[..., ::-1]
+
+
+@pytest.mark.parametrize(
+    "case", ["soft_object_without_selection", "partly_off_the_canvas", "multiplied", "soft_selection"]
+)
+def test_equals_the_command_line(report: dict[str, Any], folder: Path, tmp_path: Path, case: str) -> None:
+    size = krita_app.check(report, case)["size"]
+    before, after, mask = (picture(folder, case, name, size) for name in ("before", "after", "mask"))
+    wanted = harmonized(before, mask, tmp_path)
+    assert np.array_equal(before[mask == 0], after[mask == 0])
+    assert np.abs(after[..., :3].astype(int) - before[..., :3])[mask == 255].max() > 4
+    whole = mask == 255
+    assert np.array_equal(wanted[whole], after[..., :3][whole])
+    if case in ("multiplied", "soft_selection"):  # here the command line's mixing at soft edges is the same
+        assert np.abs(wanted.astype(int) - after[..., :3]).max() <= 1
+
+
+def test_soft_edges_are_composed_once(report: dict[str, Any], folder: Path) -> None:
+    """scene * (1 - alpha) + harmonized colour * alpha: what neither a second layer nor a halo would give."""
+    case = "soft_object_without_selection"
+    size = krita_app.check(report, case)["size"]
+    before, after, own, result = (
+        picture(folder, case, name, size).astype(float) for name in ("before", "after", "object", "result")
+    )
+    alpha = own[..., 3:] / 255
+    soft = (alpha[..., 0] > 0.1) & (alpha[..., 0] < 0.9)
+    assert soft.sum() > 100
+    scene = (before[..., :3] - own[..., :3] * alpha) / np.where(alpha < 1, 1 - alpha, 1)
+    wanted = scene * (1 - alpha) + result[..., :3] * alpha
+    assert np.abs(wanted - after[..., :3])[soft].max() < 2.5
