@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import os
@@ -18,6 +19,7 @@ import pytest
 import pyvips
 from PIL import Image
 
+from glihamba.cli import cli, complain
 from glihamba.commands.local import LocalService
 from glihamba.file_host import FileHost
 from glihamba_client.errors import ClientError
@@ -136,8 +138,19 @@ def glihamba(*words: object, **options: Any) -> subprocess.CompletedProcess[str]
     return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **options)
 
 
+def here(*words: object) -> subprocess.CompletedProcess[str]:
+    """The command in this process, where a process of its own is not the point: torch is imported once."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = cli.main(list(map(str, words)), prog_name="glihamba", standalone_mode=False) or 0
+        except Exception as error:
+            status = complain(error)
+    return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
+
+
 def as_json(*words: object, status: int = 0) -> Any:
-    done = glihamba(*words, "--json")
+    done = here(*words, "--json")
     assert done.returncode == status, done.stderr
     return json.loads(done.stdout)
 

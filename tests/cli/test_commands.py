@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_pictures import PATIENCE, as_json, glihamba
+from cli_pictures import PATIENCE, as_json, glihamba, here
 from click.testing import CliRunner
 
 from glihamba import __version__
@@ -64,9 +64,9 @@ def test_models() -> None:
     assert [name for name, model in listed.items() if model["default"]] == [registry.DEFAULT]
     assert listed["statistics"]["installed"] is True
     assert as_json("models", "info", "statistics")["licence"] == listed["statistics"]["licence"]
-    table = glihamba("models", "list").stdout
+    table = here("models", "list").stdout
     assert all(name in table for name in listed)
-    assert "Licence:" in glihamba("models", "info", "statistics").stdout
+    assert "Licence:" in here("models", "info", "statistics").stdout
 
 
 def test_a_model_s_way_through_the_store(tmp_path: Path, own_home: Path) -> None:
@@ -90,21 +90,21 @@ def test_a_model_s_way_through_the_store(tmp_path: Path, own_home: Path) -> None
     store.save(file, network.state_dict(), record)
     assert as_json("models", "add", file)["name"] == "mine"
     assert (own_home / "models" / "mine.safetensors").is_file()
-    again = glihamba("models", "add", file)
+    again = here("models", "add", file)
     assert (again.returncode, "already" in again.stderr) == (1, True)
     assert as_json("models", "remove", "mine") == {"removed": "mine"}
     assert not (own_home / "models" / "mine.safetensors").exists()
     for words in (("info", "mine"), ("remove", "mine"), ("download", "mine")):
-        done = glihamba("models", *words)
+        done = here("models", *words)
         assert done.returncode == 1
         assert "'mine'" in done.stderr
     for path, expected in (
         (tmp_path / "nowhere", f"There is no file {tmp_path / 'nowhere'}: check the name."),
         (tmp_path, f"{tmp_path} is a folder: name the .safetensors file in it."),
     ):
-        done = glihamba("models", "add", path)
+        done = here("models", "add", path)
         assert (done.returncode, done.stderr) == (1, f"Error: {expected}\n")
-    assert "It must be a JSON object" in glihamba("models", "add", file, "--config", "[1]").stderr
+    assert "It must be a JSON object" in here("models", "add", file, "--config", "[1]").stderr
 
 
 def test_doctor_finds_all_well() -> None:

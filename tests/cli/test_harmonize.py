@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from cli_pictures import PATIENCE, glihamba, marked, save, save_mask, scene
+from cli_pictures import PATIENCE, glihamba, here, marked, save, save_mask, scene
 from PIL import Image
 
 from glihamba import image_files
@@ -47,7 +47,7 @@ def test_through_the_daemon_and_without_it(tmp_path: Path) -> None:
 
 def test_strength_zero_changes_nothing_and_words_say_what_was_done(tmp_path: Path) -> None:
     composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
-    done = glihamba(
+    done = here(
         "harmonize", composite, "--mask", mask, "-o", tmp_path / "out.png", "--local", "--strength", 0
     )
     assert done.returncode == 0, done.stderr
@@ -66,7 +66,7 @@ def test_a_folder_keeps_going_past_bad_files(tmp_path: Path) -> None:
     (composites / "notes.txt").write_text("not a picture")
     (masks / "lonely.png").unlink()
     save_mask(masks / "twice.tif")
-    done = glihamba("harmonize", composites, "--mask", masks, "-o", output, "--local", "--json")
+    done = here("harmonize", composites, "--mask", masks, "-o", output, "--local", "--json")
     assert done.returncode == 1, done.stderr
     told = json.loads(done.stdout)
     assert [Path(each["output"]).name for each in told["done"]] == ["a.png", "c.tif"]
@@ -85,7 +85,7 @@ def test_a_folder_in_words(tmp_path: Path) -> None:
     save(tmp_path / "composites" / "b.png", scene())
     save_mask(tmp_path / "masks" / "a.png")
     where = tmp_path / "composites", "--mask", tmp_path / "masks", "-o", tmp_path / "out", "--local"
-    done = glihamba("harmonize", *where)
+    done = here("harmonize", *where)
     assert done.returncode == 1
     assert done.stdout == "1 of 2 pictures harmonized.\n"
     assert done.stderr.strip().startswith("b.png: There is no mask for it")
@@ -100,12 +100,12 @@ def test_folders_that_make_no_sense(tmp_path: Path) -> None:
         ((folder, "--mask", folder, "-o", tmp_path / "out"), "There are no pictures (.png, .jpg"),
     ]
     for words, expected in cases:
-        done = glihamba("harmonize", *words)
+        done = here("harmonize", *words)
         assert done.returncode == 1
         assert expected in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
     save(folder / "a.png", scene())
-    done = glihamba("harmonize", folder, "--mask", folder, "-o", folder)
+    done = here("harmonize", folder, "--mask", folder, "-o", folder)
     assert "The output would overwrite the pictures in" in done.stderr
 
 
@@ -199,7 +199,7 @@ def test_one_sentence_for_each_failure(tmp_path: Path) -> None:
         ([composite, "-o", output], 2, "Missing option '--mask'"),
     ]
     for words, status, expected in cases:
-        done = glihamba("harmonize", *words)
+        done = here("harmonize", *words)
         assert done.returncode == status, done.stderr
         assert expected in done.stderr
         assert "Traceback" not in done.stderr

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_pictures import as_json, glihamba
+from cli_pictures import as_json, glihamba, here
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -34,7 +34,7 @@ def test_bench_compares() -> None:
     tiny = {result["model"]: result for result in told["results"]}["glihamba-tiny"]
     assert tiny["parameters"] > 100_000
     assert tiny["gflops"] > 0
-    assert "milliseconds" in glihamba("bench", "model", "statistics", "--runs", "1").stdout
+    assert "milliseconds" in here("bench", "model", "statistics", "--runs", "1").stdout
 
 
 @pytest.mark.parametrize("command", ["train", "evaluate"])
@@ -54,13 +54,13 @@ def test_training_without_its_extra(tmp_path: Path, command: str) -> None:
 
 
 def test_training_words(tmp_path: Path) -> None:
-    done = glihamba("train", "nonsuch", "--data", tmp_path, "--run", tmp_path / "run")
+    done = here("train", "nonsuch", "--data", tmp_path, "--run", tmp_path / "run")
     assert done.returncode == 1
     assert 'There is no recipe "nonsuch"' in done.stderr
     done = glihamba("evaluate", "--data", tmp_path)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
-    done = glihamba("evaluate", "--data", tmp_path, "--protocol", "nonsuch")
+    done = here("evaluate", "--data", tmp_path, "--protocol", "nonsuch")
     assert done.returncode == 2
     assert "There is no protocol nonsuch: choose strict, fullres." in done.stderr
 
