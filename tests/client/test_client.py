@@ -281,6 +281,17 @@ def test_remote_addresses_that_make_no_sense(tmp_path: Path) -> None:
     assert failure.value.code == "FILE_MISSING"
 
 
+@pytest.mark.parametrize("content", [b"", b" \n", b"\x89PNG\r\n", "schlüssel".encode(), b"two\nlines"])
+def test_a_token_file_without_a_token(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "token"
+    path.write_bytes(content)
+    with pytest.raises(ClientError) as failure:
+        endpoints.remote(Settings(remote="studio:50051", token_file=str(path)))
+    assert sentence(failure.value, "en") == (
+        f"The file {path} holds no token. Choose the file with the token that the remote daemon was given."
+    )
+
+
 def test_the_daemon_s_notice_reaches_the_person(
     daemon: Daemon, endpoint: Endpoint, make_capture: Make, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -231,7 +231,7 @@ from glihamba.models import registry, store
 resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
 try:
     store.download(registry.get('mine'))
-except store.NoSpace as error:
+except store.CannotWrite as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)

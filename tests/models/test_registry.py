@@ -152,3 +152,15 @@ def test_listing_imports_nothing_heavy() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ("https://example.org/mine.safetensors", "run `glihamba models download mine`"),
+        ("package", "repair the installation with `python install.py`"),
+        ("local", "run `glihamba models remove mine`, then add its file again"),
+    ],
+)
+def test_missing_weights_have_a_remedy_that_works(source: str, words: str) -> None:
+    assert registry.how_to_install(replace(RECORD, source=source)) == words

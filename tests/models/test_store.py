@@ -215,12 +215,25 @@ def test_a_name_that_is_none_is_refused(name: str, tmp_path: Path) -> None:
             store.add(tmp_path / "nothing.safetensors")
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, data_folder: Path) -> None:
+    path, _, _ = published(tmp_path)
+    data_folder.write_text("in the way")
+    with pytest.raises(store.CannotWrite) as raised:
+        store.add(path)
+    assert str(raised.value).startswith(f"{data_folder / 'models'} cannot be written (")
+    assert str(raised.value).endswith(
+        "): correct its permissions, or name another data folder. What was there is unharmed."
+    )
+    assert data_folder.read_text() == "in the way"
+
+
 def test_what_does_not_load_is_not_added(tmp_path: Path, data_folder: Path) -> None:
     other, short = tmp_path / "other.safetensors", tmp_path / "short.safetensors"
     other.write_bytes(CONTENT)
     short.write_bytes(CONTENT[:500])
-    with pytest.raises(ModelDamaged, match="do not fit the network"):
+    with pytest.raises(ModelDamaged, match="do not fit the network") as raised:
         store.add(other, architecture=ARCHITECTURE)
+    assert len(str(raised.value)) < 300
     with pytest.raises(ModelDamaged, match=r"'short\.safetensors' is not a whole safetensors file"):
         store.add(short, architecture=ARCHITECTURE)
     assert not [p for p in data_folder.rglob("*") if p.suffix in (".json", ".safetensors", ".part")]
@@ -248,7 +261,7 @@ from glihamba.models import store
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 try:
     store.add(Path({str(path)!r}))
-except store.NoSpace as error:
+except store.CannotWrite as error:
     print(error)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)

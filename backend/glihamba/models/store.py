@@ -33,8 +33,8 @@ Progress = Callable[[int, int], None]
 _BLOCK = 1 << 20
 
 
-class NoSpace(ModelNotInstalled):
-    """The disk is full; what was there before is still there."""
+class CannotWrite(ModelNotInstalled):
+    """The disk is full or read-only; what was there before is still there."""
 
 
 def open_weights(record: Record) -> dict[str, Tensor]:
@@ -109,10 +109,8 @@ def add(
     from glihamba.models.loading import fill
 
     record = _described(path, name, architecture, config)
-    folder = registry.user_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     target = registry.weights_path(record)
-    with _locked(record, lambda: False):
+    with _writing(target), _locked(record, lambda: False):
         if record.name in {r.name for r in registry.records()}:
             raise BadRequest(
                 f"There already is a model called '{record.name}'. Add this one under another name (--name)"
@@ -129,9 +127,9 @@ def add(
                 record = replace(record, sha256=digest.hexdigest(), bytes=size)
                 fill(record, _parsed(part, record.name)[0])
             _write_record(target.with_suffix(".json"), record)
-        except OSError as error:
+        except BaseException:
             target.unlink(missing_ok=True)
-            raise _no_space(error, folder) from error
+            raise
     return record
 
 
@@ -145,7 +143,7 @@ def remove(name: str) -> Record:
     if shipped and record.url is None:
         raise BadRequest(f"'{record.name}' is part of GLIHamba and cannot be removed.")
     path = registry.weights_path(record)
-    with _locked(record, lambda: False):
+    with _writing(path), _locked(record, lambda: False):
         if not shipped:
             path.with_suffix(".json").unlink(missing_ok=True)
         path.unlink(missing_ok=True)
@@ -172,29 +170,25 @@ def download(
         raise BadRequest(f"'{record.name}' is not downloaded: it {_not_downloaded(record)}.")
     fetching.check_url(record.url)
     path = registry.weights_path(record)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with _locked(record, cancelled):
+    with _writing(path), _locked(record, cancelled):
         if path.is_file() and _hash_of(path) == record.sha256:
             progress(record.bytes, record.bytes)
             return path
         # Named by its content, so that a part of an older release's weights is never continued.
         part = path.with_name(f"{record.name}.{record.sha256[:12]}.part")
         fetching.check_space(part, record.bytes)
-        try:
-            continued = part.is_file()
+        continued = part.is_file()
+        fetching.fetch(record, part, progress, cancelled)
+        if continued and _hash_of(part) != record.sha256:  # the part on disk was bad: once more, afresh
+            part.unlink()
             fetching.fetch(record, part, progress, cancelled)
-            if continued and _hash_of(part) != record.sha256:  # the part on disk was bad: once more, afresh
-                part.unlink()
-                fetching.fetch(record, part, progress, cancelled)
-            if _hash_of(part) != record.sha256:
-                part.unlink()
-                raise ModelDamaged(
-                    f"What {record.url} sent is not '{record.name}': its SHA-256 is another. Nothing was"
-                    " installed; try again later, or tell whoever published the model."
-                )
-            os.replace(part, path)
-        except OSError as error:
-            raise _no_space(error, path.parent) from error
+        if _hash_of(part) != record.sha256:
+            part.unlink()
+            raise ModelDamaged(
+                f"What {record.url} sent is not '{record.name}': its SHA-256 is another. Nothing was"
+                " installed; try again later, or tell whoever published the model."
+            )
+        os.replace(part, path)
     return path
 
 
@@ -314,8 +308,21 @@ def _locked(record: Record, cancelled: Callable[[], bool]) -> Iterator[None]:
         lock.release()
 
 
-def _no_space(error: OSError, folder: Path) -> Exception:
-    """The sentence for a full disk; any other failure as it came."""
-    if error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", -1)):
-        return NoSpace(f"The disk is full: make room in {folder} and try again. What was there is unharmed.")
-    return error
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    """Makes `path`'s folder; what the disk refuses meanwhile becomes a sentence. Raises CannotWrite."""
+    folder = path.parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", -1)):
+            cause, remedy = "The disk is full", f"make room in {folder} and try again"
+        elif error.errno is None:  # of the network's, not the disk's
+            raise
+        else:
+            cause, remedy = (
+                f"{folder} cannot be written ({error.strerror})",
+                "correct its permissions, or name another data folder",
+            )
+        raise CannotWrite(f"{cause}: {remedy}. What was there is unharmed.") from error

@@ -58,5 +58,16 @@ def remote(settings: Settings) -> Endpoint:
     for path in filter(None, (settings.token_file, settings.ca_file)):
         if not Path(path).is_file():
             raise ClientError("FILE_MISSING", path=path)
-    token = Path(settings.token_file).read_text("utf-8").strip() if settings.token_file else ""
+    token = _token(Path(settings.token_file)) if settings.token_file else ""
     return Endpoint(host.strip("[]"), int(port), token, tls=True, certificate=settings.ca_file)
+
+
+def _token(path: Path) -> str:
+    """What the file says, if it can go into a header; raises `ClientError` TOKEN_FILE_BAD."""
+    try:
+        token = path.read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        token = ""
+    if not token or not token.isprintable():
+        raise ClientError("TOKEN_FILE_BAD", path=path)
+    return token
