@@ -89,7 +89,7 @@ def leave(status: int) -> NoReturn:
     """
     if any(thread.daemon and thread.name.startswith("glihamba") for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
                 stream.flush()
         os._exit(status)
     sys.exit(status)

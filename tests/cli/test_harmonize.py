@@ -187,6 +187,41 @@ def test_a_full_disk_keeps_the_old_output(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir() if path.name != "data") == before
 
 
+def test_a_device_that_is_not_there(tmp_path: Path) -> None:
+    """A daemon that runs already uses the CPU; one started for CUDA has to fall back to it."""
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
+    words = "harmonize", composite, "--mask", mask, "-o", tmp_path / "out.png", "--device"
+    assert here(*words, "cpu").returncode == 0
+    (tmp_path / "out.png").unlink()
+    done = here(*words, "cuda")
+    assert done.returncode == 1
+    assert done.stderr.startswith("Error: The daemon that runs uses ")
+    assert done.stderr.endswith(", not cuda: end it first (glihamba stop), or add --local.\n")
+    assert here("stop").returncode == 0
+    done = here(*words, "cuda")
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
+    assert done.stderr.startswith("Error: The GPU is not used, because ")
+    assert not (tmp_path / "out.png").exists()
+
+
+def test_too_many_pixels_are_refused_before_the_daemon_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLIHAMBA_PIXEL_LIMIT", "1000")
+    composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
+    done = here("harmonize", composite, "--mask", mask, "-o", tmp_path / "out.png")
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"Error: {composite} has 48 x 32 pixels, but at most 1,000 are taken: "
+        "make it smaller, or raise GLIHAMBA_PIXEL_LIMIT and run `glihamba stop`.\n"
+    )
+    assert here("status").returncode == 1
+
+
 def test_one_sentence_for_each_failure(tmp_path: Path) -> None:
     composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
     output = tmp_path / "out.png"

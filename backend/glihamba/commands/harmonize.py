@@ -240,15 +240,16 @@ def _service(options: dict[str, Any]) -> Any:
 def _check_device(service: Any, wanted: str) -> None:
     """A daemon that runs already may run elsewhere than asked: say so instead of ignoring the option."""
     from glihamba_client.client import Client, call
+    from glihamba_client.errors import ClientError
 
     async def info() -> Any:
         return await Client(await service.connect()).info(timeout=60)
 
     told = call(info)
-    if told.device.kind != wanted and told.notice:  # it was asked for the same, and could not
-        raise click.UsageError(told.notice)
     if told.device.kind != wanted:
-        raise click.UsageError(
-            f"The daemon that runs uses {told.device.name or told.device.kind}, not {wanted}: "
-            "end it first (glihamba stop), or add --local."
+        raise ClientError(
+            "BAD_REQUEST",
+            told.notice  # it was asked for the same, and could not
+            or f"The daemon that runs uses {told.device.name or told.device.kind}, not {wanted}: "
+            "end it first (glihamba stop), or add --local.",
         )
