@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import sys
 import threading
 from typing import Any, NoReturn
@@ -69,17 +70,31 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit status."""
+    ctrl_c = heard_ctrl_c()
     try:
         result = cli.main(arguments, prog_name="glihamba", standalone_mode=False)
         status = result if isinstance(result, int) else 0
     except Exception as error:
         if os.environ.get("GLIHAMBA_DEBUG"):
             raise
-        status = complain(error)
+        # An interrupted import or callback may turn into any other error on its way here.
+        status = complain(click.Abort() if ctrl_c.is_set() else error)
     except KeyboardInterrupt:
-        click.echo("Interrupted; nothing was left half done.", err=True)
-        status = 130
+        status = complain(click.Abort())
     leave(status)
+
+
+def heard_ctrl_c() -> threading.Event:
+    """Set once Ctrl-C has come, which raises KeyboardInterrupt as ever."""
+    heard = threading.Event()
+
+    def on_signal(number: int, frame: Any) -> None:
+        heard.set()
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, on_signal)
+    return heard
 
 
 def leave(status: int) -> NoReturn:

@@ -7,6 +7,8 @@ import hashlib
 import json
 import os
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -49,6 +51,23 @@ def test_in_a_folder(tmp_path: Path, form: list[str]) -> None:
         count = int(out.removesuffix(" of 100 pictures harmonized.\n"))
     assert 2 <= count < 100
     assert count <= len(written) <= count + 1  # it may fall between the writing and the counting
+
+
+def test_in_an_import_that_makes_another_error_of_it(tmp_path: Path) -> None:
+    """As numpy's does."""
+    (tmp_path / "filelock.py").write_text(
+        "import os, signal\n"
+        "try: os.kill(os.getpid(), signal.SIGINT)\n"
+        "except KeyboardInterrupt: raise AttributeError('half of it is missing') from None\n"
+    )
+    program = "from glihamba.cli import main; main(['status'])"
+    done = subprocess.run(
+        [sys.executable, "-c", f"import signal; signal.signal(2, signal.default_int_handler); {program}"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, SENTENCE)
 
 
 class Halting(BaseHTTPRequestHandler):
