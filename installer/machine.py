@@ -50,6 +50,11 @@ def check(root: Root, device: str) -> str:
         raise InstallError(
             "This is a 32-bit Python, for which there is no torch; run install.py with a 64-bit one."
         )
+    if WINDOWS and "WindowsApps" in sys.base_prefix:
+        raise InstallError(
+            "This is the Microsoft Store's Python, which hides its files from the editors; run install.py"
+            " with the Python from python.org."
+        )
     if WINDOWS and len(str(root.path)) > _WINDOWS_ROOT and not _long_paths():
         raise InstallError(
             f"The path {root.path} is too long for Windows; name a shorter folder, for example"
