@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from installer import machine
 from installer.console import InstallError
 from installer.layout import Root
