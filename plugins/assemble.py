@@ -9,6 +9,7 @@ library only; packages come by pip's own `download`, or from a folder that holds
 
 from __future__ import annotations
 
+import argparse
 import re
 import shutil
 import subprocess
@@ -18,6 +19,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
@@ -102,10 +104,10 @@ def assemble(
     return [destination / place for place in places]
 
 
-def pack(host: str, archive: Path, **options: object) -> Path:
+def pack(host: str, archive: Path, **options: Any) -> Path:
     """The plugin as a zip that the host itself can import: folders are entries of their own."""
     with tempfile.TemporaryDirectory() as folder:
-        assemble(host, Path(folder), **options)  # type: ignore[arg-type]
+        assemble(host, Path(folder), **options)
         part = archive.with_name(archive.name + ".part")
         with zipfile.ZipFile(part, "w", zipfile.ZIP_DEFLATED) as file:
             for path in sorted(Path(folder).rglob("*")):
@@ -183,21 +185,22 @@ def replace(source: Path, target: Path) -> None:
         raise
 
 
-def main(arguments: Sequence[str]) -> int:
-    if len(arguments) != 2 or arguments[0] not in LAYOUTS:
-        print(f"usage: assemble.py {'|'.join(LAYOUTS)} FOLDER|FILE.zip", file=sys.stderr)
-        return 2
-    host, target = arguments[0], Path(arguments[1])
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="assemble.py", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("host", choices=sorted(LAYOUTS))
+    parser.add_argument("target", type=Path, metavar="FOLDER|FILE.zip")
+    parser.add_argument("--wheels", type=Path, default=WHEELS, help="keeps what is downloaded")
+    parser.add_argument("--pip", action="append", default=[], metavar="ARGUMENT", help="for pip, as --pip=…")
+    given = parser.parse_args(arguments)
+    write = pack if given.target.suffix == ".zip" else assemble
     try:
-        if target.suffix == ".zip":
-            print(pack(host, target))
-        else:
-            print(*assemble(host, target), sep="\n")
+        written = write(given.host, given.target, wheels=given.wheels, pip=given.pip)
     except (AssembleError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
+    print(*([written] if isinstance(written, Path) else written), sep="\n")
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -148,6 +148,8 @@ def run(
     assert report.exists(), f"Krita ended with status {done.returncode} and no report:\n{said}"
     values = json.loads(report.read_text("utf-8"))
     assert "error" not in values, values["error"]
+    if "finished" not in values:
+        values["ended"] = f"Krita ended with status {done.returncode} before this case:\n{said}"
     return values
 
 
@@ -185,6 +187,7 @@ def cases_of(script: Path) -> list[str]:
 
 def check(report: Mapping[str, Any], case: str) -> dict[str, Any]:
     """A case's facts; fails with what failed in Krita."""
+    assert case in report["cases"], report.get("ended", "the case did not run")
     result = report["cases"][case]
     assert not result["error"], result["error"]
     facts: dict[str, Any] = result["facts"]

@@ -52,8 +52,9 @@ class ProgressDialog(QProgressDialog):
 
     def show_progress(self, progress: Progress) -> None:
         words = messages.stage(progress.stage, self._language)
-        if progress.stage == "QUEUED" and progress.queue_position:
-            words += f" ({text('queue', self._language, count=progress.queue_position)})"
+        if progress.stage == "QUEUED":
+            place = "queue" if progress.queue_position else "next"
+            words += f" ({text(place, self._language, count=progress.queue_position)})"
         self.setValue(int(PERCENT * progress.fraction))
         self.show_stage(words)
 

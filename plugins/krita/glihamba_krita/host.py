@@ -66,7 +66,8 @@ class KritaHost:
         self._captured, self._harmonized = None, harmonized
 
     def progress(self, progress: Progress) -> None:
-        self.check_open()
+        if not self.window.cancelled:
+            self.check_open()
         self.window.show_progress(progress)
 
     def cancelled(self) -> bool:

@@ -11,7 +11,8 @@ TEXTS = {
         "tip": "Recolour the active layer, or the selected part of it, to fit what lies below it. "
         "Its strength afterwards is the opacity of the new layer; before and after is its eye.",
         "name": "{layer} (harmonized)",
-        "queue": "{count} ahead in the queue",
+        "queue": "{count} more before it",
+        "next": "it is next",
         "reading": "Reading the layer",
         "writing": "Adding the result",
         "cancel": "Cancel",
@@ -51,7 +52,8 @@ TEXTS = {
         "tip": "Färbt die aktive Ebene oder den ausgewählten Teil davon passend zu ihrem Grund um."
         " Die Stärke ist danach die Deckkraft der neuen Ebene; vorher und nachher zeigt ihr Auge.",
         "name": "{layer} (harmonisiert)",
-        "queue": "{count} vorher in der Warteschlange",
+        "queue": "{count} weitere vorher",
+        "next": "als nächstes",
         "reading": "Die Ebene wird gelesen",
         "writing": "Das Ergebnis wird eingefügt",
         "cancel": "Abbrechen",

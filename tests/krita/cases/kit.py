@@ -1,16 +1,18 @@
 """What every case needs, inside Krita: documents made of bytes, the action as a person uses it, undo."""
 
 import array
+import json
+import os
 import struct
 import sys
 import zlib
 
-from krita import Krita, Selection
+from krita import InfoObject, Krita, Selection
 
 try:
-    from PyQt5.QtWidgets import QApplication, QMessageBox, QProgressDialog
+    from PyQt5.QtWidgets import QApplication, QMessageBox, QProgressDialog, QPushButton
 except ImportError:
-    from PyQt6.QtWidgets import QApplication, QMessageBox, QProgressDialog
+    from PyQt6.QtWidgets import QApplication, QMessageBox, QProgressDialog, QPushButton
 
 SRGB = "sRGB-elle-V2-srgbtrc.icc"
 LINEAR = "sRGB-elle-V2-g10.icc"
@@ -104,6 +106,7 @@ def harmonize(document):
     for box in boxes():
         box.close()
     yield 0.05
+    assert not boxes()
     trigger()
     yield idle, 120
     yield 0.1
@@ -121,12 +124,21 @@ def said():
 
 
 def dialogs():
-    found = (
-        w
-        for window in QApplication.topLevelWidgets()
-        for w in [window, *window.findChildren(QProgressDialog)]
-    )
-    return [w for w in found if isinstance(w, QProgressDialog) and w.isVisible()]
+    """The progress dialogs on the screen."""
+    return [w for w in QApplication.topLevelWidgets() if isinstance(w, QProgressDialog) and w.isVisible()]
+
+
+def press_cancel(dialog):
+    """The dialog's one button."""
+    dialog.findChild(QPushButton).click()
+
+
+def close_all():
+    """Cancel what runs and close what is said."""
+    for dialog in dialogs():
+        press_cancel(dialog)
+    for box in boxes():
+        box.close()
 
 
 def seen(document):
@@ -222,6 +234,22 @@ def same(found, wanted):
     assert found == wanted, f"found {found}\nwanted {wanted}"
 
 
+def same_picture(found, wanted, depth):
+    """Bit by bit; floats to the last digit, which Krita's composition of a group may change."""
+    if depth != "F32":
+        assert found == wanted
+        return
+    pairs = zip(array.array("f", found), array.array("f", wanted), strict=True)
+    assert max(abs(a - b) for a, b in pairs) < 1e-6
+
+
+def cut(raw, rect, width, size=4):
+    """The bytes of a rectangle."""
+    left, top, w, h = rect
+    rows = range(top, top + h)
+    return b"".join(raw[(y * width + left) * size : (y * width + left + w) * size] for y in rows)
+
+
 def unchanged_outside(before, after, rect, width, size=4):
     """Every pixel outside `rect` is the same, bit by bit."""
     left, top, w, h = rect
@@ -248,3 +276,17 @@ def without_results(node):
         elif not child.name().endswith(" (harmonized)"):
             found.append((*state[:-1], without_results(child)))
     return found
+
+
+def settings(**changes):
+    """What the person sets; the plugin reads it at each use."""
+    path = os.path.join(os.environ["GLIHAMBA_DATA_DIR"], "settings.json")
+    with open(path, encoding="utf-8") as file:
+        values = json.load(file)
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump({**values, **changes}, file)
+
+
+def export(document, path):
+    document.setBatchmode(True)
+    assert document.exportImage(path, InfoObject()), path

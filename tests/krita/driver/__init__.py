@@ -4,7 +4,7 @@ The script's functions `case_NAME(t)` run one after the other, those that $GLIHA
 when it is empty). A case that is a generator hands the event loop back to Krita at every `yield`:
 
     yield 0.2                  sleep 0.2 s while Krita lives on
-    yield condition            until condition() is true, at most 60 s
+    yield condition            until condition() is true, at most 20 s
     yield condition, seconds   the same with another limit
 
 Documents that a case leaves open are closed. Exit status 0: every case ran; what failed is in the report.
@@ -29,7 +29,7 @@ except ImportError:
     from PyQt6.QtWidgets import QApplication
 
 SCRIPT = os.environ.get("GLIHAMBA_TEST_SCRIPT")
-LIMIT = 60.0  # seconds
+LIMIT = 20.0  # seconds
 
 
 class Driver:
@@ -39,6 +39,7 @@ class Driver:
         self.folder = os.environ["GLIHAMBA_TEST_FOLDER"]
         self.report = {"cases": {}, "krita": Krita.instance().version(), "python": sys.version.split()[0]}
         self.case, self.facts, self.beats = "", {}, []
+        self.after_each = lambda: None  # a script may define its own
         self.heart = QTimer()
         self.heart.timeout.connect(lambda: self.beats.append(time.monotonic()))
 
@@ -69,6 +70,7 @@ class Driver:
             begun = time.monotonic()
             error = yield from self.one(name, function)
             self.heart.stop()
+            self.after_each()
             for document in Krita.instance().documents():
                 document.setBatchmode(True)
                 document.setModified(False)
@@ -76,6 +78,7 @@ class Driver:
             yield 0.1
             seconds = round(time.monotonic() - begun, 2)
             self.report["cases"][name] = {"error": error, "facts": self.facts, "seconds": seconds}
+            self.write()
             print("[driver]", name, "failed" if error else "passed", seconds, file=sys.stderr, flush=True)
 
     def one(self, name, function):
@@ -88,10 +91,14 @@ class Driver:
             return traceback.format_exc()
         return None
 
-    def finish(self, code):
+    def write(self):
         with open(self.path("report.json.part"), "w", encoding="utf-8") as file:
             json.dump(self.report, file, indent=1, default=str)
         os.replace(self.path("report.json.part"), self.path("report.json"))
+
+    def finish(self, code):
+        self.report["finished"] = True
+        self.write()
         sys.stderr.flush()
         os._exit(code)  # Krita 5.1 crashes in its own teardown
 
@@ -147,6 +154,7 @@ def begin():
         space = {"__name__": "krita_cases", "__file__": SCRIPT}
         with open(SCRIPT, encoding="utf-8") as file:
             exec(compile(file.read(), SCRIPT, "exec"), space)
+        driver.after_each = space.get("after_each", driver.after_each)
         chosen = os.environ.get("GLIHAMBA_TEST_CASES", "").split()
         cases = [(name[5:], value) for name, value in space.items() if name.startswith("case_")]
         cases = [case for case in cases if not chosen or case[0] in chosen]

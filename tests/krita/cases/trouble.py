@@ -1,0 +1,347 @@
+"""Cases about what goes wrong: queues, Cancel, things that vanish meanwhile, daemons of every kind."""
+
+import json
+import os
+import signal
+import time
+
+import kit
+from kit import OBJECT
+
+FOLDER = os.environ["GLIHAMBA_DATA_DIR"]
+HOLD, GAVE_UP = os.path.join(FOLDER, "hold"), os.path.join(FOLDER, "gave-up")
+PAUSE = 0.2
+
+
+def hold():
+    """From here on the daemon begins no job."""
+    for path in (HOLD, GAVE_UP):
+        if os.path.exists(path):
+            os.remove(path)
+    kit.write(HOLD, b"")
+
+
+def let_go():
+    if os.path.exists(HOLD):
+        os.remove(HOLD)
+
+
+def shown(words):
+    """Whether a progress dialog says so."""
+    return any(words in dialog.labelText() for dialog in kit.dialogs())
+
+
+def after_each():
+    back()
+    let_go()
+    kit.close_all()
+    kit.settings(model="tiny", language="en", remote="", token_file="", ca_file="")
+
+
+def pasted(document, name, rect=OBJECT):
+    layer = kit.paint(document, name, kit.object_bytes(rect[2], rect[3]), rect)
+    yield from kit.ready(document, layer)
+    return layer
+
+
+def untouched(document, before, tree):
+    kit.same(kit.tree(document.rootNode()), tree)
+    assert kit.seen(document) == before
+
+
+def case_progress_and_cancel_while_running(t):
+    document, _ = yield from kit.scene()
+    before, tree = kit.seen(document), kit.tree(document.rootNode())
+    hold()
+    kit.trigger()
+    yield lambda: shown("Preparing the picture")
+    (dialog,) = kit.dialogs()
+    assert dialog.labelText().startswith("pasted\n"), dialog.labelText()
+    assert not dialog.isModal()
+    assert 0 < dialog.value() < 100, dialog.value()
+    t.screenshot("progress.png")
+    pressed = time.monotonic()
+    kit.press_cancel(dialog)
+    yield kit.idle, 5
+    yield lambda: os.path.exists(GAVE_UP), 5
+    t.fact("seconds", round(time.monotonic() - pressed, 3))
+    assert time.monotonic() - pressed < 1
+    let_go()
+    yield PAUSE
+    assert not kit.dialogs()
+    assert not kit.said(), kit.said()
+    untouched(document, before, tree)
+
+
+def case_twice_at_once_and_cancel_while_queued(t):
+    document, first = yield from kit.scene()
+    second = yield from pasted(document, "second", (4, 4, 20, 16))
+    hold()
+    document.setActiveNode(first)
+    yield PAUSE
+    kit.trigger()
+    yield lambda: shown("Preparing the picture")
+    document.setActiveNode(second)
+    yield PAUSE
+    kit.trigger()
+    yield lambda: shown("Waiting for other jobs")
+    (dialog,) = [d for d in kit.dialogs() if d.labelText().startswith("second")]
+    assert dialog.labelText() == "second\nWaiting for other jobs (it is next)…", dialog.labelText()
+    pressed = time.monotonic()
+    kit.press_cancel(dialog)
+    yield lambda: len(kit.plugin().jobs) == 1, 5
+    assert time.monotonic() - pressed < 1
+    kit.trigger()  # again, and this time both come through
+    yield lambda: shown("Waiting for other jobs")
+    document.setActiveNode(first)
+    yield PAUSE
+    kit.trigger()  # the layer that is at work already
+    yield PAUSE
+    assert kit.said() == ["“pasted” is being harmonized already. Wait for it, or cancel it first."], (
+        kit.said()
+    )
+    kit.boxes()[0].close()
+    let_go()
+    yield kit.idle, 60
+    assert not kit.said(), kit.said()
+    for name in ("pasted (harmonized)", "second (harmonized)"):
+        assert kit.layer(document, name) is not None, name
+    for _ in range(2):
+        yield from kit.undo(document)
+    assert kit.layer(document, "pasted (harmonized)") is None
+    assert kit.layer(document, "second (harmonized)") is None
+    assert document.rootNode().childNodes()[-1].type() == "paintlayer"
+
+
+def case_queue_full(t):
+    """The daemon lets two wait while one runs."""
+    document, _ = yield from kit.scene()
+    layers = []
+    for index in range(4):
+        layers.append((yield from pasted(document, f"copy {index}", (4 + 20 * index, 4, 12, 12))))
+    hold()
+    for layer in layers:
+        document.setActiveNode(layer)
+        yield PAUSE
+        kit.trigger()
+        yield lambda: shown("Preparing")
+        yield PAUSE
+    yield lambda: bool(kit.said())
+    assert len(kit.said()) == 1
+    assert kit.said() == ["The daemon is busy: 2 jobs already wait. Try again when one has finished."], (
+        kit.said()
+    )
+    assert shown("Waiting for other jobs (1 more before it)")
+    assert len(kit.plugin().jobs) == 3
+    for dialog in kit.dialogs():
+        kit.press_cancel(dialog)
+    yield kit.idle, 5
+    let_go()
+
+
+def case_document_closed_meanwhile(t):
+    document, _ = yield from kit.scene()
+    hold()
+    kit.trigger()
+    yield lambda: shown("Preparing the picture")
+    document.setModified(False)
+    document.close()
+    yield kit.idle, 10
+    assert kit.said() == ["The image was closed meanwhile, so the result was dropped."], kit.said()
+    yield lambda: os.path.exists(GAVE_UP), 5
+    let_go()
+
+
+def case_layer_deleted_meanwhile(t):
+    document, layer = yield from kit.scene()
+    hold()
+    kit.trigger()
+    yield lambda: shown("Preparing the picture")
+    layer.remove()
+    yield PAUSE
+    tree = kit.tree(document.rootNode())
+    let_go()
+    yield kit.idle, 60
+    assert kit.said() == ["“pasted” was deleted meanwhile, so the result was dropped."], kit.said()
+    kit.same(kit.tree(document.rootNode()), tree)
+
+
+def case_image_resized_meanwhile(t):
+    document, _ = yield from kit.scene()
+    hold()
+    kit.trigger()
+    yield lambda: shown("Preparing the picture")
+    document.resizeImage(0, 0, 50, 50)
+    yield PAUSE
+    tree = kit.tree(document.rootNode())
+    let_go()
+    yield kit.idle, 60
+    assert "has changed its size" in kit.said()[0], kit.said()
+    kit.same(kit.tree(document.rootNode()), tree)
+
+
+def case_active_layer_and_selection_changed_meanwhile(t):
+    """The person goes on working: the result comes beside their work and takes nothing from it."""
+    document, _ = yield from kit.scene()
+    hold()
+    kit.trigger()
+    yield lambda: shown("Preparing the picture")
+    scene = kit.layer(document, "scene")
+    document.setActiveNode(scene)
+    document.setSelection(kit.selection(1, 1, 9, 9))
+    yield PAUSE
+    chosen = kit.selected(document)
+    let_go()
+    yield kit.idle, 60
+    assert not kit.said(), kit.said()
+    assert kit.layer(document, "pasted (harmonized)").parentNode().name() == "pasted"
+    assert document.activeNode().uniqueId() == scene.uniqueId()
+    assert kit.selected(document) == chosen
+
+
+def case_nothing_open(t):
+    kit.trigger()
+    yield lambda: bool(kit.said())
+    assert kit.said() == ["There is no image open. Open one, and choose the layer that holds the object."]
+    kit.boxes()[0].close()
+
+
+def case_unknown_model(t):
+    document, _ = yield from kit.scene()
+    kit.settings(model="nonsuch")
+    yield from kit.harmonize(document)
+    kit.settings(model="tiny")
+    t.fact("said", kit.said())
+    assert "nonsuch" in kit.said()[0]
+
+
+def case_damaged_settings(t):
+    path = os.path.join(FOLDER, "settings.json")
+    with open(path, encoding="utf-8") as file:
+        good = file.read()
+    kit.write(path, b"{")
+    document, _ = yield from kit.scene()
+    yield from kit.harmonize(document)
+    kit.write(path, good.encode())
+    assert kit.said()[0].startswith(f"The settings in {path} cannot be read"), kit.said()
+
+
+def case_in_german(t):
+    document, _ = yield from kit.scene()
+    kit.settings(language="de", model="nonsuch")
+    yield from kit.harmonize(document)
+    kit.settings(language="en", model="tiny")
+    assert kit.said()[0].startswith("Ein Modell dieses Namens gibt es nicht."), kit.said()
+
+
+def elsewhere(t, name, **note):
+    """Another person's data folder, for the plugin and what it starts."""
+    folder = t.path(name)
+    os.makedirs(folder)
+    with open(os.path.join(folder, "settings.json"), "w") as file:
+        json.dump({"model": "statistics", "language": "en"}, file)
+    if note:
+        with open(os.path.join(folder, "daemon.json"), "w") as file:
+            json.dump(note, file)
+    os.environ["GLIHAMBA_DATA_DIR"] = folder
+    return folder
+
+
+def back():
+    os.environ["GLIHAMBA_DATA_DIR"] = FOLDER
+
+
+def command():
+    with open(os.path.join(FOLDER, "daemon.json"), encoding="utf-8") as file:
+        return json.load(file)["command"]
+
+
+def case_daemon_not_installed(t):
+    document, _ = yield from kit.scene()
+    before, tree = kit.seen(document), kit.tree(document.rootNode())
+    elsewhere(t, "bare")
+    yield from kit.harmonize(document)
+    back()
+    assert kit.said() == [
+        "GLIHamba's daemon is not installed on this machine. Run install.py, then try again."
+    ]
+    untouched(document, before, tree)
+
+
+def case_daemon_that_cannot_start(t):
+    document, _ = yield from kit.scene()
+    elsewhere(t, "broken", command=[command()[0], "-c", "raise SystemExit('no torch here')", "--"])
+    yield from kit.harmonize(document)
+    back()
+    assert kit.said()[0].startswith("The daemon did not start: no torch here."), kit.said()
+
+
+def case_daemon_not_running_then_killed(t):
+    """It is started, killed in the middle of a large job, and started anew by the next."""
+    folder = elsewhere(t, "fresh", command=command())
+    endpoint = os.path.join(folder, "run", "endpoint.json")
+    document, _ = yield from kit.scene()
+    kit.trigger()
+    yield lambda: shown("Starting the daemon")
+    yield kit.idle, 120
+    assert not kit.said(), kit.said()
+    assert kit.layer(document, "pasted (harmonized)") is not None
+    pid = process(endpoint)
+
+    large = kit.new((3000, 2000))
+    kit.paint(large, "scene", bytes((90, 90, 120, 255)) * 6_000_000, (0, 0, 3000, 2000))
+    layer = kit.paint(large, "pasted", bytes((40, 120, 220, 255)) * 3_000_000, (0, 0, 2000, 1500))
+    yield from kit.ready(large, layer)
+    before, tree = kit.seen(large), kit.tree(large.rootNode())
+    kit.trigger()
+    yield lambda: shown("Sending the picture")
+    os.kill(pid, signal.SIGKILL)
+    yield kit.idle, 10
+    assert "ended in the middle of the job, and nothing was changed." in kit.said()[0], kit.said()
+    untouched(large, before, tree)
+    yield from kit.harmonize(large)
+    assert not kit.said(), kit.said()
+    assert kit.layer(large, "pasted (harmonized)") is not None
+    assert process(endpoint) != pid
+    os.kill(process(endpoint), signal.SIGTERM)
+    back()
+
+
+def process(endpoint):
+    with open(endpoint, encoding="utf-8") as file:
+        return json.load(file)["pid"]
+
+
+def case_daemon_of_another_version(t):
+    """One that speaks a protocol of the future."""
+    document, _ = yield from kit.scene()
+    future = (
+        "from glihamba.daemon import service; service.PROTOCOL = 2; from glihamba.cli import main; main()"
+    )
+    folder = elsewhere(t, "future", command=[command()[0], "-c", future, "serve", "--device", "cpu"])
+    yield from kit.harmonize(document)
+    back()
+    os.kill(process(os.path.join(folder, "run", "endpoint.json")), signal.SIGTERM)
+    assert "is newer than this plugin or program" in kit.said()[0], kit.said()
+
+
+def case_remote_daemon_that_refuses_the_token(t):
+    document, _ = yield from kit.scene()
+    kit.settings(**json.loads(os.environ["TEST_REMOTE"]))
+    yield from kit.harmonize(document)
+    t.fact("said", kit.said())
+    assert "token" in kit.said()[0], kit.said()
+    right = json.loads(os.environ["TEST_REMOTE"])["token_file"].replace("wrong", "right")
+    kit.settings(token_file=right)
+    yield from kit.harmonize(document)
+    kit.settings(remote="", token_file="", ca_file="")
+    assert not kit.said(), kit.said()
+    assert kit.layer(document, "pasted (harmonized)") is not None
+
+
+def case_remote_daemon_that_is_not_there(t):
+    document, _ = yield from kit.scene()
+    kit.settings(remote="127.0.0.1:9")
+    yield from kit.harmonize(document)
+    kit.settings(remote="")
+    assert kit.said()[0].startswith("The remote daemon at 127.0.0.1:9 does not answer."), kit.said()

@@ -1,0 +1,87 @@
+"""What goes wrong around a harmonization, in a real Krita, with real daemons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import krita_app
+import pytest
+from krita_app import Profile
+
+from glihamba import settings
+from glihamba.daemon.server import Daemon
+
+SCRIPT = krita_app.HERE / "cases" / "trouble.py"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def remote(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """The settings for a daemon behind TLS, with a token it does not know."""
+    folder = tmp_path_factory.mktemp("remote")
+    certificate, key = certificate_for_loopback(folder)
+    for name in ("right", "wrong"):
+        (folder / f"{name}.token").write_text(f"{name}-token-of-{'x' * 20}")
+    wanted = settings.load({}, data_dir=folder / "data", device="cpu")
+    options = {"tls_cert": certificate, "tls_key": key, "token_file": folder / "right.token"}
+    with Daemon(wanted, **options) as running:
+        yield {
+            "remote": f"127.0.0.1:{running.tls_port}",
+            "token_file": str(folder / "wrong.token"),
+            "ca_file": str(certificate),
+        }
+
+
+def certificate_for_loopback(folder: Path) -> tuple[Path, Path]:
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
+    now = datetime.datetime.now(datetime.timezone.utc)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .sign(key, hashes.SHA256())
+    )
+    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
+    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
+    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
+    return folder / "cert.pem", folder / "key.pem"
+
+
+@pytest.fixture(scope="module")
+def report(
+    profile: Profile,
+    daemon: Daemon,
+    remote: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+    artefacts: Path,
+) -> dict[str, Any]:
+    folder = tmp_path_factory.mktemp("trouble")
+    extra = {"TEST_REMOTE": json.dumps({**remote, "model": ""})}
+    report = krita_app.run(profile, SCRIPT, folder, extra=extra)
+    for picture in folder.glob("*.png"):
+        (artefacts / picture.name).write_bytes(picture.read_bytes())
+    return report
+
+
+@pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))
+def test_in_krita(report: dict[str, Any], case: str) -> None:
+    krita_app.check(report, case)
