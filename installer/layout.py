@@ -2,7 +2,7 @@
 
 Everything is inside one root, the person's data folder or `--prefix`:
 
-    install-state.json   what is installed and what is half built
+    install-state.json   what is installed (plugins in editors too) and what is half built
     env-N/               a virtual environment. A new one gets the next number and is built beside
                          the old, which works until the new one has passed its test: environments
                          hold absolute paths, so they are never renamed; the state file says which

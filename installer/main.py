@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from installer import machine
+from installer import editors, machine
 from installer.console import CommandFailed, Console, InstallError, clean_environment
 from installer.layout import Root, default_root
 from installer.steps import Installation, Options, checkout_hash, stop_daemon
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def install(options: argparse.Namespace) -> int:
     root = Root(options.prefix or default_root())
     chosen = _options(options)
-    console = Console(root.log, 6, verbose=options.verbose, dry=options.dry_run)
+    console = Console(root.log, 7, verbose=options.verbose, dry=options.dry_run)
     print(
         f"Installing GLIHamba into {root.path}" + (" (dry run: nothing is done)" if options.dry_run else "")
     )
@@ -61,6 +61,8 @@ def install(options: argparse.Namespace) -> int:
     if options.dry_run:
         return 0
     print(f"\n{installation.result}\nThe command is {root.launcher}")
+    if installation.plugins:
+        print("In Krita, once it is started anew: Tools > Scripts > Harmonize layer (Ctrl+Alt+H)")
     if not root.is_default:
         print(f"For the editors to find it there, set GLIHAMBA_DATA_DIR={root.path}")
     return 0
@@ -84,6 +86,9 @@ def doctor(options: argparse.Namespace) -> int:
     print(f"Installed   {current['version']} on {current['installed']}, torch {current['torch']}")
     if current.get("checkout") != checkout_hash():
         print("Checkout    differs from what is installed: run install.py to bring it up to date")
+    for krita in map(editors.Krita.of, current.get("plugins", [])):
+        found = krita.resources if krita.has_plugin else "the plugin is gone: run install.py again"
+        print(f"{krita.kind:<11} {found}")
     print(f"Disk        {shutil.disk_usage(root.path).free / 1e9:.0f} GB free\n", flush=True)
     command = [str(root.command(current["env"])), "doctor"]
     return subprocess.call(command, env=clean_environment({"GLIHAMBA_DATA_DIR": str(root.path)}))
@@ -103,6 +108,8 @@ def uninstall(options: argparse.Namespace) -> int:
     with root.locked():
         if current := root.load().current:
             stop_daemon(root, current["env"], Console(None, 0))
+            for entry in current.get("plugins", []):
+                editors.Krita.of(entry).remove()
         root.remove(purge=options.purge)
     if left := root.vanish():
         print(f"Left in {root.path}: {', '.join(left)}")

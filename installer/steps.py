@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
-from installer import machine
+from installer import editors, machine
 from installer.console import CommandFailed, Console, InstallError, clean_environment
 from installer.layout import CHECKOUT, WINDOWS, Root, State, delete, write_whole
 
 DEMO = CHECKOUT / "backend" / "glihamba" / "demo"
-_PACKAGES = ("backend", "training", "proto", "plugins/shared", "pyproject.toml", "README.md")
+_PACKAGES = ("backend", "training", "proto", "plugins", "pyproject.toml", "README.md")
 _DAEMON_STARTS_WITHIN = 120  # seconds, on a slow disk with a cold cache
 
 
@@ -57,15 +57,17 @@ class Installation:
         self.state = root.load()
         self.env = ""
         self.result = ""  # said at the end
+        self.plugins: list[dict[str, str]] = (self.state.current or {}).get("plugins", [])
 
     def steps(self) -> list[tuple[str, Callable[[], str | None]]]:
-        """Titles and work, in order. Installing into an editor would be one more before the last."""
+        """Titles and work, in order."""
         return [
             ("Looking at this machine", self.look),
             ("Making an environment", self.make_environment),
             ("Installing PyTorch", self.install_torch),
             ("Installing GLIHamba", self.install_backend),
             ("Harmonizing a picture through the daemon", self.test),
+            ("Installing the plugin into Krita", self.install_plugins),
             ("Putting it in place", self.switch),
         ]
 
@@ -139,6 +141,25 @@ class Installation:
         )
         return f"{seconds:.1f} s"
 
+    def install_plugins(self) -> str | None:
+        """Into every Krita there is. All else works without: what fails here is said, and no more."""
+        notes, wheels = [], self.root.path / "cache" / "plugin-wheels"
+        for krita in editors.kritas():
+            command = [self.python, str(editors.ASSEMBLE), "krita", str(krita.resources)]
+            command += ["--wheels", str(wheels), *(f"--pip={word}" for word in self.options.pip)]
+            try:
+                self.console.run(command, extra=self.options.extra)
+                if not self.console.dry:
+                    krita.enable()
+            except (CommandFailed, OSError) as error:
+                last = getattr(error, "tail", str(error)).strip().splitlines()
+                notes.append(f"not into {krita.kind}: {last[-1] if last else error}")
+                continue
+            notes.append(f"{krita.kind}: {krita.resources}")
+            if krita.entry not in self.plugins:
+                self.plugins.append(krita.entry)
+        return "; ".join(notes) or "there is none"
+
     def switch(self) -> str | None:
         """From here on the new environment is the one; the old daemon ends, the old environment goes."""
         glihamba = str(self.root.command(self.env))
@@ -154,6 +175,7 @@ class Installation:
             **self._key(),
             "version": self._ask("import glihamba; print(glihamba.__version__)"),
             "torch": self._ask("from importlib.metadata import version; print(version('torch'))"),
+            "plugins": self.plugins,
             "installed": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         }
         self.state = State(current=facts)
@@ -187,10 +209,11 @@ class Installation:
             return False
         print("This version is installed already; it is tested, and built again if it does not work.")
         self.env = current["env"]
-        self.console.steps = 2
+        self.console.steps = 3
         try:
             with self.root.locked():
                 self.console.step("Harmonizing a picture through the daemon", self.test)
+                self.console.step("Installing the plugin into Krita", self.install_plugins)
                 self.console.step("Putting it in place", self.switch)
         except InstallError as error:
             print(f"{error}\nIt is built again.")

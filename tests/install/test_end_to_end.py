@@ -15,6 +15,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[2]
 DEMO = REPOSITORY / "backend" / "glihamba" / "demo"
 
+KRITARC = "[General]\nlocale=de\n\n[python]\nenable_tenbrushes=true\n"
+
 # One installation serves all of them, in this order; the machine may have to fetch it over a slow line.
 pytestmark = pytest.mark.timeout(1200)
 
@@ -46,8 +48,10 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     home, root = folder / "home", folder / "root"
     home.mkdir()
     environment = {name: value for name, value in os.environ.items() if not name.startswith("GLIHAMBA_")}
-    for name in ("HOME", "USERPROFILE", "LOCALAPPDATA", "XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME"):
+    xdg = ("XDG_CONFIG_HOME", "XDG_CACHE_HOME", "XDG_DATA_HOME")
+    for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", *xdg):
         environment[name] = str(home)
+    (home / "kritarc").write_text(KRITARC)  # this person has used Krita
     cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True)
     if cache.returncode == 0:
         environment["PIP_CACHE_DIR"] = cache.stdout.strip()
@@ -106,6 +110,23 @@ def test_plugins_find_the_daemon_s_command(installed: subprocess.CompletedProces
     assert command[1:] == ["serve"]
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere Krita's folders have fixed places below the home"
+)
+def test_the_plugin_is_in_krita_and_enabled(
+    installed: subprocess.CompletedProcess[str], place: Place
+) -> None:
+    assert "In Krita, once it is started anew: Tools > Scripts > Harmonize layer" in installed.stdout
+    krita = place.home / "krita"
+    assert (krita / "pykrita" / "glihamba_krita.desktop").is_file()
+    assert (krita / "actions" / "glihamba_krita.action").is_file()
+    assert (krita / "pykrita" / "glihamba_krita" / "vendor" / "grpclib").is_dir()
+    assert not list(krita.rglob("*.so"))
+    kritarc = (place.home / "kritarc").read_text("utf-8")
+    assert kritarc == KRITARC.replace("[python]\n", "[python]\nenable_glihamba_krita=true\n")
+    assert str(krita) in place.install("doctor").stdout
+
+
 def test_doctor_is_content(installed: subprocess.CompletedProcess[str], place: Place) -> None:
     done = place.install("doctor")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -122,7 +143,8 @@ def test_installing_again_only_tests(installed: subprocess.CompletedProcess[str]
 
 
 def test_nothing_was_written_elsewhere(installed: subprocess.CompletedProcess[str], place: Place) -> None:
-    assert {path.name for path in place.home.iterdir()} <= {".rustup"}  # that is pyenv's own
+    names = {path.name for path in place.home.iterdir()}
+    assert names - {".rustup"} == {"kritarc", "krita"}  # the first is pyenv's own
     assert not (REPOSITORY / "build" / "lib").exists()
     assert not list((REPOSITORY / "backend").glob("*.egg-info"))
 
@@ -151,7 +173,7 @@ def test_a_damaged_environment_is_noticed_and_built_again_beside_it(
     assert done.returncode == 1
     assert "did not pass its test" in done.stdout
     assert "It is built again." in done.stdout
-    assert "[2/6] Making an environment ... done" in done.stdout
+    assert "[2/7] Making an environment ... done" in done.stdout
     assert "The package index did not answer" in done.stderr
     assert place.root / place.state()["current"]["env"] == env
     assert env.is_dir()
@@ -163,6 +185,9 @@ def test_uninstall_leaves_nothing(installed: subprocess.CompletedProcess[str], p
     done = place.install("uninstall", "--purge")
     assert done.returncode == 0, done.stdout + done.stderr
     assert not place.root.exists()
+    if sys.platform == "linux":
+        assert not (place.home / "krita").exists()
+        assert (place.home / "kritarc").read_text("utf-8") == KRITARC
     import psutil
 
     assert not psutil.pid_exists(endpoint["pid"]), "the daemon was ended"

@@ -1,0 +1,148 @@
+"""The editors on this machine, and our plugin in them: put in, enabled, removed without trace."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from installer.layout import CHECKOUT, delete, write_whole
+
+ASSEMBLE = CHECKOUT / "plugins" / "assemble.py"
+
+# What the plugin consists of, below Krita's resource folder; plugins/assemble.py puts it there.
+KRITA_PLUGIN = (
+    "pykrita/glihamba_krita",
+    "pykrita/glihamba_krita.desktop",
+    "actions/glihamba_krita.action",
+)
+_ENABLED = "enable_glihamba_krita"
+
+
+@dataclass(frozen=True)
+class Krita:
+    """One Krita of this person. `resources` holds pykrita/ and actions/, `config` is its kritarc."""
+
+    kind: str
+    resources: Path
+    config: Path
+
+    @property
+    def has_plugin(self) -> bool:
+        return (self.resources / KRITA_PLUGIN[0]).is_dir()
+
+    @property
+    def entry(self) -> dict[str, str]:
+        """For the state file; `of` is the way back."""
+        return {"kind": self.kind, "resources": str(self.resources), "config": str(self.config)}
+
+    @classmethod
+    def of(cls, entry: Mapping[str, str]) -> Krita:
+        return cls(entry["kind"], Path(entry["resources"]), Path(entry["config"]))
+
+    def enable(self) -> None:
+        """Tick the plugin in Krita's plugin manager, as Krita itself writes it down."""
+        lines = [line for line in self._lines() if not line.startswith(f"{_ENABLED}=")]
+        if "[python]" not in lines:
+            lines += [""] * bool(lines and lines[-1]) + ["[python]"]
+        lines.insert(lines.index("[python]") + 1, f"{_ENABLED}=true")
+        self._write(lines)
+
+    def remove(self) -> None:
+        """Delete the plugin, our line in kritarc, and the folders that hold nothing else."""
+        for name in KRITA_PLUGIN:
+            if (self.resources / name).exists():
+                delete(self.resources / name)
+        for folder in (self.resources / "pykrita", self.resources / "actions", self.resources):
+            with contextlib.suppress(OSError):  # something else is in it, or it was never there
+                folder.rmdir()
+        lines = self._lines()
+        left = [line for line in lines if not line.startswith(f"{_ENABLED}=")]
+        if left == lines:
+            return
+        self._write(list(_without_empty(left, "[python]")))
+
+    def _lines(self) -> list[str]:
+        try:
+            return self.config.read_text("utf-8").splitlines()
+        except FileNotFoundError:
+            return []
+
+    def _write(self, lines: list[str]) -> None:
+        if any(lines):
+            write_whole(self.config, "\n".join(lines).rstrip("\n") + "\n")
+        else:
+            self.config.unlink(missing_ok=True)
+
+
+def _without_empty(lines: list[str], section: str) -> Iterator[str]:
+    """The lines without the section's header where nothing follows it."""
+    for index, line in enumerate(lines):
+        rest = next((later for later in lines[index + 1 :] if later.strip()), "[")
+        if line != section or not rest.startswith("["):
+            yield line
+
+
+def kritas(
+    platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
+) -> list[Krita]:
+    """Every Krita that this person has started or could start, each folder once."""
+    home = home or Path.home()
+    found: list[Krita] = []
+    for krita, is_there in _places(platform, environ, home):
+        if is_there or krita.config.exists() or krita.resources.is_dir():
+            chosen = _chosen_resources(krita)
+            if all(other.resources != chosen.resources for other in found):
+                found.append(chosen)
+    return found
+
+
+def _places(platform: str, environ: Mapping[str, str], home: Path) -> Iterator[tuple[Krita, bool]]:
+    """Where each kind of Krita keeps its things, and whether its program is known to be there."""
+    if platform == "win32":
+        roaming = Path(environ.get("APPDATA") or home / "AppData" / "Roaming")
+        local = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        programs = (environ.get("ProgramFiles", ""), environ.get("ProgramFiles(x86)", ""))
+        is_there = any((Path(folder) / "Krita (x64)").is_dir() for folder in programs if folder)
+        yield Krita("Krita", roaming / "krita", local / "kritarc"), is_there
+        for package in sorted((local / "Packages").glob("*Krita*")):
+            cache = package / "LocalCache"
+            yield Krita("Krita (Store)", cache / "Roaming" / "krita", cache / "Local" / "kritarc"), False
+        return
+    if platform == "darwin":
+        library = home / "Library"
+        is_there = any(
+            (folder / "krita.app").is_dir() for folder in (Path("/Applications"), home / "Applications")
+        )
+        krita = Krita("Krita", library / "Application Support" / "krita", library / "Preferences" / "kritarc")
+        yield krita, is_there
+        return
+    data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share")
+    config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
+    # The AppImage keeps its things where a distribution's package does.
+    is_there = shutil.which("krita", path=environ.get("PATH")) is not None
+    yield Krita("Krita", data / "krita", config / "kritarc"), is_there
+    flatpak = home / ".var" / "app" / "org.kde.krita"
+    yield (
+        Krita("Krita (Flatpak)", flatpak / "data" / "krita", flatpak / "config" / "kritarc"),
+        flatpak.is_dir(),
+    )
+    snap = home / "snap" / "krita" / "current"
+    yield Krita("Krita (snap)", snap / ".local/share/krita", snap / ".config/kritarc"), snap.is_dir()
+
+
+def _chosen_resources(krita: Krita) -> Krita:
+    """The same Krita with the resource folder that the person has chosen in its settings, if any."""
+    try:
+        text = krita.config.read_text("utf-8", "replace")
+    except OSError:
+        return krita
+    chosen = re.search(r"^ResourceDirectory=(.+)$", text, re.M)
+    if not chosen or not Path(chosen[1]).is_dir():
+        return krita
+    return Krita(krita.kind, Path(chosen[1]), krita.config)
