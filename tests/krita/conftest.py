@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import sys
@@ -9,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 HERE = Path(__file__).resolve().parent
@@ -88,6 +90,14 @@ def daemon(person: Path) -> Iterator[Daemon]:
     wanted = settings.load(device="cpu", queue_length=2)
     with Daemon(wanted, runner=HeldUp(wanted, person / "hold")) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def real_daemon(person: Path) -> Iterator[Path]:
+    """The daemon as a process of its own, which the plugin starts; ended with the module."""
+    yield person
+    with contextlib.suppress(OSError, ValueError, psutil.Error):
+        psutil.Process(json.loads((person / "run" / "endpoint.json").read_text())["pid"]).terminate()
 
 
 def add_tiny_model(folder: Path) -> None:

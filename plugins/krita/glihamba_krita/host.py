@@ -328,5 +328,6 @@ class KritaHost:
     def release(self) -> None:
         """Let go of Krita's memory."""
         if self.clone is not None:
+            self.clone.waitForDone()
             self.clone.close()
             self.clone = None

@@ -73,7 +73,8 @@ def paint(document, name, raw, rect, space=("RGBA", "U8", SRGB), parent=None):
 
 def ready(document, layer):
     """Choose the layer and let Krita draw."""
-    yield 0.2
+    document.waitForDone()
+    yield 0.2  # Krita makes the layer that came last the active one, a moment after
     document.setActiveNode(layer)
     yield lambda: document.activeNode() is not None and document.activeNode().uniqueId() == layer.uniqueId()
     draw(document)

@@ -181,6 +181,7 @@ class DriverExtension(Extension):
 
 
 if SCRIPT:
+    faulthandler.enable()
     # In C, because a modal box stops every Python thread.
     faulthandler.dump_traceback_later(float(os.environ["GLIHAMBA_TEST_LIMIT"]), exit=True)
     Krita.instance().setBatchmode(True)

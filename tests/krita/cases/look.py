@@ -1,0 +1,164 @@
+"""What the person sees: menu, progress, result, settings. The screenshots are kept to be looked at."""
+
+import os
+
+import kit
+from kit import krita
+
+try:
+    from PyQt5.QtCore import QPoint
+    from PyQt5.QtWidgets import QDialogButtonBox, QMenu
+except ImportError:
+    from PyQt6.QtCore import QPoint
+    from PyQt6.QtWidgets import QDialogButtonBox, QMenu
+
+HOLD = os.path.join(os.environ["GLIHAMBA_DATA_DIR"], "hold")
+
+
+def after_each():
+    if os.path.exists(HOLD):
+        os.remove(HOLD)
+    kit.close_all()
+
+
+def picture(t):
+    """The composite that ships with GLIHamba: the scene, and the shoes on a layer of their own."""
+    size = tuple(map(int, os.environ["TEST_SIZE"].split()))
+    document, layers = kit.new(size), []
+    for name in ("scene", "shoes"):
+        with open(t.path(name + ".bgra"), "rb") as file:
+            layers.append(kit.paint(document, name, file.read(), (0, 0, *size)))
+    shoes = layers[-1]
+    yield from kit.ready(document, shoes)
+    krita.action("zoom_to_100pct").trigger()
+    krita.action("view_zoom_in").trigger()
+    krita.action("view_zoom_in").trigger()
+    yield 0.5
+    return document, shoes
+
+
+def case_menu(t):
+    _document, _ = yield from picture(t)
+    action = krita.action("glihamba_harmonize")
+    assert action.text().replace("&", "") == "Harmonize layer", action.text()
+    assert action.shortcut().toString() == "Ctrl+Alt+H", action.shortcut().toString()
+    assert "opacity of the new layer" in action.toolTip(), action.toolTip()
+    window = krita.activeWindow().qwindow()
+    tools = next(m for m in window.findChildren(QMenu) if m.objectName() == "tools")
+    scripts = next(m for m in window.findChildren(QMenu) if action in m.actions())
+    assert scripts.menuAction() in tools.actions()
+    tools.popup(
+        window.menuBar().mapToGlobal(window.menuBar().actionGeometry(tools.menuAction()).bottomLeft())
+    )
+    yield 0.5
+    scripts.popup(tools.mapToGlobal(tools.actionGeometry(scripts.menuAction()).topRight() + QPoint(2, 0)))
+    scripts.setActiveAction(action)
+    yield 0.8
+    t.screenshot("menu.png")
+    scripts.close()
+    tools.close()
+
+
+def case_demo(t):
+    """The default model, as it ships, on the picture that ships."""
+    document, shoes = yield from picture(t)
+    size = document.width(), document.height()
+    kit.settings(model="")
+    kit.write(t.path("demo.before"), kit.seen(document))
+    t.screenshot("before.png")
+    kit.write(HOLD, b"")
+    kit.trigger()
+    yield lambda: any("Preparing the picture" in dialog.labelText() for dialog in kit.dialogs())
+    yield 0.3
+    t.screenshot("progress.png")
+    os.remove(HOLD)
+    yield kit.idle, 60
+    yield 0.5
+    document.waitForDone()
+    t.screenshot("result.png")
+    kit.settings(model="tiny")
+    assert not kit.said(), kit.said()
+    t.fact("size", size)
+    kit.write(t.path("demo.after"), kit.seen(document))
+    kit.write(t.path("demo.mask"), bytes(shoes.pixelData(0, 0, *size))[3::4])
+
+
+def case_strength_is_the_result_s_opacity(t):
+    document, _ = yield from kit.scene(soft=0)
+    before = kit.seen(document)
+    yield from kit.harmonize(document)
+    whole = kit.seen(document)
+    result = kit.layer(document, "pasted (harmonized)")
+    result.setOpacity(128)
+    kit.draw(document)
+    half = kit.seen(document)
+    x, y = 40, 30
+    old, mixed, new = (kit.at(raw, x, y) for raw in (before, half, whole))
+    assert all(abs((a + b) / 2 - m) <= 1 for a, m, b in zip(old, mixed, new, strict=True)), (old, mixed, new)
+    result.setVisible(False)
+    kit.draw(document)
+    assert kit.seen(document) == before
+
+
+def case_settings(t):
+    """Chosen, kept, shown again; a nonsense address is said and nothing is kept."""
+    kit.trigger("glihamba_settings")
+    dialog = kit.plugin().dialog
+    assert not dialog.isModal()
+    yield lambda: dialog.model.count() > 2
+    names = [dialog.model.itemData(index) for index in range(dialog.model.count())]
+    assert names[0] == ""
+    assert {"statistics", "tiny"} <= set(names), names
+    assert dialog.model.currentData() == "tiny"
+    assert "cpu" in dialog.device.text(), dialog.device.text()
+    t.screenshot("settings.png")
+    t.fact("device", dialog.device.text())
+
+    dialog.remote.setText("studio")
+    ok = dialog.findChild(QDialogButtonBox).button(QDialogButtonBox.StandardButton.Ok)
+    ok.click()
+    yield 0.2
+    assert dialog.isVisible()
+    assert "Write it as host:port" in kit.said()[0], kit.said()
+    kit.close_all()
+    dialog.remote.setText("")
+    dialog.model.setCurrentIndex(names.index("statistics"))
+    languages = dialog.language
+    languages.setCurrentIndex(languages.findData("de"))
+    ok.click()
+    yield 0.2
+    assert not dialog.isVisible()
+
+    kit.trigger("glihamba_settings")
+    dialog = kit.plugin().dialog
+    assert dialog.windowTitle() == "Ebene harmonisieren: Einstellungen…"
+    yield lambda: dialog.model.count() > 2
+    assert dialog.model.currentData() == "statistics"
+    dialog.reject()
+    kit.settings(model="tiny", language="en")
+
+
+def case_imported_by_krita_itself(t):
+    """Tools > Scripts > Import Python Plugin from File takes the release's archive."""
+    from plugin_importer.plugin_importer import PluginImporter
+
+    target = t.path("imported")
+    os.mkdir(target)
+    imported = PluginImporter(os.environ["TEST_ARCHIVE"], target, lambda plugin: True).import_all()
+    assert [plugin["name"] for plugin in imported] == ["glihamba_krita"]
+    for name in ("pykrita/glihamba_krita.desktop", "actions/glihamba_krita.action"):
+        assert os.path.isfile(os.path.join(target, name)), name
+    t.fact("files", sum(len(files) for _, _, files in os.walk(target)))
+
+
+def case_second_window(t):
+    """The menu entry is in every window."""
+    window = krita.openWindow()
+    yield 1.0
+    menus = [
+        m
+        for m in window.qwindow().findChildren(QMenu)
+        for a in m.actions()
+        if a.objectName() == "glihamba_harmonize"
+    ]
+    assert menus

@@ -1,0 +1,34 @@
+"""Benchmarks of the plugin in a real Krita, printed and kept beside the screenshots."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import krita_app
+import pytest
+from krita_app import Profile
+
+SCRIPT = krita_app.HERE / "cases" / "bench.py"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def report(profile: Profile, real_daemon: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    return krita_app.run(profile, SCRIPT, tmp_path_factory.mktemp("bench"), limit=400)
+
+
+@pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))
+def test_large_pictures(
+    report: dict[str, Any], case: str, artefacts: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The figures hang on the machine and what else it does: only that it works is a verdict."""
+    ((name, figures),) = krita_app.check(report, case).items()
+    figures = {**figures, "load": round(os.getloadavg()[0], 1), "processors": os.cpu_count()}
+    (artefacts / f"{case}.json").write_text(json.dumps({name: figures}, indent=1))
+    with capsys.disabled():
+        print(f"\n{name}, Krita {report['krita']}: " + ", ".join(f"{k} {v}" for k, v in figures.items()))
+    assert figures["action to result"] > 0

@@ -1,0 +1,100 @@
+"""What the person sees in a real Krita, once with the weights that ship; and a plugin that is damaged."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import assemble
+import krita_app
+import numpy as np
+import pytest
+from krita_app import Profile
+from PIL import Image
+
+from glihamba.models import registry
+
+SCRIPT = krita_app.HERE / "cases" / "look.py"
+DEMO = krita_app.REPOSITORY / "backend" / "glihamba" / "demo"
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("look")
+
+
+@pytest.fixture(scope="module")
+def report(profile: Profile, daemon: Any, folder: Path, artefacts: Path) -> dict[str, Any]:
+    composite, mask = (
+        Image.open(DEMO / "composite.png").convert("RGB"),
+        Image.open(DEMO / "mask.png").convert("L"),
+    )
+    for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("shoes", mask)):
+        composite.putalpha(alpha)
+        composite.save(folder / f"{name}.png")
+        (folder / f"{name}.bgra").write_bytes(composite.tobytes("raw", "BGRA"))
+    archive = assemble.pack("krita", folder / "glihamba-krita.zip")
+    extra = {"TEST_SIZE": "{} {}".format(*mask.size), "TEST_ARCHIVE": str(archive)}
+    report = krita_app.run(profile, SCRIPT, folder, extra=extra)
+    for name in ("menu", "before", "progress", "result", "settings"):
+        if (folder / f"{name}.png").exists():
+            shutil.copy(folder / f"{name}.png", artefacts)
+    return report
+
+
+@pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))
+def test_in_krita(report: dict[str, Any], case: str) -> None:
+    krita_app.check(report, case)
+
+
+@pytest.mark.parametrize("name", ["menu", "before", "progress", "result", "settings"])
+def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, name: str) -> None:
+    pixels = np.asarray(Image.open(artefacts / f"{name}.png").convert("RGB"))
+    assert pixels.shape == (800, 1280, 3)
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500
+
+
+def test_the_shipped_weights_do_in_krita_what_they_do_in_files(
+    report: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    width, height = krita_app.check(report, "demo")["size"]
+    before, after = (
+        np.fromfile(folder / f"demo.{name}", np.uint8).reshape(height, width, 4)[..., [2, 1, 0, 3]]
+        for name in ("before", "after")
+    )
+    mask = np.fromfile(folder / "demo.mask", np.uint8).reshape(height, width)
+    Image.fromarray(np.ascontiguousarray(before)).save(tmp_path / "in.png")
+    Image.fromarray(mask).save(tmp_path / "mask.png")
+    command = [sys.executable, "-m", "glihamba", "harmonize", str(tmp_path / "in.png"), "--mask"]
+    command += [str(tmp_path / "mask.png"), "-o", str(tmp_path / "out.png"), "--model", registry.DEFAULT]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    wanted = np.asarray(Image.open(tmp_path / "out.png"))
+    assert np.array_equal(before[mask == 0], after[mask == 0])
+    assert np.array_equal(wanted[mask == 255], after[mask == 255])
+    # The shoes are too blue for the warm light of their floor.
+    blueness = [
+        float((image[mask > 200, 2].astype(float) - image[mask > 200, 0]).mean()) for image in (before, after)
+    ]
+    assert blueness[1] < blueness[0] - 3
+
+
+def test_a_damaged_plugin_says_so(profile: Profile, daemon: Any, tmp_path: Path) -> None:
+    damaged = Profile(tmp_path / "profile")
+    krita_app.warm(damaged)
+    damaged.add_driver()
+    assemble.assemble("krita", damaged.resources)
+    damaged.enable("glihamba_test_driver", "glihamba_krita")
+    vendor = damaged.resources / "pykrita" / "glihamba_krita" / "vendor"
+    (vendor / "grpclib" / "client.py").write_text("raise ImportError('half a file')\n")
+    report = krita_app.run(damaged, krita_app.HERE / "cases" / "broken.py", tmp_path)
+    (said,) = krita_app.check(report, "broken")["said"]
+    assert said == (
+        "The GLIHamba plugin is damaged or clashes with another plugin (ImportError: half a file). "
+        "Install it again with install.py."
+    )
