@@ -249,7 +249,7 @@ class KritaHost:
             layer.setName(name)
             layer.parentNode().setName(self.layer_name)
             layer.setPixelData(result, *self.rect)
-            yield
+            yield from self.until(self.is_still)  # else the next call would wait for all that is being drawn
             self.document.refreshProjection()
         else:
             node = self.place()
@@ -280,7 +280,7 @@ class KritaHost:
         if view is None:
             return None
         yield from self.activate(self.node_id, alone=view)
-        self.document.waitForDone()
+        yield from self.until(self.is_still)
         outer = self.place().parentNode().uniqueId()
         if Krita.instance().activeDocument() != self.document or not self.is_active(self.node_id):
             return None
@@ -311,6 +311,13 @@ class KritaHost:
     def is_active(self, node_id: Any) -> bool:
         active = self.document.activeNode()
         return active is not None and active.uniqueId() == node_id
+
+    def is_still(self) -> bool:
+        """Whether Krita draws nothing in this document at the moment."""
+        still = bool(self.document.tryBarrierLock())
+        if still:
+            self.document.unlock()
+        return still
 
     def until(self, condition: Callable[[], bool]) -> Iterator[None]:
         deadline = time.monotonic() + PATIENCE
