@@ -86,7 +86,10 @@ class Synthesis:
 
 
 def retouch(rgb: Tensor, g: torch.Generator) -> Tensor:
-    """A photographer's moves, each of random strength: (B,3,H,W) -> the same, in [0,1]."""
+    """A photographer's moves, each of random strength: (B,3,H,W) -> the same, in [0,1].
+
+    Light before colour: in retouched photographs the object's brightness moves far, its hue little.
+    """
     n = len(rgb)
 
     def normal(scale: float, *shape: int) -> Tensor:
@@ -95,9 +98,9 @@ def retouch(rgb: Tensor, g: torch.Generator) -> Tensor:
         return torch.randn(n, *shape, generator=g) * scale * spread
 
     light = rgb.clamp(0, 1).pow(2.2)
-    temperature, tint = normal(0.4, 1), normal(0.16, 1)
+    temperature, tint = normal(0.22, 1), normal(0.08, 1)
     gains = torch.cat((temperature, tint, -temperature), 1) * _odds(0.8, n, g)[:, :, 0, 0]
-    light = light * torch.exp2(normal(1.0, 1) + gains)[:, :, None, None]
+    light = light * torch.exp2(normal(1.3, 1) + gains)[:, :, None, None]
     # A shoulder instead of clipping for two thirds of the brightened ones, as cameras and retouchers do.
     peak = torch.exp2(torch.rand(n, 1, 1, 1, generator=g) * 2)
     shoulder = light * (1 + light / peak.square()) / (1 + light)
@@ -108,8 +111,8 @@ def retouch(rgb: Tensor, g: torch.Generator) -> Tensor:
     encoded = (encoded - pivot) * torch.exp2(normal(0.35, 1))[:, :, None, None] + pivot
     encoded = encoded + normal(0.05, 1)[:, :, None, None]
     luma = (encoded * encoded.new_tensor((0.299, 0.587, 0.114)).view(1, 3, 1, 1)).sum(1, keepdim=True)
-    encoded = luma + (encoded - luma) * torch.exp2(normal(0.6, 1))[:, :, None, None]
-    return _rotate_hue(encoded, normal(0.12, 1)[:, 0]).clamp(0, 1)
+    encoded = luma + (encoded - luma) * torch.exp2(normal(0.45, 1))[:, :, None, None]
+    return _rotate_hue(encoded, normal(0.06, 1)[:, 0]).clamp(0, 1)
 
 
 def _rotate_hue(rgb: Tensor, angle: Tensor) -> Tensor:
@@ -148,10 +151,11 @@ def transfer_statistics(
 
 
 def random_lut(rgb: Tensor, g: torch.Generator, nodes: int = 4) -> Tensor:
-    """A random smooth 3-D LUT: a lattice of `nodes` cubed displacements, trilinear between them."""
+    """A random smooth 3-D LUT: `nodes` cubed displacements, mostly of brightness, trilinear between."""
     n = len(rgb)
     strength = 0.14 * torch.exp(0.5 * torch.randn(n, 1, 1, 1, 1, generator=g))
-    lattice = torch.randn(n, 3, nodes, nodes, nodes, generator=g) * strength
+    lattice = torch.randn(n, 3, nodes, nodes, nodes, generator=g) * 0.4
+    lattice = strength * (lattice + torch.randn(n, 1, nodes, nodes, nodes, generator=g))
     where = (rgb.permute(0, 2, 3, 1) * 2 - 1)[:, None]
     shift = F.grid_sample(lattice, where, mode="bilinear", padding_mode="border", align_corners=True)
     return (rgb + shift[:, :, 0]).clamp(0, 1)
