@@ -24,7 +24,7 @@ def results(profile: Profile, tmp_path_factory: pytest.TempPathFactory) -> dict[
         "QT_QPA_PLATFORM": "offscreen",
         "PYTHONPATH": f"{SCRIPT.parent}:{plugins}",
     }
-    command = ["nice", "-n", "10", "kritarunner", "-s", "conversion", "-f", "main", str(report)]
+    command = krita_app.command_of("kritarunner", "-s", "conversion", "-f", "main", str(report))
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
     assert report.exists(), done.stdout[-2000:] + done.stderr[-2000:]
     results: dict[str, str] = json.loads(report.read_text("utf-8"))

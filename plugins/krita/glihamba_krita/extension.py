@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -134,15 +135,16 @@ class Job:
         """Take one step, and the next only when it is over: Krita's own calls may run the event loop."""
         try:
             wait = next(self.steps)
-        except StopIteration:
+        except Exception:  # its end; `guarded` has said what else there was to say
             self.end()
         else:
             QTimer.singleShot(WORKING if wait is None else WAITING, self.step)
 
     def end(self) -> None:
         self.extension.jobs.remove(self)
-        self.dialog.close()
-        self.dialog.deleteLater()
+        with contextlib.suppress(RuntimeError):  # gone with the window it belonged to
+            self.dialog.close()
+            self.dialog.deleteLater()
         self.host.release()
 
 
