@@ -71,6 +71,9 @@ class Driver:
             error = yield from self.one(name, function)
             self.heart.stop()
             self.after_each()
+            # Krita's layers docker draws what has changed 0.1 s later, and crashes (KisNodeModel) when its
+            # document has been closed by then.
+            yield 0.3
             for document in Krita.instance().documents():
                 document.setBatchmode(True)
                 document.setModified(False)
