@@ -71,9 +71,12 @@ class Profile:
 
     @property
     def environment(self) -> dict[str, str]:
-        kept = {name: os.environ[name] for name in ("PATH", "GLIHAMBA_DATA_DIR") if name in os.environ}
+        kept = {name: os.environ[name] for name in ("GLIHAMBA_DATA_DIR",) if name in os.environ}
         return {
             **kept,
+            # The Python inside Krita takes the first python3 on the path for its own: a version manager's
+            # has no PyQt5.
+            "PATH": os.defpath,
             "HOME": str(self.folder / "home"),
             "XDG_CONFIG_HOME": str(self.folder / "config"),
             "XDG_DATA_HOME": str(self.folder / "data"),
