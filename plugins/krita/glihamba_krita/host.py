@@ -26,6 +26,7 @@ from .pixels import Rect, Space, space_of
 from .texts import text
 
 PATIENCE = 3.0  # seconds for Krita to do what it was asked
+SETTLING = 0.2  # seconds in which Krita may still choose the new layer by itself
 LOOK = 0.3  # seconds between two looks whether the document is still there
 
 
@@ -257,9 +258,15 @@ class KritaHost:
             layer.setInheritAlpha(node.inheritAlpha())
             layer.setPixelData(result, *self.rect)
             node.parentNode().addChildNode(layer, node)
-        # Krita makes the new layer the active one, a moment later.
-        yield from self.until(lambda: self.is_active(layer.uniqueId()))
+        # Krita makes the new layer the active one a moment later, and on a busy machine once more after that.
+        added = layer.uniqueId()
+        yield from self.until(lambda: self.is_active(added))
         yield from self.activate(back)
+        settled = time.monotonic() + SETTLING
+        while time.monotonic() < settled:
+            yield
+            if is_open(self.document) and self.is_active(added):
+                yield from self.activate(back)
         if not self.plain and front is not None:
             front[0].showView(front[1])
 
