@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from glihamba_client import endpoint, messages
-from glihamba_client.client import Client, Task
+from glihamba_client import endpoint, messages, texts
+from glihamba_client.client import Task
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Progress
 from glihamba_client.service import DaemonService
@@ -51,12 +51,8 @@ class ProgressDialog(QProgressDialog):
         self.setValue(0)
 
     def show_progress(self, progress: Progress) -> None:
-        words = messages.stage(progress.stage, self._language)
-        if progress.stage == "QUEUED":
-            place = "queue" if progress.queue_position else "next"
-            words += f" ({text(place, self._language, count=progress.queue_position)})"
         self.setValue(int(PERCENT * progress.fraction))
-        self.show_stage(words)
+        self.show_stage(texts.stage(progress, self._language))
 
     def show_stage(self, words: str) -> None:
         words = f"{self._layer}\n{words}…"
@@ -156,14 +152,8 @@ class SettingsDialog(QDialog):
         """Ask the daemon what it runs on and which models it has; starts it if need be."""
         if self._task is not None:
             self._task.cancel()
-        wanted = self.settings()
-
-        async def answer(task: Task[Any]) -> Any:
-            client = Client(await DaemonService(wanted).connect(task))
-            return await client.info(), await client.models()
-
         self.device.setText(text("asking", self._language))
-        self._task = Task(answer, "glihamba-settings")
+        self._task = DaemonService(self.settings()).ask()
         self._timer.start(100)
 
     def _look(self) -> None:
@@ -178,23 +168,15 @@ class SettingsDialog(QDialog):
         except Exception as error:  # a slot must never raise in Krita
             self.device.setText(f"{type(error).__name__}: {error}")
             return
-        device = info.device.name or info.device.kind
-        self.device.setText(f"{device} ({info.device.kind})\n{info.notice}".strip())
+        self.device.setText(texts.device(info))
         self._show_models(models, info.default_model)
 
     def _show_models(self, models: list[Any], default: str) -> None:
         chosen = self.model.currentData() if self.model.count() else self._chosen.model
         self.model.clear()
-        name = "default model is" if default else "default model"
-        self.model.addItem(text(name, self._language, model=default), "")
-        for model in models:
-            title = model.title or model.name
-            if not model.installed:
-                title = text("not installed", self._language, title=title)
-            self.model.addItem(title, model.name)
-            self.model.setItemData(self.model.count() - 1, model.description, Qt.ItemDataRole.ToolTipRole)
-        if chosen and self.model.findData(chosen) < 0:
-            self.model.addItem(chosen, chosen)
+        for name, title, description in texts.choices(models, default, chosen, self._language):
+            self.model.addItem(title, name)
+            self.model.setItemData(self.model.count() - 1, description, Qt.ItemDataRole.ToolTipRole)
         self.model.setCurrentIndex(max(0, self.model.findData(chosen)))
 
     def accept(self) -> None:

@@ -25,10 +25,6 @@ NAME = f"krita/{__version__}"
 WAITING, WORKING = 30, 1  # milliseconds until a job's next step
 
 
-def settings_file() -> Any:
-    return paths.data_folder() / "settings.json"
-
-
 def slot(method: Callable[..., None]) -> Callable[..., None]:
     """A slot that tells the person instead of raising: Krita would open a box of its own and stop."""
 
@@ -60,7 +56,7 @@ class HarmonizeExtension(Extension):
     def createActions(self, window: Any) -> None:
         """Called once for each of Krita's windows."""
         try:
-            self.language = settings.load(settings_file()).language
+            self.language = settings.load(paths.settings_file()).language
         except (ClientError, ValueError):
             pass  # said when the action is used
         for name, label, used in (
@@ -75,7 +71,7 @@ class HarmonizeExtension(Extension):
     @slot
     def harmonize(self, *_: Any) -> None:
         """Begin to harmonize the active layer."""
-        chosen = settings.load(settings_file())
+        chosen = settings.load(paths.settings_file())
         self.language = chosen.language
         document = Krita.instance().activeDocument()
         if document is None:
@@ -92,10 +88,10 @@ class HarmonizeExtension(Extension):
     @slot
     def change_settings(self, *_: Any) -> None:
         def keep(wanted: Settings) -> None:
-            settings.save(wanted, settings_file())
+            settings.save(wanted, paths.settings_file())
             self.language = wanted.language
 
-        chosen = settings.load(settings_file())
+        chosen = settings.load(paths.settings_file())
         if self.dialog is not None:
             self.dialog.done(0)
         self.dialog = SettingsDialog(main_window(), chosen, keep)

@@ -28,6 +28,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ENDPOINT_NAME = "endpoint.json"
+SETTINGS_NAME = "settings.json"
 
 
 def data_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
@@ -43,6 +44,11 @@ def runtime_folder(platform: str = sys.platform, environ: Mapping[str, str] = os
 
 def endpoint_file(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
     return runtime_folder(platform, environ) / ENDPOINT_NAME
+
+
+def settings_file(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
+    """What a person has set in the plugins."""
+    return data_folder(platform, environ) / SETTINGS_NAME
 
 
 def _default_data_folder(platform: str, environ: Mapping[str, str]) -> Path:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from glihamba_client import endpoint, launcher
 from glihamba_client.client import NAME, Client, Task
@@ -33,6 +34,15 @@ class DaemonService:
             )
 
         return Task(work, "glihamba-job")
+
+    def ask(self) -> Task[tuple[Any, list[Any]]]:
+        """What the daemon says of itself, a `ServerInfo`, and its models; starts it if need be."""
+
+        async def work(task: Task[Any]) -> tuple[Any, list[Any]]:
+            client = Client(await self.connect(task), self._name)
+            return await client.info(), await client.models()
+
+        return Task(work, "glihamba-ask")
 
     async def connect(self, task: Task[Harmonized] | None = None) -> Endpoint:
         """Where the daemon answers; starts it when it is this machine's and none does."""
