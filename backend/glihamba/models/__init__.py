@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import TYPE_CHECKING, Any
+import importlib
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from glihamba.errors import UnknownModel
 
@@ -34,32 +35,69 @@ GLIHAMBA_SIZES: dict[str, dict[str, Any]] = {
         "working_size": 64,
     },
 }
-ARCHITECTURES = ("glihamba", "statistics")
+
+
+class Network(NamedTuple):
+    """Where a network's class lies, and the settings that its name stands for."""
+
+    module: str
+    cls: str
+    settings: dict[str, Any]
+
+
+NETWORKS: dict[str, Network] = {
+    **{name: Network("glihamba", "GLIHamba", settings) for name, settings in GLIHAMBA_SIZES.items()},
+    "unet": Network(
+        "unet",
+        "UNet",
+        {
+            "width": 144,
+            "encoder": (1, 1, 1, 1),
+            "decoder": (1, 1, 1),
+            "state_dimension": 0,
+            "mask_in_encoder": True,
+        },
+    ),
+    "unet-vss": Network("unet", "UNetVSS", {**GLIHAMBA_SIZES["glihamba"], "mask_in_encoder": True}),
+    "gknet": Network("gknet", "GKNet", {}),
+    "hdnet": Network("hdnet", "HDNet", {}),
+    "hdnet-lite": Network("hdnet", "HDNet", {"width": 8}),
+    "regional": Network("regional", "Regional", {}),
+    "regional-p": Network("regional", "Regional", {"width": 256}),
+    "frih": Network("frih", "FRIH", {}),
+}
+"""Every network of the papers, by name; the names are also the architectures of registered weights."""
 
 
 def build(name: str, **config: Any) -> Harmonizer:
     """A harmonizer with fresh weights, in training mode.
 
-    name: a size ("glihamba", "glihamba-small", "glihamba-tiny"), a method without weights
-    ("statistics") or an architecture, whose configuration `config` then gives or overrides.
-    Raises UnknownModel.
+    name: one of `NETWORKS`, whose configuration `config` gives or overrides, or "statistics", the method
+    without weights. Raises UnknownModel, and TypeError for a setting that the network does not have.
     """
-    if name in GLIHAMBA_SIZES:
-        from glihamba.models.glihamba import GLIHamba, GLIHambaConfig
-
-        fields = {f.name for f in dataclasses.fields(GLIHambaConfig)}
-        settings = {**GLIHAMBA_SIZES[name], **config}
-        unknown = settings.keys() - fields
-        if unknown:
-            raise TypeError(f"GLIHamba has no setting {', '.join(sorted(unknown))}.")
-        lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
-        return GLIHamba(GLIHambaConfig(**lists))
     if name == "statistics":
         from glihamba.models.statistics import Statistics
 
         return Statistics(**config)
-    known = [*GLIHAMBA_SIZES, "statistics"]
-    raise UnknownModel(f'No network is called "{name}": choose one of {", ".join(known)}.')
+    network = _class(name)
+    settings = {**NETWORKS[name].settings, **config}
+    if unknown := settings.keys() - settings_of(name):
+        raise TypeError(f"{network.__name__} has no setting {', '.join(sorted(unknown))}.")
+    lists: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in settings.items()}
+    return network(network.Config(**lists))
+
+
+def settings_of(name: str) -> tuple[str, ...]:
+    """The names of the settings that `build(name, ...)` takes; raises UnknownModel."""
+    return tuple(field.name for field in dataclasses.fields(_class(name).Config))
+
+
+def _class(name: str) -> Any:
+    if name not in NETWORKS:
+        known = [*NETWORKS, "statistics"]
+        raise UnknownModel(f'No network is called "{name}": choose one of {", ".join(known)}.')
+    module = importlib.import_module(f"glihamba.models.{NETWORKS[name].module}")
+    return getattr(module, NETWORKS[name].cls)
 
 
 def load(name: str = "", device: str = "cpu") -> Harmonizer:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from torch import Tensor, nn
 
 from glihamba.models.colour_transform import GRID_SHAPE, ColourTransform
@@ -11,9 +13,15 @@ class Harmonizer(nn.Module):
     """A network that recolours the masked object of a composite to fit its scene.
 
     `working_size` is the side, in pixels, of the square it was trained for; other sizes work too.
+    `models.build(architecture, **asdict(config))` builds the network again; `Config` is the dataclass of
+    its settings; `paper` says where it comes from. A method without weights has none of these.
     """
 
     working_size: int = 256
+    architecture: ClassVar[str] = ""
+    paper: ClassVar[str] = ""
+    Config: ClassVar[type | None] = None
+    config: Any = None
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """The harmonized picture, (B,3,H,W) in [0,1].

@@ -11,7 +11,7 @@ instead of a picture; and a colour transform instead of pixels, which holds at e
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -43,6 +43,12 @@ class GLIHambaConfig:
 class GLIHamba(Harmonizer):
     """See the module. Any input size: sides that the stages do not divide are padded and cropped back."""
 
+    architecture = "glihamba"
+    paper = "GLIHamba: Global-Local Context Image Harmonization based on Mamba (Sun, Yao, Ban; 2024)"
+    Config = GLIHambaConfig
+    encoder_block: ClassVar[type[nn.Module]] = VSSBlock
+    decoder_block: ClassVar[type[nn.Module]] = MLGVSSBlock
+
     def __init__(self, config: GLIHambaConfig) -> None:
         super().__init__()
         if len(config.decoder) != len(config.encoder) - 1:
@@ -53,7 +59,7 @@ class GLIHamba(Harmonizer):
         self.embed = nn.Linear(config.patch**2 * config.width, config.width)
         self.embed_norm = nn.LayerNorm(config.width)
         self.encoder = nn.ModuleList(
-            Stage(VSSBlock(width, states) for _ in range(depth))
+            Stage(self.encoder_block(width, states) for _ in range(depth))
             for width, depth in zip(widths, config.encoder, strict=True)
         )
         self.merge = nn.ModuleList(PatchMerging(width) for width in widths[:-1])
@@ -61,7 +67,7 @@ class GLIHamba(Harmonizer):
         self.expand = nn.ModuleList(PatchExpanding(2 * width, 2, width) for width in upwards)
         self.join = nn.ModuleList(nn.Linear(2 * width, width, bias=False) for width in upwards)
         self.decoder = nn.ModuleList(
-            Stage(MLGVSSBlock(width, states) for _ in range(depth))
+            Stage(self.decoder_block(width, states) for _ in range(depth))
             for width, depth in zip(upwards, config.decoder, strict=True)
         )
         if config.output == "transform":
