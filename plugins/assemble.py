@@ -2,6 +2,7 @@
 
     python plugins/assemble.py krita FOLDER       an installable folder
     python plugins/assemble.py krita FILE.zip     the same for Krita's "Import Python Plugin from File"
+    python plugins/assemble.py gimp FOLDER        GIMP's folder plug-ins
 
 install.py, the release and the tests use it, so that what is tested is what is installed. Standard
 library only; packages come by pip's own `download`, or from a folder that holds their wheels already.
@@ -48,11 +49,12 @@ class Layout:
     """Where a host wants its plugin, below the folder that is assembled.
 
     `package` is the plugin's own package, which gets `vendor/` inside it; `files` maps what lies beside
-    it in the host's folder to its place.
+    it in the host's folder to its place; `program` is the one of these that the host starts, if any.
     """
 
     package: str
     files: dict[str, str]
+    program: str = ""
 
 
 # Krita's own importer names desktop and action file after the package: so do we, or both ways of
@@ -65,6 +67,11 @@ LAYOUTS = {
             "glihamba.action": "actions/glihamba_krita.action",
         },
     ),
+    "gimp": Layout(
+        "glihamba/glihamba_gimp",  # GIMP looks for a program named after its folder
+        {"glihamba.py": "glihamba/glihamba.py"},
+        program="glihamba/glihamba.py",
+    ),
 }
 
 
@@ -76,7 +83,7 @@ def assemble(
     python: str = sys.executable,
     pip: Sequence[str] = (),
 ) -> list[Path]:
-    """Write the plugin of `host` ("krita") into the folder `destination`; returns the paths it consists of.
+    """Write the plugin of `host` into the folder `destination`; returns the paths it consists of.
 
     An older plugin there is replaced when the new one is complete. `wheels` keeps what pip (run by
     `python`, with the arguments `pip`) downloads; when everything needed is there, nothing is downloaded.
@@ -98,6 +105,8 @@ def assemble(
         for source, place in layout.files.items():
             (part / place).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(HERE / host / source, part / place)
+        if layout.program:
+            (part / layout.program).chmod(0o755)  # a checkout from an archive may have lost it
         places = [layout.package, *layout.files.values()]
         for place in places:
             replace(part / place, destination / place)

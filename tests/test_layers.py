@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-SOURCES = [
-    REPOSITORY / name for name in ("backend", "training", "proto", "plugins/shared", "plugins/krita", "")
-]
+SOURCES = {
+    **{REPOSITORY / name: (".",) for name in ("backend", "training", "proto", "plugins/shared")},
+    **{REPOSITORY / "plugins" / name: (f"glihamba_{name}",) for name in ("krita", "gimp")},
+    REPOSITORY: ("installer", "install.py"),
+}
 
 # The longest matching name decides.
 ROOM_OF = {
@@ -32,6 +34,7 @@ ROOM_OF = {
     "glihamba_training": "training",
     "glihamba_client": "client",
     "glihamba_krita": "krita",
+    "glihamba_gimp": "gimp",
     "glihamba_proto": "proto",
     "installer": "installer",
     "install": "installer",
@@ -57,6 +60,7 @@ MAY_IMPORT = {
     "ops": {"base"},
     "training": {"models", "ops", "pipeline", "base"},
     "krita": {"client"},
+    "gimp": {"client"},
     "client": {"proto"},
     "proto": set(),
     "installer": set(),
@@ -96,8 +100,7 @@ def is_ours(name: str) -> bool:
 
 def modules() -> dict[str, Path]:
     found = {}
-    for source in SOURCES:
-        names = ("installer", "install.py") if source == REPOSITORY else (".",)
+    for source, names in SOURCES.items():
         for name in names:
             path = source / name
             for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
@@ -186,6 +189,7 @@ def test_what_must_answer_at_once_imports_nothing_heavy(module: str) -> None:
     [
         ("installer", set()),
         ("krita", {"krita", "PyQt5", "PyQt6"}),
+        ("gimp", {"gi"}),
         ("client", VENDORED),
         ("proto", VENDORED | {"grpc"}),
     ],

@@ -6,40 +6,26 @@ import json
 import os
 import re
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import apps
+from apps import REPOSITORY, cases_of, check  # noqa: F401
+
 HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[1]
 CACHE = REPOSITORY / "build" / "krita"
 NEEDED = ("krita", "kritarunner", "Xvfb")
-SCREEN = "1280x800x24"
 
-
-# Another Debian's Krita in a folder, made by other_krita.sh, sees these of our folders at their own places.
+# Another Debian's Krita in a folder, made by other_krita.sh.
 OTHER_ROOT = os.environ.get("GLIHAMBA_KRITA_ROOT", "")
-_IN_ROOT = """
-root=$1; shift
-for place in /proc /dev /tmp "$1"; do
-  mkdir -p "$root$place"
-  mount --rbind "$place" "$root$place"
-done
-shift
-exec chroot "$root" "$@"
-"""
 
 
 def command_of(program: str, *arguments: str) -> list[str]:
     """How `krita` or `kritarunner` is started: this system's, or that of the other root."""
-    command = ["nice", "-n", "10", program, *arguments]
-    if not OTHER_ROOT:
-        return command
-    apart = ["unshare", "--mount", "--propagation", "private", "bash", "-euc", _IN_ROOT]
-    return [*apart, "in-root", OTHER_ROOT, str(REPOSITORY), *command]
+    return apps.in_root(OTHER_ROOT, ["nice", "-n", "10", program, *arguments])
 
 
 def missing() -> str:
@@ -157,7 +143,7 @@ def run(
         **(extra or {}),
     }
     (folder / "report.json").unlink(missing_ok=True)
-    xvfb, display = start_xvfb()
+    xvfb, display = apps.start_xvfb()
     try:
         with (folder / "krita.log").open("wb") as log:
             done = subprocess.run(
@@ -179,44 +165,3 @@ def run(
     if "finished" not in values:
         values["ended"] = f"Krita ended with status {done.returncode} before this case:\n{said}"
     return values
-
-
-def start_xvfb() -> tuple[subprocess.Popen[bytes], str]:
-    """A virtual screen on a display that is free; another Xvfb may want the same one at the same time."""
-    for _ in range(5):
-        reading, writing = os.pipe()
-        command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", SCREEN, "-nolisten", "tcp"]
-        quiet = subprocess.DEVNULL
-        xvfb = subprocess.Popen(command, pass_fds=(writing,), stdin=quiet, stdout=quiet, stderr=quiet)
-        os.close(writing)
-        with os.fdopen(reading, "rb") as pipe:
-            number = pipe.readline().strip().decode()
-        if number and answers(number):
-            return xvfb, f":{number}"
-        xvfb.terminate()
-        xvfb.wait(20)
-    raise RuntimeError("Xvfb does not start")
-
-
-def answers(number: str) -> bool:
-    """Whether an X server listens at that display."""
-    with socket.socket(socket.AF_UNIX) as line:
-        try:
-            line.connect(f"/tmp/.X11-unix/X{number}")
-        except OSError:
-            return False
-    return True
-
-
-def cases_of(script: Path) -> list[str]:
-    """The names of a script's cases, without running it."""
-    return re.findall(r"^def case_(\w+)", script.read_text("utf-8"), re.M)
-
-
-def check(report: Mapping[str, Any], case: str) -> dict[str, Any]:
-    """A case's facts; fails with what failed in Krita."""
-    assert case in report["cases"], report.get("ended", "the case did not run")
-    result = report["cases"][case]
-    assert not result["error"], result["error"]
-    facts: dict[str, Any] = result["facts"]
-    return facts

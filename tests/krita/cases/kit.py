@@ -1,11 +1,8 @@
 """What every case needs, inside Krita: documents made of bytes, the action as a person uses it, undo."""
 
 import array
-import json
 import os
-import struct
 import sys
-import zlib
 
 from krita import InfoObject, Krita, Selection
 
@@ -14,10 +11,23 @@ try:
 except ImportError:
     from PyQt6.QtWidgets import QApplication, QMessageBox, QProgressDialog, QPushButton
 
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "editors"))
+from pictures import (  # noqa: F401
+    OBJECT,
+    SIZE,
+    at,
+    cut,
+    object_bytes,
+    same,
+    scene_bytes,
+    settings,
+    unchanged_outside,
+    write,
+    write_png,
+)
+
 SRGB = "sRGB-elle-V2-srgbtrc.icc"
 LINEAR = "sRGB-elle-V2-g10.icc"
-SIZE = (96, 64)
-OBJECT = (30, 20, 32, 24)  # left, top, width, height
 krita = Krita.instance()
 
 
@@ -25,27 +35,6 @@ def plugin():
     """The extension as Krita runs it."""
     module = sys.modules["glihamba_krita.extension"]
     return next(e for e in krita.extensions() if isinstance(e, module.HarmonizeExtension))
-
-
-def scene_bytes(width, height):
-    """A bluish scene with a slope and some grain, BGRA."""
-    pixels = bytearray()
-    for y in range(height):
-        for x in range(width):
-            grain = (7 * x + 13 * y) % 11
-            pixels += bytes((120 + x % 60 + grain, 80 + y % 50 + grain, 60 + grain, 255))
-    return bytes(pixels)
-
-
-def object_bytes(width, height, soft=4):
-    """An orange object, soft for `soft` pixels at its edge, BGRA."""
-    pixels = bytearray()
-    for y in range(height):
-        for x in range(width):
-            edge = min(x, y, width - 1 - x, height - 1 - y) + 1
-            alpha = min(255, 255 * edge // (soft + 1)) if soft else 255
-            pixels += bytes((40 + x % 20, 120 + y % 30, 220 - x % 16, alpha))
-    return bytes(pixels)
 
 
 def new(size=SIZE, model="RGBA", depth="U8", profile=SRGB):
@@ -200,41 +189,6 @@ def selected(document):
     return bytes(chosen.pixelData(0, 0, document.width(), document.height()))
 
 
-def at(raw, x, y, width=SIZE[0], kind="B", channels=4):
-    """One pixel's samples."""
-    samples = array.array(kind, raw)
-    place = (y * width + x) * channels
-    return list(samples[place : place + channels])
-
-
-def write(path, raw):
-    with open(path, "wb") as file:
-        file.write(raw)
-
-
-def write_png(path, bgra, width, height):
-    """An 8-bit RGBA PNG of BGRA bytes."""
-    rows = b""
-    for y in range(height):
-        row = bytearray(bgra[4 * width * y : 4 * width * (y + 1)])
-        row[0::4], row[2::4] = row[2::4], row[0::4]
-        rows += b"\0" + bytes(row)
-    parts = [
-        (b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    ]
-    chunks = (
-        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-        for kind, data in parts
-    )
-    write(path, b"\x89PNG\r\n\x1a\n" + b"".join(chunks))
-
-
-def same(found, wanted):
-    assert found == wanted, f"found {found}\nwanted {wanted}"
-
-
 def same_picture(found, wanted, depth):
     """Bit by bit; floats to the last digit, which Krita's composition of a group may change."""
     if depth != "F32":
@@ -242,26 +196,6 @@ def same_picture(found, wanted, depth):
         return
     pairs = zip(array.array("f", found), array.array("f", wanted), strict=True)
     assert max(abs(a - b) for a, b in pairs) < 1e-6
-
-
-def cut(raw, rect, width, size=4):
-    """The bytes of a rectangle."""
-    left, top, w, h = rect
-    rows = range(top, top + h)
-    return b"".join(raw[(y * width + left) * size : (y * width + left + w) * size] for y in rows)
-
-
-def unchanged_outside(before, after, rect, width, size=4):
-    """Every pixel outside `rect` is the same, bit by bit."""
-    left, top, w, h = rect
-    row = width * size
-    for y in range(len(before) // row):
-        old, new = before[y * row : (y + 1) * row], after[y * row : (y + 1) * row]
-        if top <= y < top + h:
-            assert old[: left * size] == new[: left * size], y
-            assert old[(left + w) * size :] == new[(left + w) * size :], y
-        else:
-            assert old == new, y
 
 
 def without_results(node):
@@ -277,15 +211,6 @@ def without_results(node):
         elif not child.name().endswith(" (harmonized)"):
             found.append((*state[:-1], without_results(child)))
     return found
-
-
-def settings(**changes):
-    """What the person sets; the plugin reads it at each use."""
-    path = os.path.join(os.environ["GLIHAMBA_DATA_DIR"], "settings.json")
-    with open(path, encoding="utf-8") as file:
-        values = json.load(file)
-    with open(path, "w", encoding="utf-8") as file:
-        json.dump({**values, **changes}, file)
 
 
 def export(document, path):

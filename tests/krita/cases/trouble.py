@@ -6,24 +6,10 @@ import signal
 import time
 
 import kit
+from held import FOLDER, GAVE_UP, command, hold, let_go, person, process, python
 from kit import OBJECT
 
-FOLDER = os.environ["GLIHAMBA_DATA_DIR"]
-HOLD, GAVE_UP = os.path.join(FOLDER, "hold"), os.path.join(FOLDER, "gave-up")
 PAUSE = 0.2
-
-
-def hold():
-    """From here on the daemon begins no job."""
-    for path in (HOLD, GAVE_UP):
-        if os.path.exists(path):
-            os.remove(path)
-    kit.write(HOLD, b"")
-
-
-def let_go():
-    if os.path.exists(HOLD):
-        os.remove(HOLD)
 
 
 def shown(words):
@@ -236,24 +222,12 @@ def case_in_german(t):
 
 def elsewhere(t, name, **note):
     """Another person's data folder, for the plugin and what it starts."""
-    folder = t.path(name)
-    os.makedirs(folder)
-    with open(os.path.join(folder, "settings.json"), "w") as file:
-        json.dump({"model": "statistics", "language": "en"}, file)
-    if note:
-        with open(os.path.join(folder, "daemon.json"), "w") as file:
-            json.dump(note, file)
-    os.environ["GLIHAMBA_DATA_DIR"] = folder
+    folder = os.environ["GLIHAMBA_DATA_DIR"] = person(t.path(name), **note)
     return folder
 
 
 def back():
     os.environ["GLIHAMBA_DATA_DIR"] = FOLDER
-
-
-def command():
-    with open(os.path.join(FOLDER, "daemon.json"), encoding="utf-8") as file:
-        return json.load(file)["command"]
 
 
 def case_daemon_not_installed(t):
@@ -270,7 +244,7 @@ def case_daemon_not_installed(t):
 
 def case_daemon_that_cannot_start(t):
     document, _ = yield from kit.scene()
-    elsewhere(t, "broken", command=[command()[0], "-c", "raise SystemExit('no torch here')", "--"])
+    elsewhere(t, "broken", command=python("raise SystemExit('no torch here')"))
     yield from kit.harmonize(document)
     back()
     assert kit.said()[0].startswith("The daemon did not start: no torch here."), kit.said()
@@ -279,14 +253,13 @@ def case_daemon_that_cannot_start(t):
 def case_daemon_not_running_then_killed(t):
     """It is started, killed in the middle of a large job, and started anew by the next."""
     folder = elsewhere(t, "fresh", command=command())
-    endpoint = os.path.join(folder, "run", "endpoint.json")
     document, _ = yield from kit.scene()
     kit.trigger()
     yield lambda: shown("Starting the daemon")
     yield kit.idle, 120
     assert not kit.said(), kit.said()
     assert kit.layer(document, "pasted (harmonized)") is not None
-    pid = process(endpoint)
+    pid = process(folder)
 
     large = kit.new((3000, 2000))
     kit.paint(large, "scene", bytes((90, 90, 120, 255)) * 6_000_000, (0, 0, 3000, 2000))
@@ -302,14 +275,9 @@ def case_daemon_not_running_then_killed(t):
     yield from kit.harmonize(large)
     assert not kit.said(), kit.said()
     assert kit.layer(large, "pasted (harmonized)") is not None
-    assert process(endpoint) != pid
-    os.kill(process(endpoint), signal.SIGTERM)
+    assert process(folder) != pid
+    os.kill(process(folder), signal.SIGTERM)
     back()
-
-
-def process(endpoint):
-    with open(endpoint, encoding="utf-8") as file:
-        return json.load(file)["pid"]
 
 
 def case_daemon_of_another_version(t):
@@ -318,10 +286,10 @@ def case_daemon_of_another_version(t):
     future = (
         "from glihamba.daemon import service; service.PROTOCOL = 2; from glihamba.cli import main; main()"
     )
-    folder = elsewhere(t, "future", command=[command()[0], "-c", future, "serve", "--device", "cpu"])
+    folder = elsewhere(t, "future", command=[*python(future), "serve", "--device", "cpu"])
     yield from kit.harmonize(document)
     back()
-    os.kill(process(os.path.join(folder, "run", "endpoint.json")), signal.SIGTERM)
+    os.kill(process(folder), signal.SIGTERM)
     assert "is newer than this plugin or program" in kit.said()[0], kit.said()
 
 

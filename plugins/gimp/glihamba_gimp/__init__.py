@@ -1,0 +1,1 @@
+"""The plugin: `procedure` is what GIMP sees, `host` what the use case sees."""

@@ -1,0 +1,39 @@
+"""One act of harmonizing, from the choice to the new layer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from gi.repository import Gegl, Gimp
+
+from glihamba_client import __version__, messages, paths, settings
+from glihamba_client.errors import ClientError
+from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
+from glihamba_client.service import DaemonService
+
+from .host import GimpHost
+
+NAME = f"gimp/{__version__}"
+
+
+def harmonize(
+    procedure: Any, mode: Gimp.RunMode, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Any
+) -> tuple[Gimp.Layer | None, str]:
+    """The new layer; or None and the sentence that says why, which is empty when the person has cancelled."""
+    Gegl.init(None)
+    language = ""
+    try:
+        chosen = settings.load(paths.settings_file())
+        language = chosen.language
+        host = GimpHost(image, drawables, language)
+        service = DaemonService(chosen, name=NAME)
+        if mode == Gimp.RunMode.INTERACTIVE:
+            from . import dialog  # needs a display
+
+            if not dialog.ask(procedure, config, service, language):
+                return None, ""
+    except ClientError as error:
+        return None, messages.sentence(error, language)
+    model, strength = config.get_property("model"), config.get_property("strength")
+    run(guarded(host, harmonize_layer(host, service, model=model, strength=strength), language))
+    return host.added, host.failure

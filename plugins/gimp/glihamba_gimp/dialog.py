@@ -1,0 +1,104 @@
+"""What the person is asked: the model and the strength; and what it runs on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gi
+
+gi.require_version("GimpUi", "3.0")
+gi.require_version("Gtk", "3.0")
+from gi.repository import GimpUi, GLib, Gtk  # noqa: E402
+
+from glihamba_client import messages, texts  # noqa: E402
+from glihamba_client.errors import ClientError  # noqa: E402
+from glihamba_client.service import DaemonService  # noqa: E402
+
+from .texts import text  # noqa: E402
+
+LOOK = 100  # milliseconds between two looks whether the daemon has answered
+
+
+def ask(procedure: Any, config: Any, service: DaemonService, language: str) -> bool:
+    """Let the person choose; what they have chosen is in `config`. False when they have cancelled."""
+    GimpUi.init("glihamba")
+    dialog = Dialog(procedure, config, service, language)
+    try:
+        return dialog.run()
+    finally:
+        dialog.close()
+
+
+class Dialog:
+    """GIMP's own dialog for procedures, with the models and the device that the daemon names."""
+
+    def __init__(self, procedure: Any, config: Any, service: DaemonService, language: str) -> None:
+        self.config, self.language = config, language
+        self.task = service.ask()
+        self.window = GimpUi.ProcedureDialog.new(procedure, config, text("title", language))
+        self.window.set_ok_label(text("ok", language))
+        self.model, self.device = Gtk.ComboBoxText(), label(text("asking", language))
+        self.offer([], "")
+        self.model.connect("changed", self.choose)
+        self.config.connect("notify::model", lambda *_: self.show())
+        self.window.fill(["strength"])
+        box = self.window.get_content_area()
+        grid = Gtk.Grid(row_spacing=6, column_spacing=12, margin=12)
+        address = service.settings.remote or text("remote hint", language)
+        rows = (("model", self.model), ("device", self.device), ("daemon", label(address)))
+        for row, (name, widget) in enumerate(rows):
+            grid.attach(label(text(name, language)), 0, row, 1, 1)
+            grid.attach(widget, 1, row, 1, 1)
+        self.model.set_hexpand(True)
+        box.pack_start(grid, False, False, 0)
+        box.reorder_child(grid, 0)
+        grid.show_all()
+        self.timer = GLib.timeout_add(LOOK, self.look)
+
+    def run(self) -> bool:
+        return bool(self.window.run())
+
+    def close(self) -> None:
+        if self.timer:
+            GLib.source_remove(self.timer)
+        self.task.cancel()
+        self.window.destroy()
+        while Gtk.events_pending():
+            Gtk.main_iteration()  # until the window has gone
+
+    def look(self) -> bool:
+        """Whether to look again."""
+        if not self.task.wait(0):
+            return True
+        self.timer = 0
+        try:
+            info, models = self.task.result()
+        except ClientError as error:
+            self.device.set_text(messages.sentence(error, self.language))
+        except Exception as error:
+            self.device.set_text(f"{type(error).__name__}: {error}")
+        else:
+            self.device.set_text(texts.device(info))
+            self.offer(models, info.default_model)
+        return False
+
+    def offer(self, models: list[Any], default: str) -> None:
+        chosen = self.config.get_property("model")
+        with self.model.freeze_notify():
+            self.model.remove_all()
+            for name, title, _ in texts.choices(models, default, chosen, self.language):
+                self.model.append(name, title)
+            self.model.set_active_id(chosen)
+
+    def choose(self, *_: Any) -> None:
+        name = self.model.get_active_id()
+        if name is not None and name != self.config.get_property("model"):
+            self.config.set_property("model", name)
+
+    def show(self) -> None:
+        """What the configuration says: the person may have loaded another, or reset it."""
+        self.model.set_active_id(self.config.get_property("model"))
+
+
+def label(words: str) -> Gtk.Label:
+    return Gtk.Label(label=words, xalign=0, wrap=True, max_width_chars=48, selectable=True)

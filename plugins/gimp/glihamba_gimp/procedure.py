@@ -1,0 +1,94 @@
+"""The menu entry and the procedure `plug-in-harmonize-selection`.
+
+Whatever is wrong with this installation, the menu entry is there and says what: nothing but GIMP's own
+modules is imported here before the procedure runs.
+"""
+
+import os
+import sys
+
+import gi
+
+gi.require_version("Gegl", "0.4")
+gi.require_version("Gimp", "3.0")
+from gi.repository import Gimp, GLib, GObject  # noqa: E402
+
+NAME = "plug-in-harmonize-selection"
+MENU = "<Image>/Filters/Enhance"
+ENGLISH = {
+    "menu": "_Harmonize…",
+    "tip": "Recolour the layer to fit what lies below it.",
+    "strength": "Stren_gth",
+}
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "vendor"))
+
+
+def main(arguments):
+    Gimp.main(Harmonize.__gtype__, arguments)
+
+
+def words(name):
+    """A text of the plugin's, in English where the rest of the plugin cannot be imported."""
+    try:
+        from .texts import text
+
+        return text(name)
+    except Exception:
+        return ENGLISH[name]
+
+
+class Harmonize(Gimp.PlugIn):
+    def do_set_i18n(self, name):
+        return False
+
+    def do_query_procedures(self):
+        return [NAME]
+
+    def do_create_procedure(self, name):
+        procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, run, None)
+        procedure.set_image_types("*")  # an indexed image gets a sentence, not a gray menu entry
+        mask = Gimp.ProcedureSensitivityMask
+        procedure.set_sensitivity_mask(mask.DRAWABLE | mask.DRAWABLES | mask.NO_DRAWABLES)
+        procedure.set_menu_label(words("menu"))
+        procedure.add_menu_path(MENU)
+        procedure.set_documentation(
+            words("tip"),
+            "The layer, its selected part and what is seen below it go to the daemon on this computer. The "
+            "result is a new layer above the old one, which is hidden. model: a name that `glihamba models "
+            "list` shows, empty: the one that is set, else the default. strength: 0 (unchanged) to 1.",
+            name,
+        )
+        procedure.set_attribution("GLIHamba", "MIT", "2026")
+        both = GObject.ParamFlags.READWRITE
+        procedure.add_string_argument("model", "_Model", "Name of the model", "", both)
+        procedure.add_double_argument("strength", words("strength"), words("tip"), 0.0, 1.0, 1.0, both)
+        procedure.add_layer_return_value("layer", "Layer", "The new layer", True, both)
+        return procedure
+
+
+def run(procedure, mode, image, drawables, config, data):
+    try:
+        from . import action
+    except Exception as error:
+        why = f"{type(error).__name__}: {error}"
+        return failed(
+            procedure,
+            f"The GLIHamba plugin is damaged or clashes with another plugin ({why}). "
+            "Install it again with install.py.",
+        )
+    layer, failure = action.harmonize(procedure, mode, image, drawables, config)
+    if failure:
+        return failed(procedure, failure)
+    if layer is None:
+        return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
+    values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
+    values.remove(1)
+    values.append(GObject.Value(Gimp.Layer, layer))
+    return values
+
+
+def failed(procedure, sentence):
+    """GIMP shows the sentence in a box, or hands it to the script that called."""
+    error = GLib.Error.new_literal(GLib.quark_from_string("glihamba"), sentence, 0)
+    return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)

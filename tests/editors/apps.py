@@ -1,0 +1,87 @@
+"""A real editor under Xvfb, maybe that of another Debian in a folder, and the cases that run inside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+SCREEN = "1280x800x24"
+
+# Another Debian in a folder, made by debian_root.sh, sees these of our folders at their own places, and all
+# of this system below /.host. Its mounts end with the program.
+_IN_ROOT = """
+root=$1 here=$2
+shift 2
+mount --bind "$root" "$root"
+cd "$root"
+mkdir -p .host "./$here"
+mount -t proc proc proc
+for place in /dev /tmp "$here"; do mount --rbind "$place" "./$place"; done
+/usr/sbin/pivot_root . .host
+exec "$@"
+"""
+_ON_THE_HOST = ("/usr/sbin/chroot", "/.host")
+
+
+def in_root(root: str, command: Sequence[str]) -> list[str]:
+    """The command as one of the Debian in that folder; as it is when there is none."""
+    if not root:
+        return list(command)
+    apart = ["unshare", "--mount", "--propagation", "private", "bash", "-euc", _IN_ROOT]
+    return [*apart, "in-root", root, str(REPOSITORY), *command]
+
+
+def serve(root: str) -> list[str]:
+    """How the daemon, which is always this system's, is started from inside the root, if there is one."""
+    return [*(_ON_THE_HOST if root else ()), sys.executable, "-m", "glihamba", "serve", "--device", "cpu"]
+
+
+def start_xvfb(prefix: Sequence[str] = ()) -> tuple[subprocess.Popen[bytes], str]:
+    """A virtual screen on a display that is free; another Xvfb may want the same one at the same time.
+
+    `prefix` is a command that starts it, e.g. one of `in_root`.
+    """
+    for _ in range(5):
+        reading, writing = os.pipe()
+        command = [*prefix, "Xvfb", "-displayfd", str(writing), "-screen", "0", SCREEN, "-nolisten", "tcp"]
+        quiet = subprocess.DEVNULL
+        xvfb = subprocess.Popen(command, pass_fds=(writing,), stdin=quiet, stdout=quiet, stderr=quiet)
+        os.close(writing)
+        with os.fdopen(reading, "rb") as pipe:
+            number = pipe.readline().strip().decode()
+        if number and answers(number):
+            return xvfb, f":{number}"
+        xvfb.terminate()
+        xvfb.wait(20)
+    raise RuntimeError("Xvfb does not start")
+
+
+def answers(number: str) -> bool:
+    """Whether an X server listens at that display."""
+    with socket.socket(socket.AF_UNIX) as line:
+        try:
+            line.connect(f"/tmp/.X11-unix/X{number}")
+        except OSError:
+            return False
+    return True
+
+
+def cases_of(script: Path) -> list[str]:
+    """The names of a script's cases, without running it."""
+    return re.findall(r"^def case_(\w+)", script.read_text("utf-8"), re.M)
+
+
+def check(report: Mapping[str, Any], case: str) -> dict[str, Any]:
+    """A case's facts; fails with what failed in the editor."""
+    assert case in report["cases"], report.get("ended", "the case did not run")
+    result = report["cases"][case]
+    assert not result["error"], result["error"]
+    facts: dict[str, Any] = result["facts"]
+    return facts

@@ -1,0 +1,51 @@
+"""The daemon as a case inside either editor meets it: held up, let go, another person's."""
+
+import json
+import os
+
+from pictures import write
+
+FOLDER = os.path.realpath(os.environ["GLIHAMBA_DATA_DIR"])
+HOLD, BEGAN, GAVE_UP = (os.path.join(FOLDER, name) for name in ("hold", "began", "gave-up"))
+
+
+def hold():
+    """From here on the daemon begins no job."""
+    for path in (HOLD, BEGAN, GAVE_UP):
+        if os.path.exists(path):
+            os.remove(path)
+    write(HOLD, b"")
+
+
+def let_go():
+    if os.path.exists(HOLD):
+        os.remove(HOLD)
+
+
+def person(folder, **note):
+    """Another person's data folder; `note` is what install.py has noted there."""
+    os.makedirs(folder)
+    with open(os.path.join(folder, "settings.json"), "w") as file:
+        json.dump({"model": "statistics", "language": "en"}, file)
+    if note:
+        with open(os.path.join(folder, "daemon.json"), "w") as file:
+            json.dump(note, file)
+    return folder
+
+
+def command():
+    """How a daemon is started here."""
+    with open(os.path.join(FOLDER, "daemon.json"), encoding="utf-8") as file:
+        return json.load(file)["command"]
+
+
+def python(code):
+    """A command that runs `code` in the daemon's Python."""
+    words = command()
+    return [*words[: words.index("-m")], "-c", code]
+
+
+def process(folder):
+    """The process id of the daemon of that folder."""
+    with open(os.path.join(folder, "run", "endpoint.json"), encoding="utf-8") as file:
+        return json.load(file)["pid"]

@@ -1,0 +1,387 @@
+"""Cases about layers: which one is read, what is added, what stays as it was."""
+
+import kit
+from kit import OBJECT, SIZE, Gegl, Gimp
+
+
+def after_each(t):
+    kit.delete_all()
+
+
+def without_pixels_of_groups(image, layers):
+    """A group's own pixels are what is in it: those change with the layers that do."""
+    groups = {one.get_id() for one in kit.all_layers(image) if one.is_group()}
+    return [{**one, "pixels": b""} if one["id"] in groups else one for one in layers]
+
+
+def run(t, image, layer, rect=OBJECT, name="", **arguments):
+    """Harmonize the layer and check what every result must be; returns the result."""
+    before, old, picture = kit.state(image), kit.describe(layer), kit.seen(image)
+    result = kit.harmonize(image, layer, **arguments)
+    new, now = kit.describe(result), kit.state(image)
+    assert new["name"] == old["name"] + " (harmonized)", new["name"]
+    for what in ("parent", "opacity", "mode"):
+        assert new[what] == old[what], (what, new[what], old[what])
+    assert new["visible"]
+    assert not layer.get_visible()
+    assert image.get_item_position(result) + 1 == image.get_item_position(layer)
+    assert now["chosen"] == [new["id"]]
+    for what in ("selection", "size", "images"):
+        assert now[what] == before[what], what
+    others = [one for one in now["layers"] if one["id"] != new["id"]]
+    for one in others:
+        one["visible"] = one["visible"] or one["id"] == old["id"]
+    kit.same(*(without_pixels_of_groups(image, layers) for layers in (others, before["layers"])))
+    after = kit.seen(image)
+    width, height = before["size"]
+    assert after != picture, "nothing has changed"
+    kit.unchanged_outside(picture, after, rect, width, len(after) // (width * height))
+    keep(t, image, before=picture, after=after)
+    return result
+
+
+def keep(t, image, **pictures):
+    t.fact("size", (image.get_width(), image.get_height()))
+    for name, raw in pictures.items():
+        kit.write(t.path(f"{t.case}.{name}"), raw)
+
+
+def opaque_scene(t, feather=3):
+    """An opaque object, a part of it chosen with a soft edge; keeps the mask that the daemon is to have."""
+    image, layer = kit.scene(soft=0)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 36, 24, 18, 14)
+    Gimp.Selection.feather(image, feather)
+    keep(t, image, mask=bytes(map(min, coverage(image), shape(image, layer))))
+    return image, layer
+
+
+def coverage(image):
+    return kit.get(image.get_selection(), form="Y u8")
+
+
+def shape(image, layer):
+    """The layer's alpha on the canvas."""
+    _, left, top = layer.get_offsets()
+    return kit.get(layer, (-left, -top, image.get_width(), image.get_height()), "R'G'B'A u8")[3::4]
+
+
+def case_soft_object_without_selection(t):
+    image, layer = kit.scene()
+    result = run(t, image, layer)
+    assert kit.get(result)[3::4] == kit.get(layer)[3::4], "the alpha stays"
+    keep(t, image, mask=shape(image, layer))
+
+
+def case_soft_selection(t):
+    """On an opaque layer: outside the selection nothing, at its soft edge by its coverage."""
+    image, layer = opaque_scene(t)
+    chosen = coverage(image)
+    assert sum(0 < value < 255 for value in chosen) > 100
+    result = run(t, image, layer)
+    old, new = kit.get(layer), kit.get(result)
+    outside = [at for at, value in enumerate(chosen_in(layer, chosen)) if not value]
+    assert len(outside) > 100
+    assert all(old[4 * at : 4 * at + 4] == new[4 * at : 4 * at + 4] for at in outside)
+
+
+def chosen_in(layer, chosen):
+    _, left, top = layer.get_offsets()
+    return kit.pictures.cut(chosen, (left, top, layer.get_width(), layer.get_height()), SIZE[0], 1)
+
+
+def case_hard_selection(t):
+    image, layer = kit.scene(soft=0)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 36, 24, 100, 10)
+    keep(t, image, mask=bytes(map(min, coverage(image), shape(image, layer))))
+    run(t, image, layer, (36, 24, 26, 10))
+
+
+def case_strength(t):
+    image, layer = opaque_scene(t)
+    run(t, image, layer, strength=0.5)
+
+
+def case_strength_zero_changes_nothing(t):
+    image, layer = opaque_scene(t)
+    result = kit.harmonize(image, layer, strength=0.0)
+    assert kit.get(result) == kit.get(layer)
+
+
+def case_selection_outside_the_layer(t):
+    image, layer = kit.scene()
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 2, 2, 10, 10)
+    kit.refused(image, [layer], "The selection lies outside of what “pasted” shows.")
+
+
+def case_empty_layer(t):
+    image, _ = kit.scene()
+    layer = kit.paint(image, "nothing", bytes(4 * 20 * 20), (5, 5, 20, 20))
+    kit.refused(image, [layer], "“nothing” is empty inside the canvas.")
+
+
+def case_off_the_canvas(t):
+    image, layer = kit.scene(rect=(200, 10, 20, 20))
+    kit.refused(image, [layer], "“pasted” is empty inside the canvas.")
+
+
+def case_negative_offsets(t):
+    """What of the layer lies off the canvas stays as it is."""
+    rect = (-10, 50, 40, 30)
+    image, layer = kit.scene(rect=rect)
+    keep(t, image, mask=shape(image, layer))
+    result = run(t, image, layer, (0, 50, 30, 14))
+    old, new = kit.get(layer), kit.get(result)
+    for off in ((0, 0, 10, 30), (0, 14, 40, 16)):
+        assert kit.pictures.cut(old, off, 40) == kit.pictures.cut(new, off, 40)
+
+
+def case_nested_with_layers_above(t):
+    """Only what lies below counts: the layers above are neither read nor changed."""
+    image, layer = kit.scene()
+    outer, inner = (Gimp.GroupLayer.new(image, name) for name in ("outer", "inner"))
+    assert image.insert_layer(outer, None, 0)
+    assert image.insert_layer(inner, outer, 0)
+    assert image.reorder_item(layer, inner, 0)
+    alone = kit.harmonize(image, layer)
+    wanted = kit.get(alone)
+    image.remove_layer(alone)
+    layer.set_visible(True)
+    for name, parent in (("beside", inner), ("over", None)):
+        kit.paint(image, name, bytes((255, 0, 255, 255)) * (SIZE[0] * SIZE[1]), (0, 0, *SIZE), parent=parent)
+    before = kit.state(image)
+    result = kit.harmonize(image, layer)
+    assert kit.get(result) == wanted
+    assert result.get_parent().get_id() == inner.get_id()
+    names = [one["name"] for one in kit.state(image)["layers"]]
+    assert names == ["over", "outer", "inner", "beside", "pasted (harmonized)", "pasted", "scene"], names
+    assert all(one["visible"] for one in before["layers"])
+    assert [one.get_name() for one in kit.all_layers(image) if not one.get_visible()] == ["pasted"]
+
+
+def case_hidden(t):
+    image, layer = kit.scene()
+    layer.set_visible(False)
+    kit.refused(image, [layer], "“pasted” or a group around it is hidden. Show it first")
+
+
+def case_in_a_hidden_group(t):
+    image, layer = kit.scene()
+    group = Gimp.GroupLayer.new(image, "group")
+    assert image.insert_layer(group, None, 0)
+    assert image.reorder_item(layer, group, 0)
+    group.set_visible(False)
+    kit.refused(image, [layer], "“pasted” or a group around it is hidden. Show it first")
+
+
+def case_locked(t):
+    """Pixels, position and visibility, in a group that is locked too."""
+    image, layer = kit.scene()
+    group = Gimp.GroupLayer.new(image, "group")
+    assert image.insert_layer(group, None, 0)
+    assert image.reorder_item(layer, group, 0)
+    for item in (layer, group):
+        item.set_lock_content(True)
+        item.set_lock_position(True)
+        item.set_lock_visibility(True)
+    run(t, image, layer)
+    assert layer.get_lock_content()
+
+
+def case_layer_mask(t):
+    """Copied; only what it shows is the object, and only that changes."""
+    image, layer = kit.scene(soft=0)
+    mask = layer.create_mask(Gimp.AddMaskType.BLACK)
+    layer.add_mask(mask)
+    kit.put(mask, bytes([255]) * 8 * 24, (0, 0, 8, 24), "Y u8")
+    kit.put(mask, bytes([100]) * 8 * 24, (8, 0, 8, 24), "Y u8")
+    layer.set_edit_mask(False)
+    result = run(t, image, layer, (30, 20, 16, 24))
+    assert kit.get(result.get_mask()) == kit.get(mask)
+    assert kit.pictures.cut(kit.get(result), (16, 0, 16, 24), 32) == kit.pictures.cut(
+        kit.get(layer), (16, 0, 16, 24), 32
+    )
+
+
+def case_mask_that_is_not_applied(t):
+    image, layer = kit.scene(soft=0)
+    mask = layer.create_mask(Gimp.AddMaskType.BLACK)
+    layer.add_mask(mask)
+    layer.set_apply_mask(False)
+    result = run(t, image, layer)
+    assert not result.get_apply_mask()
+
+
+def case_mask_being_edited(t):
+    """The mask is what GIMP hands over then: its layer is meant."""
+    image, layer = kit.scene(soft=0)
+    mask = layer.create_mask(Gimp.AddMaskType.WHITE)
+    layer.add_mask(mask)
+    status, added, said = kit.call(image, [mask])
+    assert status == kit.SUCCESS, said
+    assert added.get_name() == "pasted (harmonized)"
+
+
+def case_filters(t):
+    """Baked into the result, kept on the layer it replaces."""
+    image, layer = kit.scene(soft=0)
+    filtered(layer, "gegl:gaussian-blur", **{"std-dev-x": 2.0, "std-dev-y": 2.0})
+    filtered(layer, "gegl:invert-gamma")
+    with_filters = kit.seen(image)
+    result = run(t, image, layer)
+    assert not result.get_filters()
+    assert [f.get_operation_name() for f in layer.get_filters()] == [
+        "gegl:invert-gamma",
+        "gegl:gaussian-blur",
+    ]
+    layer.set_visible(True)
+    image.remove_layer(result)
+    assert kit.seen(image) == with_filters
+    assert kit.seen(image) != kit.seen(kit.scene(soft=0)[0])
+
+
+def filtered(drawable, operation, **options):
+    made = Gimp.DrawableFilter.new(drawable, operation, "")
+    config = made.get_config()
+    for name, value in options.items():
+        config.set_property(name, value)
+    made.update()
+    drawable.append_filter(made)
+
+
+def case_filter_that_grows_the_layer(t):
+    image, layer = kit.scene(soft=0)
+    filtered(layer, "gegl:dropshadow", x=4.0, y=4.0, radius=3.0)
+    before = kit.seen(image)
+    result = kit.harmonize(image, layer)
+    assert (result.get_width(), result.get_height()) > (layer.get_width(), layer.get_height())
+    after = kit.seen(image)
+    kit.unchanged_outside(before, after, (20, 12, 60, 50), SIZE[0], 4)
+    assert after != before
+
+
+def case_opacity_and_another_mode(t):
+    image, layer = kit.scene()
+    layer.set_opacity(60)
+    layer.set_mode(Gimp.LayerMode.MULTIPLY)
+    result = run(t, image, layer)
+    assert abs(result.get_opacity() - 60) < 0.5
+
+
+def case_group(t):
+    image, _ = kit.scene()
+    group = two_in_a_group(image)
+    run(t, image, group, (10, 10, 26, 16))
+    assert group.is_group()
+
+
+def two_in_a_group(image):
+    group = Gimp.GroupLayer.new(image, "group")
+    assert image.insert_layer(group, None, 0)
+    kit.paint(image, "in it", kit.object_bytes(16, 12), (10, 10, 16, 12), parent=group)
+    kit.paint(image, "and", kit.object_bytes(16, 12), (20, 14, 16, 12), parent=group)
+    return group
+
+
+def case_group_passed_through(t):
+    image, _ = kit.scene()
+    group = two_in_a_group(image)
+    group.set_mode(Gimp.LayerMode.PASS_THROUGH)
+    group.set_opacity(70)
+    before = kit.seen(image)
+    result = kit.harmonize(image, group)
+    assert result.get_mode() == Gimp.LayerMode.NORMAL
+    assert (result.get_width(), result.get_height()) == (26, 16)
+    kit.unchanged_outside(before, kit.seen(image), (10, 10, 26, 16), SIZE[0], 4)
+    assert not group.get_visible()
+
+
+def case_text_layer(t):
+    """Becomes pixels above the text, which stays one to be edited."""
+    image, _ = kit.scene()
+    text = Gimp.TextLayer.new(image, "Hamba", Gimp.context_get_font(), 24, Gimp.Unit.pixel())
+    assert image.insert_layer(text, None, 0)
+    text.set_offsets(8, 6)
+    color = Gegl.Color.new("orange")
+    text.set_color(color)
+    result = run(t, image, text, (8, 6, text.get_width(), text.get_height()))
+    assert text.is_text_layer()
+    assert text.get_text() == "Hamba"
+    assert not result.is_text_layer()
+
+
+def case_layer_without_alpha(t):
+    image, _ = kit.scene()
+    layer = kit.paint(image, "plain", kit.object_bytes(20, 16, 0), (8, 8, 20, 16), alpha=False)
+    result = run(t, image, layer, (8, 8, 20, 16))
+    assert not result.has_alpha()
+
+
+def case_whole_picture(t):
+    """A single opaque layer: there is no scene."""
+    image = kit.new()
+    layer = kit.paint(image, "all", kit.scene_bytes(*SIZE), (0, 0, *SIZE), alpha=False)
+    kit.refused(image, [layer], "The mask covers the whole picture")
+
+
+def case_part_of_a_single_layer(t):
+    image = kit.new()
+    layer = kit.paint(image, "all", kit.scene_bytes(*SIZE), (0, 0, *SIZE), alpha=False)
+    image.select_ellipse(Gimp.ChannelOps.REPLACE, *OBJECT)
+    run(t, image, layer)
+
+
+def case_one_pixel(t):
+    image = kit.new((1, 1))
+    layer = kit.paint(image, "all", bytes((9, 99, 200, 255)), (0, 0, 1, 1))
+    kit.refused(image, [layer], "The mask covers the whole picture")
+
+
+def case_tiny_image(t):
+    image, layer = kit.scene(size=(3, 2), rect=(1, 0, 1, 1), soft=0)
+    run(t, image, layer, (1, 0, 1, 1))
+
+
+def case_several_layers_chosen(t):
+    image, layer = kit.scene()
+    others = [layer, kit.layer(image, "scene")]
+    image.set_selected_layers(others)
+    kit.refused(image, others, "Harmonize works on one layer at a time, and 2 are chosen.")
+
+
+def case_no_layer(t):
+    image, _ = kit.scene()
+    kit.refused(image, [], "Harmonize works on one layer at a time, and 0 are chosen.")
+
+
+def case_channel(t):
+    image, _ = kit.scene()
+    channel = Gimp.Selection.save(image)
+    kit.refused(image, [channel], "is not a layer. Choose the layer that holds the object.")
+
+
+def case_floating_selection(t):
+    image, layer = kit.scene()
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 36, 24, 10, 10)
+    floating = Gimp.Selection.float(image, [layer], 3, 3)
+    kit.refused(image, [floating], "The floating selection has no place in the picture yet. Anchor it")
+
+
+def case_indexed(t):
+    image, layer = kit.scene()
+    assert image.convert_indexed(
+        Gimp.ConvertDitherType.NONE, Gimp.ConvertPaletteType.GENERATE, 16, False, False, ""
+    )
+    kit.refused(image, [layer], "An indexed image holds too few colours to harmonize. Convert it first")
+
+
+def case_unknown_model(t):
+    image, layer = kit.scene()
+    kit.refused(image, [layer], "nonsuch", model="nonsuch")
+
+
+def case_saved(t):
+    """The file that GIMP exports: outside the selection the same, bit by bit."""
+    image, layer = opaque_scene(t)
+    kit.export(image, t.case + ".before.png")
+    kit.harmonize(image, layer)
+    kit.export(image, t.case + ".after.png")

@@ -1,0 +1,153 @@
+"""A real GIMP 3 with a profile of its own, with or without a screen, and the cases that run inside it."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import apps
+from apps import REPOSITORY
+
+HERE = Path(__file__).resolve().parent
+# This system's own GIMP 3 where there is one; else, or by the variable, that of a Debian in a folder.
+_MADE = REPOSITORY / "build" / "gimp" / "trixie"
+_OWN = any(shutil.which(f"gimp-console-{series}") for series in ("3.0", "3.2"))
+ROOT = os.environ.get("GLIHAMBA_GIMP_ROOT", "" if _OWN else str(_MADE))
+
+
+def missing() -> str:
+    """Why GIMP cannot run here, or nothing."""
+    if not ROOT:
+        absent = [
+            name
+            for name in ("Xvfb", "matchbox-window-manager", "xdotool", "import")
+            if not shutil.which(name)
+        ]
+        return f"no {', '.join(absent)} here" if absent else ""
+    if not (Path(ROOT) / ".ready").exists():
+        return (
+            f"there is no GIMP in {ROOT}: as root on Debian, .ci/run makes one with tests/gimp/gimp_root.sh"
+        )
+    return "" if os.geteuid() == 0 else f"only root may start the GIMP in {ROOT}"
+
+
+def series() -> str:
+    """The newest GIMP there is, e.g. "3.0"."""
+    found = [
+        path.name
+        for folder in (f"{ROOT}/usr/bin", f"{ROOT}/bin")
+        for path in Path(folder).glob("gimp-console-3.*")
+    ]
+    return max(re.findall(r"3\.\d+", " ".join(found)), key=lambda text: int(text[2:]))
+
+
+def command_of(*words: str) -> list[str]:
+    return apps.in_root(ROOT, ["nice", "-n", "5", *words])
+
+
+class Profile:
+    """The folders of one GIMP: nothing of the person's is read or written."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = folder / ".config" / "GIMP" / series()
+        self.plugins.mkdir(parents=True)
+        (folder / "run").mkdir(mode=0o700)
+        self.add("meanwhile")
+
+    @property
+    def plugins(self) -> Path:
+        return self.settings / "plug-ins"
+
+    def add(self, name: str) -> None:
+        """A test-only plug-in from the folder of that name."""
+        shutil.copytree(HERE / name, self.plugins / name)
+        (self.plugins / name / f"{name}.py").chmod(0o755)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        kept = {name: os.environ[name] for name in ("GLIHAMBA_DATA_DIR",) if name in os.environ}
+        return {
+            **kept,
+            "PATH": "/usr/bin:/bin:/usr/sbin:/sbin",
+            "HOME": str(self.folder),
+            "XDG_RUNTIME_DIR": str(self.folder / "run"),
+            "LC_ALL": "C.UTF-8",
+            "LANGUAGE": "en",
+            "NO_AT_BRIDGE": "1",
+            "LIBGL_ALWAYS_SOFTWARE": "1",
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
+
+
+def run(
+    profile: Profile,
+    script: Path,
+    folder: Path,
+    *,
+    cases: Sequence[str] = (),
+    limit: float = 240,
+    extra: Mapping[str, str] | None = None,
+    screen: bool = False,
+) -> dict[str, Any]:
+    """Run a script's cases in GIMP; returns the driver's report. Everything started here has ended."""
+    # What was chosen last in a dialog is the next one's default.
+    shutil.rmtree(profile.settings / "plug-in-settings", ignore_errors=True)
+    (folder / "report.json").unlink(missing_ok=True)
+    environment = {
+        **profile.environment,
+        "GLIHAMBA_TEST_SCRIPT": str(script),
+        "GLIHAMBA_TEST_FOLDER": str(folder),
+        "GLIHAMBA_TEST_CASES": " ".join(cases),
+        **(extra or {}),
+    }
+    with shown(environment) if screen else _unseen():
+        batch = f"exec(compile(open({str(HERE / 'driver.py')!r}).read(), 'driver.py', 'exec'))"
+        program = [f"gimp-{series()}", "-n", "-s"] if screen else [f"gimp-console-{series()}", "-n", "-i"]
+        command = command_of(*program, "--batch-interpreter", "python-fu-eval", "-b", batch, "--quit")
+        with (folder / "gimp.log").open("wb") as log:
+            quiet = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+            gimp = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
+            try:
+                status = gimp.wait(limit)
+            finally:
+                if gimp.poll() is None:
+                    os.killpg(gimp.pid, signal.SIGKILL)
+                    status = gimp.wait()
+    said = (folder / "gimp.log").read_text("utf-8", "replace")[-6000:]
+    report = folder / "report.json"
+    assert report.exists(), f"GIMP ended with status {status} and no report:\n{said}"
+    values: dict[str, Any] = json.loads(report.read_text("utf-8"))
+    assert "error" not in values, values["error"]
+    if "finished" not in values:
+        values["ended"] = f"GIMP ended with status {status} before this case:\n{said}"
+    return values
+
+
+@contextmanager
+def _unseen() -> Iterator[None]:
+    yield
+
+
+@contextmanager
+def shown(environment: dict[str, str]) -> Iterator[None]:
+    """A screen with a window manager (without one no key reaches a dialog), named in `environment`."""
+    screen, environment["DISPLAY"] = apps.start_xvfb(apps.in_root(ROOT, []))
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    manager = subprocess.Popen(
+        command_of("matchbox-window-manager", "-use_titlebar", "yes"), env=environment, **quiet
+    )
+    try:
+        yield
+    finally:
+        for process in (manager, screen):
+            process.terminate()
+            process.wait(20)
