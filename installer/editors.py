@@ -15,12 +15,14 @@ from installer.layout import CHECKOUT, delete, write_whole
 
 ASSEMBLE = CHECKOUT / "plugins" / "assemble.py"
 
-# What the plugin consists of, below Krita's resource folder; plugins/assemble.py puts it there.
+# What the plugin consists of, below Krita's resource folder and GIMP's folder plug-ins; plugins/assemble.py
+# puts it there.
 KRITA_PLUGIN = (
     "pykrita/glihamba_krita",
     "pykrita/glihamba_krita.desktop",
     "actions/glihamba_krita.action",
 )
+GIMP_PLUGIN = "glihamba"
 _ENABLED = "enable_glihamba_krita"
 
 
@@ -31,6 +33,14 @@ class Krita:
     kind: str
     resources: Path
     config: Path
+
+    host = "krita"  # for plugins/assemble.py
+    use = "In Krita, once it is started anew: Tools > Scripts > Harmonize layer (Ctrl+Alt+H)"
+
+    @property
+    def folder(self) -> Path:
+        """Where the plugin is put."""
+        return self.resources
 
     @property
     def has_plugin(self) -> bool:
@@ -78,6 +88,54 @@ class Krita:
             write_whole(self.config, "\n".join(lines).rstrip("\n") + "\n")
         else:
             self.config.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True)
+class Gimp:
+    """One GIMP 3 of this person, by the folder that its version keeps: GIMP/3.0, GIMP/3.2, ..."""
+
+    kind: str
+    folder: Path
+    """GIMP's folder plug-ins, in which every plug-in has one of its own."""
+
+    host = "gimp"
+    use = "In GIMP, once it is started anew: Filters > Enhance > Harmonize"
+
+    @property
+    def has_plugin(self) -> bool:
+        return (self.folder / GIMP_PLUGIN).is_dir()
+
+    @property
+    def entry(self) -> dict[str, str]:
+        """For the state file; `of` is the way back."""
+        return {"kind": self.kind, "plug-ins": str(self.folder)}
+
+    @classmethod
+    def of(cls, entry: Mapping[str, str]) -> Gimp:
+        return cls(entry["kind"], Path(entry["plug-ins"]))
+
+    def enable(self) -> None:
+        """GIMP starts whatever is in its folder."""
+
+    def remove(self) -> None:
+        """Delete the plug-in; the folder plug-ins is GIMP's own."""
+        if self.has_plugin:
+            delete(self.folder / GIMP_PLUGIN)
+
+
+Editor = Krita | Gimp
+
+
+def of(entry: Mapping[str, str]) -> Editor:
+    """The editor that an entry of the state file tells of."""
+    return Gimp.of(entry) if "plug-ins" in entry else Krita.of(entry)
+
+
+def editors(
+    platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
+) -> list[Editor]:
+    """Every editor that can have a plugin."""
+    return [*kritas(platform, environ, home), *gimps(platform, environ, home)]
 
 
 def _without_empty(lines: list[str], section: str) -> Iterator[str]:
@@ -146,3 +204,57 @@ def _chosen_resources(krita: Krita) -> Krita:
     if not chosen or not Path(chosen[1]).is_dir():
         return krita
     return Krita(krita.kind, Path(chosen[1]), krita.config)
+
+
+def gimps(
+    platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
+) -> list[Gimp]:
+    """Every GIMP 3 that this person has started; a folder made before that would keep GIMP from moving in."""
+    return [
+        Gimp(f"GIMP {folder.name}{kind}", folder / "plug-ins")
+        for kind, folders in _gimp_folders(platform, environ, home or Path.home())
+        for folder in folders
+        if _is_version(folder, 3)
+    ]
+
+
+def gimp_hint(
+    platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
+) -> str:
+    """What a person whose GIMP cannot have the plugin should do, or nothing."""
+    home = home or Path.home()
+    if gimps(platform, environ, home):
+        return ""
+    path = environ.get("PATH")
+    if any(shutil.which(f"gimp-3.{minor}", path=path) for minor in range(10)):
+        return "GIMP 3 has not been started yet: start it once, then run install.py again"
+    folders = (folder for _, found in _gimp_folders(platform, environ, home) for folder in found)
+    if any(_is_version(folder, 2) for folder in folders) or shutil.which("gimp-2.10", path=path):
+        return (
+            "GIMP 2.10 cannot run the plugin, its Python and its way with plug-ins are others: "
+            "update to GIMP 3, start it once, then run install.py again"
+        )
+    return ""
+
+
+def _is_version(folder: Path, number: int) -> bool:
+    return bool(re.fullmatch(rf"{number}\.\d+", folder.name)) and folder.is_dir()
+
+
+def _gimp_folders(platform: str, environ: Mapping[str, str], home: Path) -> Iterator[tuple[str, list[Path]]]:
+    """Each kind of GIMP, and what is in the folder where it keeps one for each version."""
+    if platform == "win32":
+        places = {"": Path(environ.get("APPDATA") or home / "AppData" / "Roaming")}
+        local = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+        for package in (local / "Packages").glob("*GIMP*"):
+            places[" (Store)"] = package / "LocalCache" / "Roaming"
+    elif platform == "darwin":
+        places = {"": home / "Library" / "Application Support"}
+    else:
+        places = {  # the AppImage keeps its things where a distribution's package does
+            "": Path(environ.get("XDG_CONFIG_HOME") or home / ".config"),
+            " (Flatpak)": home / ".var" / "app" / "org.gimp.GIMP" / "config",
+            " (snap)": home / "snap" / "gimp" / "current" / ".config",
+        }
+    for kind, place in places.items():
+        yield kind, sorted((place / "GIMP").glob("*"))

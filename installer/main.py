@@ -61,8 +61,8 @@ def install(options: argparse.Namespace) -> int:
     if options.dry_run:
         return 0
     print(f"\n{installation.result}\nThe command is {root.launcher}")
-    if installation.plugins:
-        print("In Krita, once it is started anew: Tools > Scripts > Harmonize layer (Ctrl+Alt+H)")
+    for use in dict.fromkeys(editors.of(entry).use for entry in installation.plugins):
+        print(use)
     if not root.is_default:
         print(f"For the editors to find it there, set GLIHAMBA_DATA_DIR={root.path}")
     return 0
@@ -86,9 +86,9 @@ def doctor(options: argparse.Namespace) -> int:
     print(f"Installed   {current['version']} on {current['installed']}, torch {current['torch']}")
     if current.get("checkout") != checkout_hash():
         print("Checkout    differs from what is installed: run install.py to bring it up to date")
-    for krita in map(editors.Krita.of, current.get("plugins", [])):
-        found = krita.resources if krita.has_plugin else "the plugin is gone: run install.py again"
-        print(f"{krita.kind:<11} {found}")
+    for editor in map(editors.of, current.get("plugins", [])):
+        found = editor.folder if editor.has_plugin else "the plugin is gone: run install.py again"
+        print(f"{editor.kind:<11} {found}")
     print(f"Disk        {shutil.disk_usage(root.path).free / 1e9:.0f} GB free\n", flush=True)
     command = [str(root.command(current["env"])), "doctor"]
     return subprocess.call(command, env=clean_environment({"GLIHAMBA_DATA_DIR": str(root.path)}))
@@ -109,7 +109,7 @@ def uninstall(options: argparse.Namespace) -> int:
         if current := root.load().current:
             stop_daemon(root, current["env"], Console(None, 0))
             for entry in current.get("plugins", []):
-                editors.Krita.of(entry).remove()
+                editors.of(entry).remove()
         root.remove(purge=options.purge)
     if left := root.vanish():
         print(f"Left in {root.path}: {', '.join(left)}")

@@ -67,7 +67,7 @@ class Installation:
             ("Installing PyTorch", self.install_torch),
             ("Installing GLIHamba", self.install_backend),
             ("Harmonizing a picture through the daemon", self.test),
-            ("Installing the plugin into Krita", self.install_plugins),
+            ("Installing the plugins into the editors", self.install_plugins),
             ("Putting it in place", self.switch),
         ]
 
@@ -142,22 +142,24 @@ class Installation:
         return f"{seconds:.1f} s"
 
     def install_plugins(self) -> str | None:
-        """Into every Krita there is. All else works without: what fails here is said, and no more."""
+        """Into every editor there is. All else works without: what fails here is said, and no more."""
         notes, wheels = [], self.root.path / "cache" / "plugin-wheels"
-        for krita in editors.kritas():
-            command = [self.python, str(editors.ASSEMBLE), "krita", str(krita.resources)]
+        for editor in editors.editors():
+            command = [self.python, str(editors.ASSEMBLE), editor.host, str(editor.folder)]
             command += ["--wheels", str(wheels), *(f"--pip={word}" for word in self.options.pip)]
             try:
                 self.console.run(command, extra=self.options.extra)
                 if not self.console.dry:
-                    krita.enable()
+                    editor.enable()
             except (CommandFailed, OSError) as error:
                 last = getattr(error, "tail", str(error)).strip().splitlines()
-                notes.append(f"not into {krita.kind}: {last[-1] if last else error}")
+                notes.append(f"not into {editor.kind}: {last[-1] if last else error}")
                 continue
-            notes.append(f"{krita.kind}: {krita.resources}")
-            if krita.entry not in self.plugins:
-                self.plugins.append(krita.entry)
+            notes.append(f"{editor.kind}: {editor.folder}")
+            if editor.entry not in self.plugins:
+                self.plugins.append(editor.entry)
+        if hint := editors.gimp_hint():
+            notes.append(hint)
         return "; ".join(notes) or "there is none"
 
     def switch(self) -> str | None:
@@ -213,7 +215,7 @@ class Installation:
         try:
             with self.root.locked():
                 self.console.step("Harmonizing a picture through the daemon", self.test)
-                self.console.step("Installing the plugin into Krita", self.install_plugins)
+                self.console.step("Installing the plugins into the editors", self.install_plugins)
                 self.console.step("Putting it in place", self.switch)
         except InstallError as error:
             print(f"{error}\nIt is built again.")

@@ -52,6 +52,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     for name in ("HOME", "USERPROFILE", "APPDATA", "LOCALAPPDATA", *xdg):
         environment[name] = str(home)
     (home / "kritarc").write_text(KRITARC)  # this person has used Krita
+    (home / "GIMP" / "3.0" / "plug-ins").mkdir(parents=True)  # and GIMP
     cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True)
     if cache.returncode == 0:
         environment["PIP_CACHE_DIR"] = cache.stdout.strip()
@@ -127,6 +128,18 @@ def test_the_plugin_is_in_krita_and_enabled(
     assert str(krita) in place.install("doctor").stdout
 
 
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="elsewhere GIMP's folders have fixed places below the home"
+)
+def test_the_plugin_is_in_gimp(installed: subprocess.CompletedProcess[str], place: Place) -> None:
+    assert "In GIMP, once it is started anew: Filters > Enhance > Harmonize" in installed.stdout
+    plugins = place.home / "GIMP" / "3.0" / "plug-ins"
+    assert os.access(plugins / "glihamba" / "glihamba.py", os.X_OK)
+    assert (plugins / "glihamba" / "glihamba_gimp" / "vendor" / "grpclib").is_dir()
+    assert not list(plugins.rglob("*.so"))
+    assert str(plugins) in place.install("doctor").stdout
+
+
 def test_doctor_is_content(installed: subprocess.CompletedProcess[str], place: Place) -> None:
     done = place.install("doctor")
     assert done.returncode == 0, done.stdout + done.stderr
@@ -144,7 +157,7 @@ def test_installing_again_only_tests(installed: subprocess.CompletedProcess[str]
 
 def test_nothing_was_written_elsewhere(installed: subprocess.CompletedProcess[str], place: Place) -> None:
     names = {path.name for path in place.home.iterdir()}
-    assert names - {".rustup"} == {"kritarc", "krita"}  # the first is pyenv's own
+    assert names - {".rustup"} == {"kritarc", "krita", "GIMP"}  # the first is pyenv's own
     assert not (REPOSITORY / "build" / "lib").exists()
     assert not list((REPOSITORY / "backend").glob("*.egg-info"))
 
@@ -188,6 +201,7 @@ def test_uninstall_leaves_nothing(installed: subprocess.CompletedProcess[str], p
     if sys.platform == "linux":
         assert not (place.home / "krita").exists()
         assert (place.home / "kritarc").read_text("utf-8") == KRITARC
+        assert not list((place.home / "GIMP" / "3.0" / "plug-ins").iterdir())
     import psutil
 
     assert not psutil.pid_exists(endpoint["pid"]), "the daemon was ended"
