@@ -1,29 +1,48 @@
-"""SS2D on the CPU: numba kernels over eight channels at a time, forward and backward.
+"""SS2D on the CPU: numba kernels over blocks of channels, forward and backward.
 
-The four directions are index arithmetic: nothing is gathered, and their outputs are summed in place.
-States live in the first-level cache. Backward recomputes them direction by direction, so that only the
-inputs are kept for it. Threads share the work by picture and channel block; each result has one writer
-and one order of summation, so equal inputs give equal bits.
+The four directions are index arithmetic: nothing is gathered, and their outputs are summed in place; the
+projection of the step sizes, softplus and the skip are part of the scan. For the backward only the states
+before every 32nd step are kept. Threads share the work by picture and channel block; each result has one
+writer and one order of summation, so equal inputs give equal bits, whatever the number of threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+import os
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from itertools import pairwise
 from typing import Any
 
+import llvmlite.binding
+import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from glihamba.ops import cpu_kernels
-from glihamba.ops.cpu_kernels import LANES
+from glihamba.ops.cpu_kernels import CHUNK
 from glihamba.ops.reference import DIRECTIONS, scan_orders
 
+_log = logging.getLogger(__name__)
+
 LOG2E = 1.4426950408889634
+STATES = (1, 2, 4, 8, 16)  # the kernels there are; other numbers are padded, larger ones split
+GROUPS = 16  # of pictures, at most: each has its own sums of the parameters' gradients
+WORTH_A_THREAD = 1 << 19  # scan steps x channels x states: about 0.1 ms
+
+
+def _lanes() -> int:
+    """Floats in one of this processor's vector registers."""
+    features = llvmlite.binding.get_host_cpu_features()
+    return 16 if features.get("avx512f") else 8 if features.get("avx") else 4
+
+
+LANES = _lanes()
+WIDE = 4 * LANES  # four registers a block share what all channels need; what is left over takes one
 
 
 def ss2d_cpu(
@@ -40,75 +59,154 @@ def ss2d_cpu(
     h0: Tensor | None = None,
 ) -> Tensor:
     """SS2D in float32; shapes as in `glihamba.ops.reference`. Returns x's dtype."""
-    channels = x.shape[-1]
+    N = A.shape[-1]
     features = x.float()
-    dt = step_sizes(dt_low_rank.float(), dt_weight.float(), dt_bias.float())
-    start = (
-        x.new_zeros(len(x), DIRECTIONS, channels, A.shape[-1], dtype=torch.float32)
-        if h0 is None
-        else h0.float()
-    )
-    padding = -channels % LANES
-    scanned = _Scan.apply(
-        F.pad(features, (0, padding)),
-        F.pad(dt, (0, padding)),
-        B.float(),
-        C.float(),
-        F.pad(A.float().transpose(1, 2), (0, padding)),
-        F.pad(start.transpose(2, 3), (0, padding)),
-        height,
-        width,
-    )
-    return (scanned[..., :channels] + features * D.float().sum(0)).to(x.dtype)
-
-
-def step_sizes(low_rank: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """softplus of the projected steps, (B, L, K, R), (K, D, R), (K, D) -> (B, L, K, D), contiguous.
-
-    One product with a block-diagonal matrix: the ranks are so small that its zeros cost less than four
-    products and the copies between them.
-    """
-    projected = F.linear(low_rank.flatten(2), torch.block_diag(*weight.unbind(0)), bias.flatten())
-    return F.softplus(projected).unflatten(-1, bias.shape)
+    projection = dt_low_rank.float(), dt_weight.float(), dt_bias.float()
+    y, skip = None, D.float()
+    for first in range(0, N, STATES[-1]):
+        some = slice(first, first + STATES[-1])
+        states = [t[..., some].float() for t in (B, C, A)] + ([] if h0 is None else [h0[..., some].float()])
+        missing = min(n for n in STATES if n >= states[0].shape[-1]) - states[0].shape[-1]
+        if missing:
+            states = [F.pad(t, (0, missing)) for t in states]
+        part = _Scan.apply(features, *projection, *states[:3], skip, height, width, *states[3:])
+        y, skip = (part if y is None else y + part), torch.zeros_like(skip)
+    assert y is not None
+    return y.to(x.dtype)
 
 
 class _Scan(torch.autograd.Function):
-    """x (B,L,D), dt (B,L,K,D), B, C (B,L,K,N), A (K,N,D), h0 (B,K,N,D) -> y (B,L,D); D divisible by LANES."""
+    """As `ss2d_cpu`, float32, N one of STATES."""
 
     @staticmethod
-    def forward(ctx: Any, *args: Any) -> Tensor:
-        tensors, (height, width) = [t.contiguous() for t in args[:6]], args[6:]
-        ctx.save_for_backward(*tensors)
-        ctx.size = height, width
-        x, N, orders = tensors[0], tensors[2].shape[-1], _flat_orders(height, width)
-        y = torch.empty_like(x)
-        tasks = x.shape[0] * (x.shape[2] // LANES)
-        flat = [_flat(t) for t in (*tensors[:4], tensors[4] * LOG2E, tensors[5], y)]
-        _share(tasks, cpu_kernels.forward, [*flat, orders, *x.shape[1:], N])
+    def forward(ctx: Any, x: Tensor, *args: Any) -> Tensor:
+        (low, weight, bias, B, C, A, D), (height, width), h0 = args[:7], args[7:9], (*args[9:], None)[0]
+        batch, L, channels = x.shape
+        N, R, P = A.shape[-1], weight.shape[-1], -(-channels // LANES) * LANES
+        keep = any(ctx.needs_input_grad)
+        x, rows = x.contiguous(), [_in_rows(t) for t in (low, B, C)]
+        weight_, A_ = (_padded(t.transpose(1, 2), P) for t in (weight, A))
+        start = x.new_zeros(batch, DIRECTIONS, N, P) if h0 is None else _padded(h0.transpose(2, 3), P)
+        saved = x.new_empty(batch, DIRECTIONS, -(-L // CHUNK), N, P) if keep else x.new_empty(0)
+        kept = [x, rows[0], weight_, _padded(bias, P), *rows[1:], A_ * LOG2E, _padded(D.sum(0), P)]
+        order, y = _flat_orders(height, width), torch.empty_like(x)
+        strides = [s for t in rows for s in t.stride()[1:3]]
+        arrays = [*(_flat(t) for t in (*kept, start)), order, _flat(y), _flat(saved)]
+        sizes = (L, channels, P, R, *strides, int(keep))
+
+        def run(first: int, last: int) -> None:
+            scratch = _flat(torch.empty(cpu_kernels.forward_scratch(WIDE)))
+            for b0, b1, d0, d1 in _rectangles(first, last, P // LANES):
+                for lanes, c0, c1 in _by_width(d0 * LANES, d1 * LANES):
+                    _compiled("forward", N, lanes)(*arrays, scratch, sizes, b0, b1, c0, c1)
+
+        _share(batch * P // LANES, L * DIRECTIONS * N * LANES, run)
+        ctx.save_for_backward(*kept, saved)
+        ctx.size, ctx.h0, ctx.strides = (height, width), h0 is not None, strides
         return y
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
-        x, dt, B, C, A, h0 = ctx.saved_tensors
-        orders = _flat_orders(*ctx.size)
-        gradients = [torch.empty_like(t) for t in (x, dt, B, C)]
-        dA, dh0 = x.new_zeros(x.shape[0], *A.shape), torch.empty_like(h0)
-        tensors = (x, dt, B, C, A * LOG2E, A, h0, dy.contiguous(), *gradients, dA, dh0)
-        flat = [_flat(t) for t in tensors]
-        N = B.shape[-1]
-        _share(x.shape[0], cpu_kernels.backward, [*flat, orders, *x.shape[1:], N])
-        return (*gradients, dA.sum(0), dh0, None, None)
+        x, _, weight, bias, B, _, rates, skip, _ = kept = ctx.saved_tensors
+        (batch, L, channels), (R, P), N, K = x.shape, weight.shape[1:], B.shape[-1], DIRECTIONS
+        groups, parts = min(batch, GROUPS), 1 if batch >= 2 * K else K  # never by threads: bits would differ
+        dx, selected = x.new_empty(parts, *x.shape), x.new_empty(batch, L, K, R + 2 * N)
+        dh0 = x.new_empty(batch, K, N, P)
+        sums = [x.new_zeros(groups, *t.shape) for t in (weight, bias, rates, skip)]
+        arrays = [*(_flat(t) for t in kept), _flat_orders(*ctx.size), _flat(dy.contiguous())]
+        arrays += [_flat(t) for t in (dx, selected, *sums, dh0)]
+        sizes = (L, channels, P, R, *ctx.strides, batch, groups, parts)
+
+        for lanes, d0, d1 in _by_width(0, P):
+            places = cpu_kernels.backward_places(N, R, lanes, LANES, d1 - d0)
+
+            def run(first: int, last: int, d0=d0, d1=d1, lanes=lanes, places=places) -> None:
+                scratch = _flat(torch.empty(places[-1]))
+                _compiled("backward", N, lanes)(*arrays, scratch, places, sizes, first, last, d0, d1)
+
+            _share(groups * parts, batch * L * (K // parts) * N * (d1 - d0) * 2 // groups, run)
+        dweight, dbias, dA, dskip = (t.sum(0)[..., :channels] for t in sums)
+        for part in dx[1:]:
+            dx[0] += part
+        return (
+            dx[0],
+            selected[..., :R],
+            dweight.transpose(1, 2),
+            dbias,
+            selected[..., R : R + N],
+            selected[..., R + N :],
+            dA.transpose(1, 2),
+            dskip.expand(K, -1),
+            None,
+            None,
+            *([dh0[..., :channels].transpose(2, 3)] if ctx.h0 else []),
+        )
 
 
 def _flat(t: Tensor) -> np.ndarray:
-    return t.detach().contiguous().view(-1).numpy()
+    """The floats from a tensor's first to its last, as they lie in memory."""
+    extent = 1 + sum((n - 1) * s for n, s in zip(t.shape, t.stride(), strict=True)) if t.numel() else 0
+    return t.detach().as_strided((extent,), (1,)).numpy()
+
+
+def _in_rows(t: Tensor) -> Tensor:
+    """(B,L,K,n) as the kernels read it: pictures one after the other, n side by side; else a copy."""
+    batch, L, _, n = t.shape
+    fits = (batch == 1 or t.stride(0) == L * t.stride(1)) and (n == 1 or t.stride(3) == 1)
+    return t if fits else t.contiguous()
+
+
+def _padded(t: Tensor, channels: int) -> Tensor:
+    return F.pad(t, (0, channels - t.shape[-1])).contiguous()
 
 
 @cache
 def _flat_orders(height: int, width: int) -> np.ndarray:
     """Pixel at each step of each direction, (K * L,): dividing in the kernel would cost as the scan."""
-    return scan_orders(height, width)[0].reshape(-1).numpy()
+    return scan_orders(height, width)[0].int().reshape(-1).numpy()
+
+
+def _by_width(first: int, last: int) -> Iterator[tuple[int, int, int]]:
+    """Padded channels as lanes of the kernel to use, first and last: wide blocks, then single registers."""
+    middle = first + (last - first) // WIDE * WIDE
+    if middle > first:
+        yield WIDE, first, middle
+    if last > middle:
+        yield LANES, middle, last
+
+
+def _rectangles(first: int, last: int, blocks: int) -> Iterator[tuple[int, int, int, int]]:
+    """The run first..last of all (picture, block), as pictures and blocks, from and to."""
+    while first < last:
+        picture, block = divmod(first, blocks)
+        if block == 0 and last - first >= blocks:
+            pictures = (last - first) // blocks
+            yield picture, picture + pictures, 0, blocks
+            first += pictures * blocks
+        else:
+            end = min(blocks, block + last - first)
+            yield picture, picture + 1, block, end
+            first += end - block
+
+
+@cache
+def _compiled(kind: str, N: int, lanes: int) -> Callable[..., None]:
+    """A kernel, compiled on first use and then kept on disk by numba."""
+    options: dict[str, Any] = {
+        "nogil": True,
+        "error_model": "numpy",
+        "fastmath": {"contract", "nsz"},  # nothing that reorders: the range reduction of exp2 would break
+    }
+    if kind == "forward":
+        function, signature = cpu_kernels.forward_kernel(N, lanes), cpu_kernels.FORWARD
+    else:
+        function, signature = cpu_kernels.backward_kernel(N, lanes, LANES), cpu_kernels.BACKWARD
+    try:
+        return numba.njit(signature, cache=True, **options)(function)
+    except (RuntimeError, OSError) as error:  # no folder to keep the compiled code in
+        _log.info("The compiled kernel is not kept for the next start: %s.", error)
+        return numba.njit(signature, **options)(function)
 
 
 @cache
@@ -116,12 +214,16 @@ def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="ss2d")
 
 
-def _share(tasks: int, kernel: Callable[..., None], arguments: list[Any]) -> None:
-    """Runs kernel(*arguments, first, last) over all tasks, on as many threads as torch was given."""
-    threads = min(torch.get_num_threads(), tasks)
-    if threads <= 1:
-        kernel(*arguments, 0, tasks)
-        return
+if hasattr(os, "register_at_fork"):  # threads do not survive a fork; the pool that waits for them would
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def _share(tasks: int, cost: int, run: Callable[[int, int], None]) -> None:
+    """run(first, last) over all tasks, on as many threads as torch was given and the work is worth."""
+    threads = max(1, min(torch.get_num_threads(), tasks, tasks * cost // WORTH_A_THREAD))
     bounds = [round(i * tasks / threads) for i in range(threads + 1)]
-    for done in [_pool(threads).submit(kernel, *arguments, *pair) for pair in pairwise(bounds)]:
+    *others, mine = pairwise(bounds)
+    waiting = [_pool(torch.get_num_threads()).submit(run, *pair) for pair in others]
+    run(*mine)
+    for done in waiting:
         done.result()

@@ -1,230 +1,203 @@
-"""The numba kernels of SS2D on the CPU, and the vector of eight float32 they are written in.
+"""The numba kernels of SS2D on the CPU, forward and backward, for any number of states and channels.
 
-LLVM maps the vector to AVX, AVX-512 or NEON. Plain loops would not do: numba calls a scalar
-exponential, and the scan then costs eleven times as much.
+A block of channels is one `Vector`, its states are `Rows` in registers. The pixels are read in chunks of
+steps: first their step sizes are projected, then the scan runs over them. The four directions are four orders
+of the same pixels. The forward kernel saves the states before each chunk, so that the backward kernel
+recomputes one chunk at a time, near the cores.
 
-One file on purpose: numba keys its disk cache by the content of the file that holds the compiled
-function, so a change to the vector must be a change to this file.
+Layouts beside those of `glihamba.ops.reference`; all arrays are flat. Parameters have the channels last,
+padded with zeros to whole blocks (P of them): weight (K,R,P), bias (K,P), rates = A log2(e) (K,N,P),
+skip (P,) summed over the directions, h0 and dh0 (B,K,N,P), saved (B,K,chunks,N,P). Low-rank steps, B and C
+are read where they lie: their token and direction strides are in `sizes`.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import zlib
+from collections.abc import Callable
+from itertools import accumulate
+from pathlib import Path
 
-import llvmlite.ir as ir
 import numpy as np
-from numba import njit, types
-from numba.core import cgutils
-from numba.extending import intrinsic, models, register_model
+from numba import types
 
+from glihamba.ops import cpu_steps, cpu_vector
+from glihamba.ops.cpu_steps import (
+    advance,
+    gather,
+    project,
+    replay_chunk,
+    retreat_chunk,
+    sum_up,
+    unproject,
+)
+from glihamba.ops.cpu_vector import (
+    add,
+    load,
+    load_rows,
+    load_some,
+    mul,
+    softplus,
+    store,
+    store_rows,
+    store_some,
+    zero_rows,
+    zeros,
+)
 from glihamba.ops.reference import DIRECTIONS
 
-LANES = 8
-_F = ir.VectorType(ir.FloatType(), LANES)
-_I = ir.VectorType(ir.IntType(32), LANES)
+CHUNK = 32  # steps
 
-# 2**f on [-0.5, 0.5], degree 6, least relative error: 3e-9, so that float32 rounding is all that compounds.
-_EXP2 = (
-    1.0000000005541685,
-    0.6931472057372619,
-    0.24022646890620053,
-    0.055503287769753995,
-    0.00961848895863433,
-    0.0013399931215894907,
-    0.00015345811593684325,
+# Numba keys its disk cache by this file's content and by what the compiled function closes over: by this,
+# then, too, as a kernel contains what the other two files say.
+STAMP = zlib.crc32(b"".join(Path(str(m.__file__)).read_bytes() for m in (cpu_steps, cpu_vector)))
+
+_FLOATS, _ORDER, _INT = types.float32[::1], types.int32[::1], types.intp
+FORWARD = types.void(*[_FLOATS] * 9, _ORDER, *[_FLOATS] * 3, types.UniTuple(_INT, 11), *[_INT] * 4)
+BACKWARD = types.void(
+    *[_FLOATS] * 9, _ORDER, *[_FLOATS] * 9, types.UniTuple(_INT, 8), types.UniTuple(_INT, 13), *[_INT] * 4
 )
 
 
-class _Vector(types.Type):
-    def __init__(self) -> None:
-        super().__init__(name=f"float32x{LANES}")
+def forward_scratch(lanes: int) -> int:
+    """Floats that the forward kernel needs for itself."""
+    return (2 * CHUNK + 4) * lanes
 
 
-_V = _Vector()
+def forward_kernel(N: int, lanes: int) -> Callable[..., None]:
+    """The function to compile for N states and blocks of `lanes` channels.
+
+    It writes y (B,L,D), and unless `keep` is 0 `saved`, for pictures first_b <= b < last_b and padded
+    channels first_d <= d < last_d.
+    """
+    stamp = STAMP
+
+    def forward(
+        x, low, weight, bias, B, C, rates, skip, h0, order_of, y, saved, scratch, sizes,
+        first_b, last_b, first_d, last_d,
+    ):  # fmt: skip
+        _ = stamp
+        L, D, P, R, low_t, low_k, B_t, B_k, C_t, C_k, keep = sizes
+        K, chunks = DIRECTIONS, (L + CHUNK - 1) // CHUNK
+        zero, rows = zeros(lanes), zero_rows(N, lanes)
+        for b in range(first_b, last_b):
+            for d in range(first_d, last_d, lanes):
+                count = min(lanes, D - d)
+                skip_d = load(skip, d, zero)
+                for at in range(b * L * D + d, (b + 1) * L * D + d, D):
+                    store_some(y, at, mul(skip_d, load_some(x, at, count, zero)), count)
+                for k in range(K):
+                    parameter, state = k * N * P + d, (b * K + k) * N * P + d
+                    bias_d, rates_d = load(bias, k * P + d, zero), load_rows(rates, parameter, P, rows)
+                    states = load_rows(h0, state, P, rows)
+                    for chunk in range(chunks):
+                        order = order_of[k * L + chunk * CHUNK : k * L + min((chunk + 1) * CHUNK, L)]
+                        if keep:
+                            store_rows(saved, ((b * K + k) * chunks + chunk) * N * P + d, P, states)
+                        base = b * L * low_t + k * low_k
+                        project(scratch, low, weight, bias_d, order, base, low_t, R, k * R * P + d, P, lanes)
+                        for j in range(len(order)):
+                            dt = softplus(load(scratch, j * lanes, zero))
+                            x_j = load_some(x, (b * L + order[j]) * D + d, count, zero)
+                            store(scratch, j * lanes, dt)
+                            store(scratch, (CHUNK + 4 + j) * lanes, mul(dt, x_j))
+                        for j in range(len(order)):
+                            t = b * L + order[j]
+                            dt = load(scratch, j * lanes, zero)
+                            u = load(scratch, (CHUNK + 4 + j) * lanes, zero)
+                            y_j = load_some(y, t * D + d, count, zero)
+                            at_B, at_C = t * B_t + k * B_k, t * C_t + k * C_k
+                            states, y_j = advance(states, rates_d, dt, u, y_j, B, at_B, C, at_C)
+                            store_some(y, t * D + d, y_j, count)
+
+    return forward
 
 
-@register_model(_Vector)
-class _VectorModel(models.PrimitiveModel):
-    def __init__(self, manager: Any, frontend_type: Any) -> None:
-        super().__init__(manager, frontend_type, _F)
+def backward_places(N: int, R: int, lanes: int, narrow: int, channels: int) -> tuple[int, ...]:
+    """Where the backward kernel keeps what, in floats, and how many it needs in all.
+
+    For the steps of a chunk: step sizes, later the gradient before softplus; slopes of softplus; u; decays;
+    states before each step and after the last; low-rank steps, B and C; the gradients of those three, in
+    `narrow` lanes. For `channels` padded channels: the adjoint.
+    """
+    block, columns = CHUNK * lanes, R + 2 * N
+    sizes = (block + 4 * lanes, block, block, N * block, N * (block + lanes), CHUNK * columns)
+    return tuple(accumulate((*sizes, CHUNK * columns * narrow, N * channels)))
 
 
-def _constant(value: float) -> ir.Constant:
-    return ir.Constant(_F, [float(np.float32(value))] * LANES)
+def backward_kernel(N: int, lanes: int, narrow: int) -> Callable[..., None]:
+    """The function to compile for N states, blocks of `lanes` channels and sums over them in `narrow` lanes.
 
+    Tasks are (group of pictures, part); parts are the four directions, or all of them in one. For padded
+    channels first_d <= d < last_d it writes dx (parts,B,L,D), summed over a part's directions, and dh0; also
+    selected (B,L,K,R+2N), the gradients of low-rank steps, B and C, added to if first_d is not 0. It adds to
+    dweight (G,K,R,P), dbias (G,K,P), dA (G,K,N,P) and dskip (G,P), each group to its own.
+    """
+    stamp = STAMP
 
-def _pointer(context: Any, builder: Any, array_type: Any, array: Any, index: Any) -> Any:
-    data = context.make_array(array_type)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), _F.as_pointer())
+    def backward(
+        x, low, weight, bias, B, C, rates, skip, saved, order_of, dy,
+        dx, selected, dweight, dbias, dA, dskip, dh0, scratch, places, sizes, first, last, first_d, last_d,
+    ):  # fmt: skip
+        _ = stamp
+        L, D, P, R, low_t, low_k, B_t, B_k, C_t, C_k, pictures, groups, parts = sizes
+        K, chunks, channels, columns = DIRECTIONS, (L + CHUNK - 1) // CHUNK, last_d - first_d, R + 2 * N
+        zero, rows, sums = zeros(lanes), zero_rows(N, lanes), zeros(narrow)
+        at_in, at_sums, at_adjoint = places[4:7]
+        steps = np.arange(CHUNK).astype(np.int32)
+        for task in range(first, last):
+            g, part = task // parts, task % parts
+            first_b, last_b = pictures * g // groups, pictures * (g + 1) // groups
+            for scan in range((last_b - first_b) * (K // parts)):
+                k, b = part + scan // (last_b - first_b), first_b + scan % (last_b - first_b)
+                bk, gk = b * K + k, g * K + k
+                scratch[at_adjoint : at_adjoint + N * channels] = 0
+                for chunk in range(chunks - 1, -1, -1):
+                    order = order_of[k * L + chunk * CHUNK : k * L + min((chunk + 1) * CHUNK, L)]
+                    m = len(order)
+                    gather(
+                        scratch, at_in, columns, low, b * L * low_t + k * low_k, low_t, R,
+                        B, b * L * B_t + k * B_k, B_t, C, b * L * C_t + k * C_k, C_t, N, order,
+                    )  # fmt: skip
+                    scratch[at_sums : at_sums + m * columns * narrow] = 0
+                    for d in range(first_d, last_d, lanes):
+                        count, at_x, mine = min(lanes, D - d), b * L * D + d, at_adjoint + d - first_d
+                        weight_at, weight_into, A_into = k * R * P + d, gk * R * P + d, gk * N * P + d
+                        bias_d = load(bias, k * P + d, zero)
+                        rates_d = load_rows(rates, k * N * P + d, P, rows)
+                        project(
+                            scratch, scratch, weight, bias_d, steps[:m], at_in, columns, R, weight_at, P,
+                            lanes,
+                        )  # fmt: skip
+                        states = load_rows(saved, (bk * chunks + chunk) * N * P + d, P, rows)
+                        replay_chunk(
+                            scratch, places, states, rates_d, x, at_x, D, count, order, N, R, columns, zero,
+                            lanes,
+                        )  # fmt: skip
+                        adjoint, dA_d = (
+                            load_rows(scratch, mine, channels, rows),
+                            load_rows(dA, A_into, P, rows),
+                        )
+                        skip_d = load(skip, d, zero) if k == 0 else zero
+                        adjoint, dA_d, dskip_d = retreat_chunk(
+                            scratch, places, adjoint, dA_d, rates_d, skip_d, x, dy, at_x, dx,
+                            part * pictures * L * D + at_x, k > part, D, count, order, N, R, columns, zero,
+                            lanes, sums, narrow,
+                        )  # fmt: skip
+                        store_rows(scratch, mine, channels, adjoint)
+                        store_rows(dA, A_into, P, dA_d)
+                        if k == 0:
+                            add(dskip, g * P + d, dskip_d)
+                        unproject(
+                            scratch, places, weight, dweight, weight_at, weight_into, P, dbias, gk * P + d,
+                            m, R, columns, lanes, zero, sums, narrow,
+                        )  # fmt: skip
+                    base, stride = (b * L * K + k) * columns, K * columns
+                    sum_up(
+                        scratch, at_sums, selected, base, stride, order, columns, sums, narrow, first_d > 0
+                    )
+                for d in range(first_d, last_d, lanes):
+                    adjoint = load_rows(scratch, at_adjoint + d - first_d, channels, rows)
+                    store_rows(dh0, bk * N * P + d, P, adjoint)
 
-
-def _splat(builder: Any, scalar: Any) -> Any:
-    undefined = ir.Constant(_F, ir.Undefined)
-    zeros = ir.Constant(_I, [0] * LANES)
-    first = builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0))
-    return builder.shuffle_vector(first, undefined, zeros)
-
-
-def _fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
-    kind = ir.FunctionType(_F, [_F] * 3)
-    function = cgutils.get_or_insert_function(builder.module, kind, f"llvm.fmuladd.v{LANES}f32")
-    return builder.call(function, [x, y, z])
-
-
-@intrinsic
-def load(typing: Any, array: Any, index: Any) -> Any:
-    """array[index : index + 8], flat float32, any alignment."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        value = builder.load(_pointer(context, builder, signature.args[0], *args))
-        value.align = 4
-        return value
-
-    return _V(array, types.intp), generate
-
-
-@intrinsic
-def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
-    """array[index : index + 8] = vector."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        builder.store(args[2], _pointer(context, builder, signature.args[0], *args[:2]), align=4)
-        return context.get_dummy_value()
-
-    return types.void(array, types.intp, _V), generate
-
-
-@intrinsic
-def splat(typing: Any, scalar: Any) -> Any:
-    """Eight copies of a float32."""
-    return _V(types.float32), lambda context, builder, signature, args: _splat(builder, args[0])
-
-
-@intrinsic
-def fma(typing: Any, x: Any, y: Any, z: Any) -> Any:
-    """x * y + z."""
-    return _V(_V, _V, _V), lambda context, builder, signature, args: _fma(builder, *args)
-
-
-@intrinsic
-def mul(typing: Any, x: Any, y: Any) -> Any:
-    """x * y."""
-    return _V(_V, _V), lambda context, builder, signature, args: builder.fmul(*args)
-
-
-@intrinsic
-def exp2(typing: Any, x: Any) -> Any:
-    """2**x for x <= 127; below -126 it stays at 2**-126; NaN stays NaN."""
-
-    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        # `limit > x ? limit : x`: the other order would swallow a NaN.
-        limit = _constant(-126.0)
-        x = builder.select(builder.fcmp_ordered(">", limit, args[0]), limit, args[0])
-        # Adding 1.5 * 2**23 rounds to the nearest integer, which then stands in the low bits.
-        magic = _constant(12582912.0)
-        shifted = builder.fadd(x, magic)
-        fraction = builder.fsub(x, builder.fsub(shifted, magic))
-        power = _constant(_EXP2[-1])
-        for coefficient in _EXP2[-2::-1]:
-            power = _fma(builder, power, fraction, _constant(coefficient))
-        exponent = builder.shl(builder.bitcast(shifted, _I), ir.Constant(_I, [23] * LANES))
-        return builder.bitcast(builder.add(builder.bitcast(power, _I), exponent), _F)
-
-    return _V(_V), generate
-
-
-_VEC = types.float32[::1]
-_INT = types.int64
-_ORDER = types.int64[::1]
-_COMPILED: dict[str, Any] = {
-    "nogil": True,
-    "cache": True,
-    "error_model": "numpy",
-    "fastmath": {"contract", "nsz"},  # nothing that reorders: the range reduction of exp2 would break
-}
-
-
-@njit(types.void(*[_VEC] * 7, _ORDER, *[_INT] * 5), **_COMPILED)
-def forward(x, dt, B, C, A2, h0, y, orders, L, D, N, first, last):
-    """Tasks are (picture, channel block). A2 is A log2(e), (K,N,D)."""
-    K, blocks = DIRECTIONS, D // LANES
-    h = np.empty(N * LANES, np.float32)
-    zero = splat(np.float32(0))
-    for task in range(first, last):
-        b, d = task // blocks, task % blocks * LANES
-        for k in range(K):
-            for n in range(N):
-                store(h, n * LANES, load(h0, ((b * K + k) * N + n) * D + d))
-            for step in range(L):
-                at = b * L + orders[k * L + step]
-                dt_t = load(dt, (at * K + k) * D + d)
-                u = mul(dt_t, load(x, at * D + d))
-                total = load(y, at * D + d) if k > 0 else zero
-                for n in range(N):
-                    decay = exp2(mul(dt_t, load(A2, (k * N + n) * D + d)))
-                    driven = mul(u, splat(B[(at * K + k) * N + n]))
-                    state = fma(decay, load(h, n * LANES), driven)
-                    store(h, n * LANES, state)
-                    total = fma(state, splat(C[(at * K + k) * N + n]), total)
-                store(y, at * D + d, total)
-
-
-@njit(types.void(*[_VEC] * 14, _ORDER, *[_INT] * 5), **_COMPILED)
-def backward(x, dt, B, C, A2, A, h0, dy, dx, ddt, dB, dC, dA, dh0, orders, L, D, N, first, last):
-    """Tasks are pictures. dA has a leading picture axis, dx is written by direction 0 and added to after."""
-    K = DIRECTIONS
-    row = N * LANES
-    states = np.empty((L + 1) * row, np.float32)  # h before the first step, then after each
-    adjoint = np.empty(row, np.float32)
-    wide_dB = np.empty(L * row, np.float32)  # lanes are summed once, after all channel blocks
-    wide_dC = np.empty(L * row, np.float32)
-    zero = splat(np.float32(0))
-    for b in range(first, last):
-        for k in range(K):
-            wide_dB[:] = 0
-            wide_dC[:] = 0
-            for d in range(0, D, LANES):
-                for n in range(N):
-                    store(states, n * LANES, load(h0, ((b * K + k) * N + n) * D + d))
-                    store(adjoint, n * LANES, zero)
-                for step in range(L):
-                    at = b * L + orders[k * L + step]
-                    dt_t = load(dt, (at * K + k) * D + d)
-                    u = mul(dt_t, load(x, at * D + d))
-                    for n in range(N):
-                        decay = exp2(mul(dt_t, load(A2, (k * N + n) * D + d)))
-                        driven = mul(u, splat(B[(at * K + k) * N + n]))
-                        state = fma(decay, load(states, step * row + n * LANES), driven)
-                        store(states, (step + 1) * row + n * LANES, state)
-                for step in range(L - 1, -1, -1):
-                    at = b * L + orders[k * L + step]
-                    dt_t, x_t = load(dt, (at * K + k) * D + d), load(x, at * D + d)
-                    u, dy_t = mul(dt_t, x_t), load(dy, at * D + d)
-                    du, d_dt = zero, zero
-                    for n in range(N):
-                        lane, parameter = n * LANES, (k * N + n) * D + d
-                        g = fma(dy_t, splat(C[(at * K + k) * N + n]), load(adjoint, lane))
-                        here = step * row + lane
-                        store(wide_dC, here, fma(dy_t, load(states, here + row), load(wide_dC, here)))
-                        store(wide_dB, here, fma(g, u, load(wide_dB, here)))
-                        du = fma(g, splat(B[(at * K + k) * N + n]), du)
-                        g = mul(g, exp2(mul(dt_t, load(A2, parameter))))
-                        store(adjoint, lane, g)
-                        exponent = mul(g, load(states, here))  # gradient of dt A
-                        d_dt = fma(exponent, load(A, parameter), d_dt)
-                        into = b * K * N * D + parameter
-                        store(dA, into, fma(exponent, dt_t, load(dA, into)))
-                    before = load(dx, at * D + d) if k > 0 else zero
-                    store(dx, at * D + d, fma(du, dt_t, before))
-                    store(ddt, (at * K + k) * D + d, fma(du, x_t, d_dt))
-                for n in range(N):
-                    store(dh0, ((b * K + k) * N + n) * D + d, load(adjoint, n * LANES))
-            for step in range(L):
-                at = b * L + orders[k * L + step]
-                for n in range(N):
-                    sum_B, sum_C = np.float32(0), np.float32(0)
-                    for lane in range(LANES):
-                        sum_B += wide_dB[step * row + n * LANES + lane]
-                        sum_C += wide_dC[step * row + n * LANES + lane]
-                    dB[(at * K + k) * N + n] = sum_B
-                    dC[(at * K + k) * N + n] = sum_C
+    return backward

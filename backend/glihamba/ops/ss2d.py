@@ -6,12 +6,16 @@ kernel, and float64, run the pure-torch scan.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
 
 from glihamba.ops.torch_scan import final_state_torch, ss2d_torch
+
+_log = logging.getLogger(__name__)
 
 
 def ss2d(
@@ -43,10 +47,18 @@ def ss2d(
 
 def _scan_for(x: Tensor) -> Callable[..., Tensor]:
     if x.device.type == "cpu" and x.dtype != torch.float64:
-        from glihamba.ops.cpu import ss2d_cpu  # numba costs a second: only who scans pays it
-
-        return ss2d_cpu
+        return _on_the_cpu()
     return ss2d_torch
+
+
+@cache
+def _on_the_cpu() -> Callable[..., Tensor]:
+    try:
+        from glihamba.ops.cpu import ss2d_cpu  # numba costs a second: only who scans pays it
+    except (ImportError, OSError) as error:
+        _log.warning("numba is missing (%s): networks run on plain PyTorch, several times slower.", error)
+        return ss2d_torch
+    return ss2d_cpu
 
 
 def final_state(
