@@ -51,7 +51,7 @@ def test_training_learns_and_a_resumed_run_is_the_unbroken_one(photo_shards, tmp
 
 def test_a_loss_that_is_not_a_number_stops_with_its_batch(photo_shards, tmp_path, monkeypatch):
     monkeypatch.setattr(
-        "glihamba_training.train.foreground_normalised", lambda *a, **k: torch.tensor(float("nan"))
+        "glihamba_training.losses.foreground_normalised", lambda *a, **k: torch.tensor(float("nan"))
     )
     with pytest.raises(
         FloatingPointError, match=r"The loss is not a number at step 0; its batch is in .*\.pt"

@@ -10,13 +10,10 @@ from typing import Any
 import torch
 
 from glihamba.models import build, store
-from glihamba.models.glihamba import GLIHamba
 from glihamba.models.registry import LOCAL, Record
 from glihamba_training.evaluate import evaluate, summarise
 from glihamba_training.iharmony4 import Triple
 from glihamba_training.train import averaged_weights
-
-PAPER = "GLIHamba: Global-Local Context Image Harmonization based on Mamba (Sun, Yao, Ban; 2024)"
 
 
 def export(
@@ -37,11 +34,9 @@ def export(
     into the record as "PROTOCOL, SET". The training data's text gets the number of composites seen.
     """
     weights, recipe = averaged_weights(checkpoint)
-    network = build(recipe["model"])
+    network = build(recipe["model"], **recipe.get("config", {}))
     network.load_state_dict(weights)
     network.eval()
-    if not isinstance(network, GLIHamba):
-        raise TypeError(f"{recipe['model']} is not a GLIHamba: its configuration cannot be recorded.")
     metrics: dict[str, dict[str, float]] = {}
     for pictures, (triples, protocols) in scored_on.items():
         for summary in summarise(evaluate(triples, {name: network}, protocols)):
@@ -54,12 +49,12 @@ def export(
         name=name,
         title=title,
         description=description,
-        architecture="glihamba",
+        architecture=network.architecture,
         config=config,
         licence=licence,
         training_data=f"{training_data} {seen:,} composites, the last of {size} x {size} pixels.".strip(),
         source=source,
         metrics=metrics,
-        paper=PAPER,
+        paper=network.paper,
     )
     return store.save(folder / f"{name}.safetensors", weights, record)

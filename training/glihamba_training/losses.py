@@ -1,8 +1,19 @@
-"""What training minimises."""
+"""What training minimises. A recipe names one of `LOSSES`."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import torch
 from torch import Tensor
+
+from glihamba.models.base import Harmonizer
+from glihamba.models.frih import FRIH, Stages
+
+if TYPE_CHECKING:  # both import what names the losses
+    from glihamba_training.recipe import Recipe
+    from glihamba_training.synthesis import Batch
 
 
 def foreground_normalised(
@@ -10,13 +21,63 @@ def foreground_normalised(
 ) -> Tensor:
     """Squared error over the picture divided by the foreground's area, mean over the batch.
 
-    GLIHamba's and GKNet's loss (paper 001, Eq. 7): no area counts as less than `smallest_area` pixels of
-    a 256 x 256 picture, so that specks do not dominate. With `power` below 1 each picture's error is
-    raised to it before the mean: at 0.5 a picture four times as wrong counts twice.
+    The loss of GLIHamba, GKNet (paper 001, Eq. 7), HDNet (002, Eq. 1, printed without the square that its
+    text gives it) and regional references (003, Eq. 8), but for a factor of 3: it is the channels' mean.
+    No area counts as less than `smallest_area` (A_min) pixels of a 256 x 256 picture, so that specks do not
+    dominate. With `power` below 1 each picture's error is raised to it before the mean: at 0.5 a picture
+    four times as wrong counts twice.
 
     harmonized, real (B,3,H,W) in [0,1]; mask (B,1,H,W) in [0,1]. Returns a scalar.
     """
-    smallest = smallest_area * real.shape[-2] * real.shape[-1] / 256**2
-    area = mask.sum((1, 2, 3)).clamp_min(smallest)
+    area = mask.sum((1, 2, 3)).clamp_min(_smallest(smallest_area, real))
     error = (harmonized - real).square().mean(1).sum((1, 2)) / area
     return error.mean() if power == 1 else (error + 1e-6).pow(power).mean()
+
+
+def two_stages(
+    stages: Stages, real: Tensor, mask: Tensor, *, smallest_area: float = 100.0, power: float = 1.0
+) -> Tensor:
+    """FRIH's loss (paper 004, Eq. 6 to 8): the coarse picture's error and the final one's by submasks.
+
+    Each submask's error is divided by its own area, at least `smallest_area`, so that a picture of many
+    clusters weighs more. `power` applies to the coarse part. Shapes as for `foreground_normalised`.
+    """
+    coarse = foreground_normalised(
+        stages.coarse, real, mask, smallest_area=smallest_area, power=power
+    )  # Eq. 7
+    error = (stages.harmonized - real).square().mean(1)
+    smallest = _smallest(smallest_area, real)
+    refined = [
+        ((parts * picture).sum((1, 2)) / parts.sum((1, 2)).clamp_min(smallest)).sum()  # Eq. 8
+        for picture, parts in zip(error, stages.submasks, strict=True)
+    ]
+    return coarse + torch.stack(refined).mean()  # Eq. 6
+
+
+def _smallest(area: float, picture: Tensor) -> float:
+    """An area in pixels of a 256 x 256 picture, in pixels of this one."""
+    return area * picture.shape[-2] * picture.shape[-1] / 256**2
+
+
+def _foreground(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    harmonized = network(batch.composite, batch.mask)
+    loss = foreground_normalised(
+        harmonized, batch.real, batch.mask, smallest_area=recipe.smallest_area, power=recipe.loss_power
+    )
+    return loss, harmonized
+
+
+def _two_stages(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    assert isinstance(network, FRIH), "the recipe has seen to it"
+    stages = network.stages(batch.composite, batch.mask)
+    loss = two_stages(
+        stages, batch.real, batch.mask, smallest_area=recipe.smallest_area, power=recipe.loss_power
+    )
+    return loss, stages.harmonized
+
+
+LOSSES: dict[str, Callable[[Harmonizer, Batch, Recipe], tuple[Tensor, Tensor]]] = {
+    "foreground": _foreground,
+    "two-stages": _two_stages,
+}
+"""name -> (network, batch, recipe) -> the loss, a scalar, and the harmonized pictures (B,3,H,W)."""

@@ -5,11 +5,15 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from glihamba.errors import UnknownModel
+from glihamba.models import settings_of
+from glihamba_training.losses import LOSSES
 from glihamba_training.synthesis import SynthesisSettings
 
 if sys.version_info >= (3, 11):
@@ -26,8 +30,9 @@ class RecipeError(ValueError):
 class Recipe:
     """model: a name that `glihamba.models.build` knows. size: side of the training pictures in pixels.
     batch: pictures a step. steps: in all. learning_rate: Adam's; warmed up over `warmup` steps, multiplied
-    by `decay` at each of `milestones` (in steps). ema: of the weights that are kept. loss_power: see
-    `losses.foreground_normalised`. clip: of the gradient's norm.
+    by `decay` at each of `milestones` (in steps). ema: of the weights that are kept, 0: the last ones.
+    loss: one of `losses.LOSSES`; loss_power, smallest_area: see there. clip: of the gradient's norm, 0: none.
+    config: settings of the network that differ from what its name stands for.
     """
 
     model: str
@@ -40,11 +45,25 @@ class Recipe:
     milestones: tuple[int, ...] = ()
     decay: float = 0.5
     ema: float = 0.999
+    loss: str = "foreground"
     loss_power: float = 1.0
+    smallest_area: float = 100.0
     clip: float = 1.0
     seed: int = 0
     checkpoint_every: int = 500
+    config: Mapping[str, Any] = field(default_factory=dict)
     synthesis: SynthesisSettings = field(default_factory=SynthesisSettings)
+
+    def __post_init__(self) -> None:
+        if self.loss not in LOSSES:
+            raise RecipeError(f'There is no loss "{self.loss}": choose {" or ".join(LOSSES)}.')
+        if self.loss == "two-stages" and self.model != "frih":
+            raise RecipeError(f'The loss "two-stages" is FRIH\'s: choose "foreground" for {self.model}.')
+        if self.config:
+            try:
+                _refuse_unknown(self.config, settings_of(self.model), "config.")
+            except UnknownModel as error:
+                raise RecipeError(str(error)) from error
 
 
 def load_recipe(name_or_path: str, **overrides: Any) -> Recipe:
@@ -66,14 +85,17 @@ def load_recipe(name_or_path: str, **overrides: Any) -> Recipe:
 
 
 def _make(kind: type, table: dict[str, Any], prefix: str = "") -> Any:
-    known = [f.name for f in dataclasses.fields(kind)]
-    for key in table:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, 1)
-            hint = f' Did you mean "{prefix}{near[0]}"?' if near else ""
-            raise RecipeError(f'The recipe has an unknown key "{prefix}{key}".{hint}')
+    _refuse_unknown(table, [f.name for f in dataclasses.fields(kind)], prefix)
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
     try:
         return kind(**values)
     except TypeError as error:
         raise RecipeError(f"The recipe is incomplete: {error}.") from error
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], prefix: str) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f' Did you mean "{prefix}{near[0]}"?' if near else ""
+            raise RecipeError(f'The recipe has an unknown key "{prefix}{key}".{hint}')

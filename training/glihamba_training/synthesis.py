@@ -26,7 +26,7 @@ class SynthesisSettings:
     or follow the retouching moves. unchanged: odds of an already harmonious picture. median_mse, log_spread:
     the log-normal that the foreground MSE is drawn from (clipping lowers what comes out). amplify: the most
     that a recolouring is strengthened to get there. smallest_crop: of each side. area: least and greatest
-    foreground share of a crop.
+    foreground share of a crop. flip: odds of a mirrored crop.
     """
 
     kinds: tuple[float, float, float] = (0.85, 0.1, 0.05)
@@ -38,6 +38,7 @@ class SynthesisSettings:
     amplify: float = 2.5
     smallest_crop: float = 0.55
     area: tuple[float, float] = (0.008, 0.65)
+    flip: float = 0.5
 
 
 class Batch(NamedTuple):
@@ -179,7 +180,7 @@ def _crop(
     n = len(photos)
     scale = s.smallest_crop + (1 - s.smallest_crop) * torch.rand(n, 2, generator=g)
     shift = (1 - scale) * (2 * torch.rand(n, 2, generator=g) - 1)
-    flip = torch.where(torch.rand(n, generator=g) < 0.5, -1.0, 1.0)
+    flip = torch.where(torch.rand(n, generator=g) < s.flip, -1.0, 1.0)
 
     def view(scale: Tensor, shift: Tensor) -> Tensor:
         theta = torch.zeros(n, 2, 3)

@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
 from glihamba.models import build
-from glihamba_training.losses import foreground_normalised
+from glihamba_training.losses import LOSSES, foreground_normalised
 from glihamba_training.photos import load_bank
 from glihamba_training.recipe import Recipe
 from glihamba_training.synthesis import Batch, Synthesis
@@ -49,15 +49,15 @@ class HarmonizationTask(L.LightningModule):
     def __init__(self, recipe: Recipe) -> None:
         super().__init__()
         self.recipe = recipe
-        self.network = build(recipe.model)
+        self.network = build(recipe.model, **recipe.config)
         self.save_hyperparameters({"recipe": dataclasses.asdict(recipe)})
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        harmonized = self.network(batch.composite, batch.mask)
-        loss = foreground_normalised(harmonized, batch.real, batch.mask, power=self.recipe.loss_power)
+        loss, harmonized = LOSSES[self.recipe.loss](self.network, batch, self.recipe)
         with torch.no_grad():
-            untouched = foreground_normalised(
-                batch.composite, batch.real, batch.mask, power=self.recipe.loss_power
+            ours, untouched = (
+                foreground_normalised(picture, batch.real, batch.mask, power=self.recipe.loss_power)
+                for picture in (harmonized, batch.composite)
             )
         if not torch.isfinite(loss):
             path = Path(self.trainer.default_root_dir) / f"not-finite-{self.global_step}.pt"
@@ -66,7 +66,7 @@ class HarmonizationTask(L.LightningModule):
                 f"The loss is not a number at step {self.global_step}; its batch is in {path}."
             )
         self.log("loss", loss, prog_bar=True)
-        self.log("ratio", loss / untouched, prog_bar=True)  # below 1: better than the composite
+        self.log("ratio", ours / untouched, prog_bar=True)  # below 1: better than the composite
         return loss
 
     def configure_optimizers(self) -> Any:

@@ -1,0 +1,159 @@
+"""Every network's own recipe, narrowed and shortened: 50 steps on the CPU, and its loss falls.
+
+Widths, size, batch and length are cut down here; loss, optimiser, rate and schedule are the recipe's.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from importlib import resources
+
+import pytest
+import torch
+
+from glihamba.models import NETWORKS, build, loading, store
+from glihamba_training.export import export
+from glihamba_training.losses import LOSSES, foreground_normalised, two_stages
+from glihamba_training.photos import load_bank
+from glihamba_training.recipe import Recipe, RecipeError, load_recipe
+from glihamba_training.synthesis import Synthesis
+from glihamba_training.train import train
+
+GLIHAMBA = {"width": 8, "encoder": [1, 1, 1], "decoder": [1, 1], "state_dimension": 2}
+SMOKE = {
+    "glihamba": GLIHAMBA,
+    "glihamba-small": {"width": 8, "encoder": [1, 1, 1], "state_dimension": 1},
+    "glihamba-tiny": {"width": 8, "encoder": [1, 1, 1]},
+    "unet": {"width": 8},
+    "unet-vss": GLIHAMBA,
+    "gknet": {"width": 8, "levels": 3, "layers": 1, "heads": 4},
+    "hdnet": {"width": 6},
+    "hdnet-lite": {"width": 4},
+    "regional": {"width": 8},
+    "regional-p": {"width": 16, "widest": 64},
+    "frih": {"base": [4, 8, 16, 16], "cascaded": [4, 4, 8, 8], "fusion": 4, "submasks": 4},
+}
+# These two begin by leaving the composite as it is, and their recipes by a long warm-up and slow averages.
+SOON = {"warmup": 5, "ema": 0.9, "learning_rate": 4e-3}
+RECIPES = [entry.name[:-5] for entry in (resources.files("glihamba_training") / "recipes").iterdir()]
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("name", SMOKE)
+def test_fifty_steps_of_every_recipe_lower_its_loss(name, photo_shards, tmp_path, monkeypatch):
+    cut = {"size": 32, "batch": 4, "steps": 50, "checkpoint_every": 50, "config": SMOKE[name]}
+    starts_at_the_composite = name in ("glihamba-small", "glihamba-tiny")
+    recipe = load_recipe(name, **cut, **(SOON if starts_at_the_composite else {}))
+    batch = Synthesis(load_bank(photo_shards, "train", 48), recipe.synthesis, 99).batch(0, 32, 64)
+
+    def loss(network):
+        with torch.no_grad():
+            return float(LOSSES[recipe.loss](network.eval(), batch, recipe)[0])
+
+    torch.manual_seed(recipe.seed)
+    before = loss(build(recipe.model, **recipe.config))
+    checkpoint = train(recipe, photo_shards, tmp_path / "run")
+
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
+    record = export(
+        checkpoint,
+        tmp_path / "out",
+        name=f"smoke-{name}",
+        title="Smoke",
+        description="Made by a test.",
+        licence="MIT",
+        training_data="Pictures made by a test,",
+        scored_on={},
+    )
+    store.add(tmp_path / "out" / f"smoke-{name}.safetensors")
+    network = loading.load(f"smoke-{name}")
+    assert record.paper == network.paper
+    assert record.config == dataclasses.asdict(network.config)
+    assert loss(network) < (0.95 if starts_at_the_composite else 0.8) * before
+
+
+def test_every_network_has_a_recipe_named_as_it_is():
+    shipped = {name: load_recipe(name) for name in RECIPES}
+    assert set(SMOKE) == set(RECIPES) == set(NETWORKS)
+    assert all(recipe.model == name for name, recipe in shipped.items())
+
+
+@pytest.mark.parametrize(
+    ("name", "batch", "epochs", "rate", "drops", "decay"),
+    [
+        ("glihamba", 16, 200, 1e-3, [80, 120], 0.5),
+        ("gknet", 16, 120, 1e-4, [], 0.5),
+        ("hdnet", 12, 120, 1e-3, [100, 110], 0.1),
+        ("hdnet-lite", 12, 120, 1e-3, [100, 110], 0.1),
+        ("regional", 4, 140, 1e-3, [120], 0.1),
+        ("regional-p", 4, 140, 1e-3, [120], 0.1),
+        ("frih", 128, 180, 8e-3, [160, 175], 0.1),
+    ],
+)
+def test_recipes_say_what_the_papers_say(name, batch, epochs, rate, drops, decay):
+    recipe = load_recipe(name)
+    epoch = -(-65_742 // batch)
+    assert (recipe.size, recipe.batch, recipe.steps) == (256, batch, epochs * epoch)
+    assert recipe.milestones == tuple(drop * epoch for drop in drops)
+    assert (recipe.learning_rate, recipe.decay, recipe.betas) == (rate, decay, (0.9, 0.999))
+    assert (recipe.warmup, recipe.ema, recipe.clip, recipe.smallest_area) == (0, 0, 0, 100)
+
+
+def test_frih_s_loss_is_equations_6_to_8():
+    """Two pictures; the second's object has two submasks, one of them smaller than A_min."""
+    from glihamba.models.frih import Stages
+
+    real, mask = torch.zeros(2, 3, 256, 256), torch.zeros(2, 1, 256, 256)
+    mask[0, 0, :20, :20] = 1  # 400 pixels
+    mask[1, 0, :20, :10] = 1  # 200, of which 25 are a submask of their own
+    small = torch.zeros(256, 256)
+    small[:5, :5] = 1
+    coarse, final = real.clone(), real.clone()
+    coarse[:, :, :5, :5] = 0.2
+    final[:, :, :5, :5] = 0.1
+    final[:, :, 10:12, :5] = 0.3
+    stages = Stages(coarse, final, [mask[0], torch.stack((small, mask[1, 0] - small))])
+    eq7 = (0.04 * 25 / 400 + 0.04 * 25 / 200) / 2
+    eq8 = ((0.01 * 25 + 0.09 * 10) / 400 + (0.01 * 25 / 100 + 0.09 * 10 / 175)) / 2
+    assert float(two_stages(stages, real, mask)) == pytest.approx(eq7 + eq8)
+    whole = Stages(final, final, [mask[0], mask[1]])
+    twice = 2 * foreground_normalised(final, real, mask)
+    assert float(two_stages(whole, real, mask)) == pytest.approx(float(twice)), "K = 1: both stages alike"
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        (
+            {"config": {"widht": 8}},
+            'The recipe has an unknown key "config.widht". Did you mean "config.width"?',
+        ),
+        ({"loss": "foregound"}, 'There is no loss "foregound": choose foreground or two-stages.'),
+        ({"loss": "two-stages"}, 'The loss "two-stages" is FRIH\'s: choose "foreground" for hdnet.'),
+        (
+            {"smallest_aera": 1.0},
+            'The recipe has an unknown key "smallest_aera". Did you mean "smallest_area"?',
+        ),
+    ],
+)
+def test_wrong_keys_are_named(keys, sentence):
+    with pytest.raises(RecipeError) as raised:
+        load_recipe("hdnet", **keys)
+    assert str(raised.value) == sentence
+
+
+def test_settings_for_an_unknown_network_are_refused_with_the_known_names():
+    with pytest.raises(RecipeError, match='No network is called "hdent": choose one of glihamba, '):
+        Recipe(model="hdent", size=32, batch=1, steps=1, config={"width": 8})
+
+
+def test_flips_are_the_recipe_s_to_choose(photo_shards):
+    bank = load_bank(photo_shards, "train", 48)
+    plain = load_recipe("hdnet").synthesis
+    mirrored = dataclasses.replace(plain, flip=1.0)
+    batches = [Synthesis(bank, s, 5).batch(0, 32, 6) for s in (plain, mirrored)]
+    torch.testing.assert_close(batches[0].real, batches[1].real.flip(3), atol=2e-3, rtol=0)
