@@ -65,7 +65,7 @@ def _peaks(colours: Tensor, count: int, cutoff: float, most: int) -> Tensor:
 def _nearest(colours: Tensor, sampled: Tensor) -> Tensor:
     """The sampled colour nearest to each colour, (N,), found for its cell of the colour cube at once."""
     place = torch.tensor((_CELLS**2, _CELLS, 1), device=colours.device)
-    cell = (colours * _CELLS).long().clamp(0, _CELLS - 1) @ place
+    cell = ((colours * _CELLS).long().clamp(0, _CELLS - 1) * place).sum(1)
     pixels = cell.bincount(minlength=_CELLS**3)
     occupied = pixels.nonzero()[:, 0]
     means = colours.new_zeros(_CELLS**3, 3).index_add_(0, cell, colours)[occupied] / pixels[occupied, None]

@@ -151,7 +151,7 @@ class PatchesToLocation(nn.Module):
                 tokens = new[:, where].T
                 likeness = (tokens @ contents.T).softmax(-1)
                 tokens = tokens * (likeness @ spreads) + likeness @ means  # Eq. 4 and 5
-                old = old.masked_scatter(where, tokens.T)
+                old = old.masked_scatter(where, tokens.T.to(old.dtype))
             translated.append(old)
         return torch.stack(translated)
 

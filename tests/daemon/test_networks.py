@@ -1,0 +1,61 @@
+"""Every network of the papers, served by name: weights in the store, a picture through the daemon."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from glihamba.models import NETWORKS, build, registry, store
+from glihamba.pipeline.harmonize import harmonize
+
+# Narrow, for speed; the record of the weights says how narrow, as one of full width would say it is not.
+CONFIG: dict[str, dict[str, Any]] = {
+    "glihamba": {"width": 8, "encoder": [1, 1, 1, 1], "decoder": [1, 1, 1], "state_dimension": 1},
+    "unet": {"width": 8},
+    "unet-vss": {"width": 8, "encoder": [1, 1, 1, 1], "decoder": [1, 1, 1], "state_dimension": 1},
+    "gknet": {"width": 8, "layers": 1},
+    "hdnet": {"width": 8},
+    "regional": {"width": 8},
+    "regional-p": {"width": 8},
+    "frih": {"base": [4, 8, 8, 8, 8, 8, 8], "cascaded": [4] * 7, "fusion": 4, "submasks": 3},
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_served_by_its_name(
+    name: str, start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
+) -> None:
+    torch.manual_seed(0)
+    network = build(name, **CONFIG.get(name, {})).eval()
+    called = f"my-{name}" if registry.is_shipped(name) else name
+    record = registry.Record(
+        name=called,
+        title=name,
+        description="Fresh weights.",
+        architecture=name,
+        config=dataclasses.asdict(network.config),
+        licence="MIT",
+        training_data="none",
+        source=registry.LOCAL,
+        paper=network.paper,
+    )
+    store.save(registry.user_folder() / f"{called}.safetensors", network.state_dict(), record)
+
+    peer = connect(start(default_model="statistics"))
+    (listed,) = [model for model in peer.models() if model.name == called]
+    assert listed.installed
+    composite, mask = said.picture(), said.object_mask()
+    reply = peer.harmonize(said.plain_job(composite, mask, model=called))
+    assert reply.end.model == called
+    expected = harmonize(composite, mask, network).pixels
+    # Sums may round otherwise on another number of threads: one step of 255.
+    np.testing.assert_allclose(reply.pixels().astype(int), expected.astype(int), atol=1)
+    np.testing.assert_array_equal(reply.pixels()[mask == 0], composite[mask == 0])
+    if getattr(network.config, "output", "image") == "image":
+        assert (reply.pixels() != composite).any()
