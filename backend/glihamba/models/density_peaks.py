@@ -31,7 +31,7 @@ def clusters(colours: Tensor, cutoff: float, most: int) -> Tensor:
     colours = colours.detach().float()
     if count <= SAMPLES:
         return _peaks(colours, count, cutoff, most)
-    sampled = torch.linspace(0, count - 1, SAMPLES, device=colours.device).round().long()
+    sampled = torch.arange(SAMPLES, device=colours.device) * (count - 1) // (SAMPLES - 1)
     of_sampled = _peaks(colours[sampled], count, cutoff, most)
     labels = of_sampled[_nearest(colours, colours[sampled])]
     labels[sampled] = of_sampled
