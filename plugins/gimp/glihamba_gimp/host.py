@@ -64,8 +64,6 @@ class GimpHost:
 
     def deliver(self, harmonized: Harmonized) -> None:
         self.show(text("writing", self.language), 1.0)
-        if not self.image.is_valid():
-            raise self.refuse("closed")
         if not self.layer.is_valid() or self.layer.get_image().get_id() != self.image.get_id():
             raise self.refuse("deleted")
         there = self.there()

@@ -38,7 +38,8 @@ def form_of(drawable: Gimp.Drawable) -> Form:
         return Form(f"{colours[0]} u8", "uint8", colours[1], True)
     if depth in ("u8", "u16"):
         return Form(f"{colours[0]} u16", "uint16", colours[1], True)
-    return Form(f"{colours[0]} float", "float32", colours[1], depth in ("half", "float"))
+    # From floats of a curve that is sRGB's by another name babl still goes by way of the light.
+    return Form(f"{colours[0]} float", "float32", colours[1], depth in ("half", "float") and model[1] != "~")
 
 
 def own_format(drawable: Gimp.Drawable) -> str:

@@ -21,6 +21,7 @@ TEXTS = {
         "Choose the layer that holds the object.",
         "animated": "“{layer}” is animated, and one result cannot fit all of its frames. "
         "Copy the frame to a layer of its own and harmonize that.",
+        "closed": "The image was closed meanwhile, so the result was dropped.",
         "busy": "“{layer}” is being harmonized already. Wait for it, or cancel it first.",
         "remote": "Daemon's address",
         "remote tip": "host:port of a daemon on another machine; empty: this computer's own",
@@ -42,6 +43,7 @@ TEXTS = {
         "Wählen Sie die Ebene mit dem Objekt.",
         "animated": "„{layer}“ ist animiert, und ein Ergebnis kann nicht zu allen Bildern passen. "
         "Kopieren Sie das Bild auf eine eigene Ebene und harmonisieren Sie diese.",
+        "closed": "Das Bild wurde inzwischen geschlossen; das Ergebnis wurde verworfen.",
         "busy": "„{layer}“ wird schon harmonisiert. Warten Sie darauf, oder brechen Sie es erst ab.",
         "remote": "Adresse des Dienstes",
         "remote tip": "host:port eines Dienstes auf einem anderen Rechner; leer: der eigene",

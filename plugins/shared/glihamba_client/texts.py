@@ -20,7 +20,6 @@ TEXTS = {
         "empty": "“{layer}” is empty inside the canvas. Choose the layer that holds the object.",
         "selected nothing": "The selection lies outside of what “{layer}” shows. "
         "Select a part of the object, or deselect to harmonize all of it.",
-        "closed": "The image was closed meanwhile, so the result was dropped.",
         "deleted": "“{layer}” was deleted meanwhile, so the result was dropped.",
         "resized": "The image has changed its size or colours meanwhile. Nothing was changed: try again.",
         "model": "Model",
@@ -42,7 +41,6 @@ TEXTS = {
         "empty": "„{layer}“ ist innerhalb der Leinwand leer. Wählen Sie die Ebene mit dem Objekt.",
         "selected nothing": "Die Auswahl liegt außerhalb dessen, was „{layer}“ zeigt. "
         "Wählen Sie einen Teil des Objekts aus, oder heben Sie die Auswahl auf.",
-        "closed": "Das Bild wurde inzwischen geschlossen; das Ergebnis wurde verworfen.",
         "deleted": "„{layer}“ wurde inzwischen gelöscht; das Ergebnis wurde verworfen.",
         "resized": "Größe oder Farbraum des Bildes haben sich inzwischen geändert. Nichts wurde verändert: "
         "versuchen Sie es noch einmal.",

@@ -1,5 +1,6 @@
 """What every case needs, inside GIMP: images made of bytes, the procedure as scripts call it, comparisons."""
 
+import json  # noqa: F401
 import os
 import sys
 import time

@@ -1,0 +1,18 @@
+"""A plug-in whose vendored packages are broken: the menu entry is there, and says so."""
+
+import kit
+from kit import Gimp
+
+
+def after_each(t):
+    kit.delete_all()
+
+
+def case_broken(t):
+    t.fact("menu", Gimp.get_pdb().lookup_procedure(kit.PROCEDURE).get_menu_label())
+    image, layer = kit.scene()
+    before = kit.state(image)
+    status, _, said = kit.call(image, [layer])
+    assert status == kit.FAILED
+    t.fact("said", said)
+    kit.same(kit.state(image), before)
