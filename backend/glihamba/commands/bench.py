@@ -40,8 +40,8 @@ def bench() -> None:
 def model_(names: tuple[str, ...], runs: int, as_json: bool) -> None:
     """Latency of models at their working size, parameters and FLOPs (two to a multiply-add).
 
-    NAMES are architectures with fresh weights (glihamba, glihamba-small, glihamba-tiny, statistics) or
-    registered models; without any, all architectures.
+    NAMES are networks with fresh weights (glihamba, hdnet, gknet, regional, frih, unet, ..., statistics) or
+    registered models; without any, GLIHamba's sizes and statistics.
     """
     import torch
 

@@ -49,8 +49,8 @@ def train(
 ) -> None:
     """Train a model on composites made from photographs while it trains.
 
-    RECIPE is the name of one that ships with GLIHamba (glihamba-tiny) or a .toml file. Checkpoints are
-    written as it goes, so Ctrl-C loses little: go on with --resume RUN/last.ckpt.
+    RECIPE is a network's name (glihamba-tiny, hdnet, gknet, regional, frih, ...) or a .toml file.
+    Checkpoints are written as it goes, so Ctrl-C loses little: go on with --resume RUN/last.ckpt.
 
     \b
       glihamba train glihamba-tiny --data photos/ --run runs/tiny
