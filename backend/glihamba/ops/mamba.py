@@ -1,0 +1,119 @@
+"""mamba-ssm's compiled scan as SS2D: the published way, with the cross-scan and the merge as copies.
+
+Optional: never needed, and never chosen because it is installed. Installed does not even mean that its
+kernel is there, so it is really imported and checked before it is used (see `require`).
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from glihamba.ops import gpu
+from glihamba.ops.reference import scan_orders
+
+MODULE = "selective_scan_cuda"
+
+
+@cache
+def _module() -> Any:
+    """The compiled scan. Raises ScanUnusable."""
+    import importlib
+
+    try:
+        return importlib.import_module(MODULE)  # torch is loaded: without it the import fails
+    except (ImportError, OSError) as error:
+        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
+        raise gpu.ScanUnusable(
+            f"mamba-ssm's compiled scan cannot be loaded ({reason}); install mamba-ssm with its CUDA kernels "
+            "for this torch, or leave the scan to Triton."
+        ) from error
+
+
+@cache
+def require(device: torch.device | None = None) -> None:
+    """Load the compiled scan and test it on a small picture. Raises ScanUnusable."""
+    _module()
+    try:
+        gpu.check(ss2d_mamba, device or torch.device("cuda"))
+    except Exception as error:
+        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
+        raise gpu.ScanUnusable(
+            f"mamba-ssm's compiled scan is there but does not work ({reason}); leave the scan to Triton."
+        ) from error
+
+
+def ss2d_mamba(
+    x: Tensor,
+    dt_low_rank: Tensor,
+    dt_weight: Tensor,
+    dt_bias: Tensor,
+    B: Tensor,
+    C: Tensor,
+    A: Tensor,
+    D: Tensor,
+    height: int,
+    width: int,
+    h0: Tensor | None = None,
+) -> Tensor:
+    """SS2D; shapes as in `glihamba.ops.reference`. Returns x's dtype. Differentiable in every tensor."""
+    channels = x.shape[2]
+    orders, inverse = scan_orders(height, width, x.device)
+    image = x.transpose(1, 2)
+    u = torch.stack([image[:, :, order] for order in orders], 1)  # (B, K, D, L)
+    low = _in_order(dt_low_rank, orders).to(x.dtype)
+    delta = torch.einsum("bkrl,kdr->bkdl", low, dt_weight.to(x.dtype)).contiguous()
+    B, C = (_in_order(t, orders).to(x.dtype) for t in (B, C))
+    y = _SelectiveScan.apply(
+        u.flatten(1, 2),
+        delta.flatten(1, 2),
+        A.float().flatten(0, 1).contiguous(),
+        B,
+        C,
+        D.float().flatten().contiguous(),
+        dt_bias.float().flatten().contiguous(),
+    ).unflatten(1, (4, channels))
+    if h0 is not None:
+        y = y + _of_start(delta.float() + dt_bias.float()[:, :, None], C.float(), A.float(), h0.float())
+    merged = sum((y[:, k][:, :, inverse[k]] for k in range(4)), start=torch.zeros_like(image))
+    return merged.transpose(1, 2).to(x.dtype).contiguous()
+
+
+def _in_order(t: Tensor, orders: Tensor) -> Tensor:
+    """(B, L, K, M) to (B, K, M, L), each direction in its own order."""
+    by_direction = t.permute(2, 0, 3, 1)
+    return torch.stack([by_direction[k][:, :, order] for k, order in enumerate(orders)], 1).contiguous()
+
+
+def _of_start(z: Tensor, C: Tensor, A: Tensor, h0: Tensor) -> Tensor:
+    """What the initial state adds, which the compiled scan knows nothing of: sum_n C_t exp(A S_t) h0."""
+    elapsed = F.softplus(z).cumsum(-1)
+    terms = (
+        torch.exp(A[..., n, None] * elapsed) * h0[..., n, None] * C[:, :, None, n] for n in range(A.shape[-1])
+    )
+    return sum(terms, start=torch.zeros_like(elapsed))
+
+
+class _SelectiveScan(torch.autograd.Function):
+    """u, delta (B, K D, L), A (K D, N), B, C (B, K, N, L), D and the step's bias (K D) -> (B, K D, L)."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, u: Tensor, delta: Tensor, A: Tensor, B: Tensor, C: Tensor, D: Tensor, bias: Tensor
+    ) -> Tensor:
+        y, states, *_ = _module().fwd(u, delta, A, B, C, D, None, bias, True)
+        ctx.save_for_backward(u, delta, A, B, C, D, bias, states)
+        return y
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor, ...]:
+        u, delta, A, B, C, D, bias, states = ctx.saved_tensors
+        du, ddelta, dA, dB, dC, dD, dbias, *_ = _module().bwd(
+            u, delta, A, B, C, D, None, bias, dy.contiguous(), states, None, None, True, False
+        )
+        return du, ddelta, dA, dB.to(B.dtype), dC.to(C.dtype), dD, dbias

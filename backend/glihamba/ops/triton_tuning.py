@@ -1,0 +1,118 @@
+"""Which kernel and which tiles for a shape: a handful of plans, timed once and remembered on disk.
+
+The file lies in Triton's own cache folder, beside the compiled kernels: what empties one empties both.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import statistics
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import triton
+from torch import Tensor
+
+WARPS_WANTED = 16  # on each multiprocessor, so that some compute while others wait for memory
+RUNS = 5
+
+
+@dataclass(frozen=True)
+class Plan:
+    """`steps` of a chunk and `channels` of a program, read step by step or as a tile by `warps` warps."""
+
+    kernel: str  # "sequential" | "tiles"
+    steps: int
+    channels: int
+    warps: int = 1
+
+
+# Tiles that fit the registers: the tests hold every one of them to that.
+TILES_FORWARD = (Plan("tiles", 16, 32), Plan("tiles", 16, 64, 2))
+TILES_BACKWARD = (Plan("tiles", 16, 32), Plan("tiles", 16, 64, 2))
+
+
+def forward_plans(x: Tensor) -> list[Plan]:
+    """The likeliest first. One chunk is the whole sequence where the batch alone fills the device."""
+    batch, length, channels = x.shape
+    programs = 2 * batch * triton.cdiv(channels, 32)
+    chunks = max(1, _multiprocessors(x) * WARPS_WANTED // programs)
+    steps = max(16, triton.cdiv(length, chunks)) if chunks > 1 else length
+    candidates = (
+        Plan("sequential", steps, 32),
+        Plan("sequential", min(4 * steps, length), 32),
+        *TILES_FORWARD,
+    )
+    return list(dict.fromkeys(candidates))
+
+
+def choose(work: str, x: Tensor, states: int, plans: Sequence[Plan], run: Callable[[Plan], object]) -> Plan:
+    """The fastest of the plans for this work on this device, for shapes like x's.
+
+    Without a GPU (the interpreter), and while a CUDA graph is recorded, the first.
+    """
+    if not x.is_cuda:
+        return plans[0]
+    batch, length = (triton.next_power_of_2(size) for size in x.shape[:2])
+    device = torch.cuda.get_device_name(x.device)
+    key = f"{work} {x.dtype} {batch}x{length}x{x.shape[2]} N{states} {device} triton {triton.__version__}"
+    best = _known().get(key)
+    if best is None or best not in plans:
+        if torch.cuda.is_current_stream_capturing():
+            return plans[0]
+        best = min(plans, key=lambda plan: _milliseconds(run, plan))
+        _remember(key, best)
+    return best
+
+
+def _multiprocessors(x: Tensor) -> int:
+    return torch.cuda.get_device_properties(x.device).multi_processor_count if x.is_cuda else 1
+
+
+def _milliseconds(run: Callable[[Plan], object], plan: Plan) -> float:
+    run(plan)  # compiles
+    times = []
+    for _ in range(RUNS):
+        begin, end = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        begin.record()
+        run(plan)
+        end.record()
+        end.synchronize()
+        times.append(begin.elapsed_time(end))
+    return statistics.median(times)
+
+
+_plans: dict[str, Plan] = {}
+_lock = threading.Lock()
+_read = False
+
+
+def _file() -> Path:
+    return Path(triton.knobs.cache.dir) / "glihamba-ss2d-plans.json"
+
+
+def _known() -> dict[str, Plan]:
+    """What was timed in this process or before; a file that cannot be read is timed again."""
+    global _read
+    with _lock:
+        if not _read:
+            _read = True
+            with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
+                _plans.update({key: Plan(**plan) for key, plan in json.loads(_file().read_text()).items()})
+        return _plans
+
+
+def _remember(key: str, plan: Plan) -> None:
+    with _lock:
+        _plans[key] = plan
+        written = json.dumps({key: vars(plan) for key, plan in _plans.items()}, indent=1)
+    part = _file().with_suffix(f".{os.getpid()}.part")
+    with contextlib.suppress(OSError):  # a folder that cannot be written costs the timing, not the picture
+        part.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(written)
+        os.replace(part, _file())

@@ -1,0 +1,193 @@
+"""What the Triton kernels must do, run by test_triton.py: in Triton's interpreter with tiny tiles, and on a
+GPU with those that are used there.
+"""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from glihamba.ops import gpu, triton_scan, triton_tuning
+from glihamba.ops.reference import ss2d_reference
+from glihamba.ops.triton_scan import Scan
+from glihamba.ops.triton_tuning import Plan
+
+REAL = torch.cuda.is_available()
+DEVICE = "cuda" if REAL else "cpu"
+WHOLE, CHUNKED, TILES = (
+    (Plan("sequential", 1 << 20, 32), Plan("sequential", 16, 64, 2), Plan("tiles", 16, 32))
+    if REAL
+    else (Plan("sequential", 1 << 20, 4), Plan("sequential", 3, 4), Plan("tiles", 4, 4))
+)
+BACKWARD = list(triton_tuning.TILES_BACKWARD) if REAL else [TILES, Plan("tiles", 8, 4)]
+SIZES = [(1, 1), (1, 6), (5, 1), (3, 5), (17, 19), (64, 48)] if REAL else [(1, 1), (3, 5)]
+FORWARD, GRADIENT, HALF = 1.5e-6, 1e-5, 3e-3  # relative
+
+
+def inputs(batch, channels, height, width, states, rank=2):
+    """Float64, as a model has them: low, B and C are views of one tensor. The last is h0."""
+    g = torch.Generator().manual_seed(channels * states + height)
+
+    def normal(*shape):
+        return torch.randn(*shape, generator=g, dtype=torch.float64)
+
+    step = torch.exp(
+        torch.rand(4, channels, generator=g, dtype=torch.float64) * math.log(100) + math.log(1e-3)
+    )
+    selected = normal(batch, height * width, 4, rank + 2 * states)
+    low, B, C = selected.split((rank, states, states), dim=-1)
+    A = -torch.arange(1, states + 1, dtype=torch.float64) * torch.exp(0.1 * normal(4, channels, states))
+    return [
+        normal(batch, height * width, channels),
+        low,
+        normal(4, channels, rank) * rank**-0.5,
+        step + torch.log(-torch.expm1(-step)),
+        B,
+        C,
+        A,
+        1 + 0.1 * normal(4, channels),
+        normal(batch, 4, channels, states),
+    ]
+
+
+def lower(tensors, dtype=torch.float32):
+    """Features to dtype, parameters and states to float32, all to the device; the views stay views."""
+    features = (0, 1, 4, 5)
+    return [t.to(DEVICE, dtype if i in features else torch.float32) for i, t in enumerate(tensors)]
+
+
+def relative(got, wanted):
+    got, wanted = got.detach().double().cpu(), wanted.detach().double().cpu()
+    return float((got - wanted).norm() / wanted.norm().clamp_min(1e-30))
+
+
+def reference(tensors, size, with_h0=True):
+    return ss2d_reference(*tensors[:8], *size, tensors[8] if with_h0 else None)
+
+
+@pytest.mark.parametrize("plan", [WHOLE, CHUNKED, TILES], ids=["whole", "chunked", "tiles"])
+@pytest.mark.parametrize("size", SIZES)
+def test_forward_matches_the_reference(plan, size):
+    exact = inputs(2, 40 if REAL else 3, *size, 3)
+    got = Scan(lower(exact)[:8], *size, None).forward(plan)
+    assert got.dtype == torch.float32
+    assert relative(got, reference(exact, size, with_h0=False)) < FORWARD
+
+
+@pytest.mark.parametrize("states", [1, 16] if REAL else [1, 2])
+@pytest.mark.parametrize("plan", [WHOLE, CHUNKED, TILES], ids=["whole", "chunked", "tiles"])
+def test_forward_from_a_given_state(plan, states):
+    size = (64, 48) if REAL else (2, 3)
+    exact = inputs(1, 40 if REAL else 4, *size, states, rank=3)
+    tensors = lower(exact)
+    got = Scan(tensors[:8], *size, tensors[8]).forward(plan)
+    assert relative(got, reference(exact, size)) < FORWARD
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("plan", [CHUNKED, TILES], ids=["chunked", "tiles"])
+def test_half_precision_in_and_out(plan, dtype):
+    size = 2, 4
+    halves = lower(inputs(1, 40 if REAL else 4, *size, 2), dtype)
+    got = Scan(halves[:8], *size, halves[8]).forward(plan)
+    assert got.dtype == dtype
+    assert relative(got, reference([t.double().cpu() for t in halves], size)) < HALF
+
+
+@pytest.mark.parametrize("plan", BACKWARD, ids=str)
+@pytest.mark.parametrize(("size", "states"), [((5, 2), 2), ((1, 1), 1)] + [((40, 24), 16)] * REAL)
+def test_gradients_match_autograd_through_the_reference(plan, size, states):
+    exact = [t.detach().requires_grad_() for t in inputs(2, 40 if REAL else 5, *size, states)]
+    y = reference(exact, size)
+    upstream = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
+    wanted = torch.autograd.grad(y, exact, upstream)
+    tensors = lower(exact)
+    got = Scan(tensors[:8], *size, tensors[8]).backward(upstream.float().to(DEVICE), plan)
+    for index, (ours, right) in enumerate(zip(got, wanted, strict=True)):
+        assert ours.shape == right.shape
+        assert relative(ours, right) < GRADIENT, index
+
+
+def test_autograd_takes_the_kernels_and_returns_each_dtype(monkeypatch):
+    plan = BACKWARD[0]
+    monkeypatch.setattr(triton_scan, "choose", lambda *_: plan)
+    size = 2, 3
+    exact = inputs(1, 4, *size, 1)
+    leaves = [t.detach().requires_grad_() for t in lower(exact, torch.bfloat16)]
+    y = triton_scan.ss2d_triton(*leaves[:8], *size, leaves[8])
+    y.float().square().sum().backward()
+    right = [t.detach().cpu().double().requires_grad_() for t in leaves]
+    reference(right, size).square().sum().backward()
+    for index, (ours, wanted) in enumerate(zip(leaves, right, strict=True)):
+        assert ours.grad.dtype == ours.dtype
+        assert relative(ours.grad, wanted.grad) < 1e-2, index
+    without = triton_scan.ss2d_triton(*leaves[:8], *size)
+    assert torch.autograd.grad(without.sum(), leaves[:8], retain_graph=True)[0].shape == leaves[0].shape
+
+
+@pytest.mark.parametrize("scale", [300.0, 1e-6])
+@pytest.mark.parametrize("plan", [CHUNKED, TILES], ids=["chunked", "tiles"])
+def test_extreme_steps_stay_exact(plan, scale):
+    size = 2, 5
+    exact = inputs(1, 4, *size, 2)
+    exact[2] = exact[2] * scale
+    exact[3] = exact[3] - (12 if scale < 1 else 0)  # tiny steps: softplus(-17) = 4e-8
+    tensors = lower(exact)
+    got = Scan(tensors[:8], *size, tensors[8]).forward(plan)
+    assert torch.isfinite(got).all()
+    assert relative(got, reference([t.double().cpu() for t in tensors], size)) < 5e-6
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+@pytest.mark.parametrize("plan", [CHUNKED, TILES], ids=["chunked", "tiles"])
+def test_what_is_not_finite_stays_so_and_in_its_channel(plan, value):
+    size = 2, 4
+    exact = inputs(1, 4, *size, 2)
+    exact[0][0, 5, 1] = value
+    tensors = lower(exact)
+    got = Scan(tensors[:8], *size, None).forward(plan).cpu()
+    wanted = reference(exact, size, with_h0=False)
+    assert torch.equal(got.isfinite(), wanted.isfinite())
+    assert not got[..., 1].isfinite().any()
+
+
+def test_the_self_test_passes_the_kernels_and_catches_a_wrong_one(monkeypatch):
+    monkeypatch.setattr(triton_scan, "choose", lambda work, *_: TILES)
+    if not REAL:  # the interpreter takes a second a channel
+        monkeypatch.setattr(gpu, "SELF_TEST", (2, 2, 3, 1, 1))
+    gpu.check(triton_scan.ss2d_triton, torch.device(DEVICE))
+
+    def wrong(*arguments):
+        return triton_scan.ss2d_triton(*arguments) * 1.001
+
+    with pytest.raises(gpu.ScanUnusable, match="self-test is off by"):
+        gpu.check(wrong, torch.device(DEVICE))
+
+
+if REAL:
+
+    def test_dispatch_takes_the_kernels_and_the_timing_is_remembered(caplog):
+        from glihamba.ops import ss2d
+
+        size = 24, 40
+        exact = inputs(2, 48, *size, 4)
+        leaves = [t.detach().requires_grad_() for t in lower(exact)]
+        y = ss2d(*leaves[:8], *size, leaves[8])
+        assert not caplog.records
+        assert relative(y, reference(exact, size)) < FORWARD
+        y.sum().backward()
+        assert len(triton_tuning._known()) >= 2
+        assert triton_tuning._file().exists()
+
+    def test_cuda_graphs_replay_the_scan():
+        size = 16, 16
+        tensors = lower(inputs(1, 64, *size, 4))
+        wanted = Scan(tensors[:8], *size, tensors[8]).forward(TILES)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            got = Scan(tensors[:8], *size, tensors[8]).forward(TILES)
+        got.zero_()
+        graph.replay()
+        assert torch.equal(got, wanted)

@@ -1,0 +1,89 @@
+"""Compiles the Triton kernels for one compute capability, without a GPU, and prints for each the registers
+of a thread, the bytes it spills and the shuffles of its machine code. Exit status 3: no assembler.
+
+    python triton_compiled.py 90
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import triton
+from triton.backends.compiler import GPUTarget
+from triton.compiler import ASTSource
+
+from glihamba.ops import triton_kernels as kernels
+from glihamba.ops.triton_scan import ARRANGED, CARRY
+from glihamba.ops.triton_tuning import TILES_BACKWARD, TILES_FORWARD
+
+TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
+FEATURES = {"x", "dy", "image_order"}
+SIZES = {"H", "W", "D", "R", "G", "P", "steps", "unit", "low_t", "low_k", "B_t", "B_k", "C_t", "C_k"} | {
+    "by_pixel", "by_direction", "entering_d", "entering_n"
+}  # fmt: skip
+ALIGNED = {"P", "B_t", "B_k", "C_t", "C_k"}
+
+
+def wanted(everything):
+    """(kernel, its constants, warps): what a model with N = 16 runs, or of that the hungriest."""
+    for plan in TILES_BACKWARD if everything else TILES_BACKWARD[:1]:
+        yield kernels.tile_gradients, {"N": 16, "T": plan.steps, "BD": plan.channels}, plan.warps
+    yield kernels.tile_states, {"N": 16, "T": 16, "BD": 32, "BACK": True}, 1
+    if not everything:
+        return
+    for plan in TILES_FORWARD:
+        yield kernels.tile_outputs, {"N": 16, "T": plan.steps, "BD": plan.channels}, plan.warps
+    for states in (1, 16):
+        step = {"N": states, "NP": states, "RP": 8, "BD": 32, "STARTED": True}
+        yield kernels.sequential, {**step, "OUTPUT": True}, 1
+    yield kernels.carry, {"T": 32, "BD": 32, "N": 16, "BACK": False, "STARTED": True}, CARRY["num_warps"]
+    yield kernels.arrange, {"T": ARRANGED, "BD": 16, "BACK": False}, 4
+
+
+def compiled(kernel, constants, warps, capability):
+    half = "*bf16"
+    signature, aligned = {}, {}
+    for index, name in enumerate(kernel.arg_names):
+        if name in constants:
+            signature[name] = "constexpr"
+            continue
+        sequential_view = kernel is kernels.sequential and name in ("low", "B", "C")
+        signature[name] = "i32" if name in SIZES else half if name in FEATURES or sequential_view else "*fp32"
+        if name not in SIZES or name in ALIGNED:
+            aligned[(index,)] = [["tt.divisibility", 16]]
+    source = ASTSource(kernel, signature, constants, aligned)
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
+
+
+def figures(ptx, assembler):
+    target = re.search(r"\.target (\w+)", ptx).group(1)
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "kernel.ptx").write_text(ptx)
+        binary = Path(folder) / "kernel.cubin"
+        command = [assembler, "-v", f"--gpu-name={target}", Path(folder) / "kernel.ptx", "-o", binary]
+        said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+        code = subprocess.run([TOOLS / "nvdisasm", "-c", binary], capture_output=True, text=True, check=True)
+    registers = int(re.search(r"Used (\d+) registers", said).group(1))
+    spilled = sum(map(int, re.findall(r"(\d+) bytes spill", said)))
+    return registers, spilled, code.stdout.count("SHFL")
+
+
+def main(capability):
+    assembler = TOOLS / ("ptxas-blackwell" if capability >= 100 else "ptxas")
+    if not (assembler.exists() and (TOOLS / "nvdisasm").exists()):
+        print(f"this Triton brings no {assembler.name} or nvdisasm: registers cannot be counted")
+        return 3
+    for kernel, constants, warps in wanted(everything=capability == 90):
+        name = "-".join([kernel.__name__, *(f"{key}{int(value)}" for key, value in constants.items())])
+        print(
+            name, *figures(compiled(kernel, constants, warps, capability).asm["ptx"], assembler), flush=True
+        )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1])))
