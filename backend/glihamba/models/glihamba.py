@@ -102,6 +102,8 @@ class GLIHamba(Harmonizer):
     def _features(self, composite: Tensor, mask: Tensor) -> Tensor:
         """Decoder output, (B, H/patch, W/patch, width); H and W divisible by every stage."""
         pixels = torch.cat((composite, mask), 1) if self.config.mask_in_encoder else composite
+        # Channels last from here on: the convolution then leaves them so, and nothing below is a copy.
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
         x = F.relu(self.stem(pixels)).permute(0, 2, 3, 1)
         x = self.embed_norm(self.embed(patches(x, self.config.patch)))
         masks = _pyramid(mask, self.config.patch, len(self.encoder))

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cache
+from functools import cache, lru_cache
 from itertools import pairwise
 from typing import Any
 
@@ -59,28 +59,53 @@ def ss2d_cpu(
     h0: Tensor | None = None,
 ) -> Tensor:
     """SS2D in float32; shapes as in `glihamba.ops.reference`. Returns x's dtype."""
-    N = A.shape[-1]
-    features = x.float()
-    projection = dt_low_rank.float(), dt_weight.float(), dt_bias.float()
+    shared = [t.float() for t in (x, dt_low_rank, dt_weight, dt_bias)]
+    order = _flat_orders(height, width)
     y, skip = None, D.float()
-    for first in range(0, N, STATES[-1]):
-        some = slice(first, first + STATES[-1])
-        states = [t[..., some].float() for t in (B, C, A)] + ([] if h0 is None else [h0[..., some].float()])
-        missing = min(n for n in STATES if n >= states[0].shape[-1]) - states[0].shape[-1]
-        if missing:
-            states = [F.pad(t, (0, missing)) for t in states]
-        part = _Scan.apply(features, *projection, *states[:3], skip, height, width, *states[3:])
+    for some in _slices(A.shape[-1]):
+        states = _padded_states((B, C, A) if h0 is None else (B, C, A, h0), some)
+        part, _ = _Scan.apply(*shared, *states[:3], skip, order, *states[3:])
         y, skip = (part if y is None else y + part), torch.zeros_like(skip)
     assert y is not None
     return y.to(x.dtype)
 
 
+def final_state_cpu(
+    x: Tensor, dt_low_rank: Tensor, dt_weight: Tensor, dt_bias: Tensor, B: Tensor, A: Tensor
+) -> Tensor:
+    """State (B, K, D, N) that every direction is in after the L tokens of x in their order, float32."""
+    shared = [t.float() for t in (x, dt_low_rank, dt_weight, dt_bias)]
+    order, skip = _same_order(x.shape[1]), torch.zeros_like(shared[3])
+    ends = []
+    for some in _slices(A.shape[-1]):
+        B_, A_ = _padded_states((B, A), some)
+        end = _Scan.apply(*shared, B_, B_.detach(), A_, skip, order)[1]
+        ends.append(end[..., : A[..., some].shape[-1]])
+    return ends[0] if len(ends) == 1 else torch.cat(ends, -1)
+
+
+def _slices(N: int) -> list[slice]:
+    """N states in as few runs as the kernels can take: states do not know of each other."""
+    return [slice(first, first + STATES[-1]) for first in range(0, N, STATES[-1])]
+
+
+def _padded_states(tensors: Sequence[Tensor], some: slice) -> list[Tensor]:
+    """Those states of tensors (..., N), and zeros up to a number of states that there is a kernel for."""
+    chosen = [t[..., some].float() for t in tensors]
+    missing = min(n for n in STATES if n >= chosen[0].shape[-1]) - chosen[0].shape[-1]
+    return [F.pad(t, (0, missing)) for t in chosen] if missing else chosen
+
+
 class _Scan(torch.autograd.Function):
-    """As `ss2d_cpu`, float32, N one of STATES."""
+    """x, low-rank steps, their weight and bias, B, C, A, D, order[, h0], float32, N one of STATES.
+
+    Shapes as in `glihamba.ops.reference`, order as in `_flat_orders`. Returns y and the states (B, K, D, N)
+    after the last step.
+    """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *args: Any) -> Tensor:
-        (low, weight, bias, B, C, A, D), (height, width), h0 = args[:7], args[7:9], (*args[9:], None)[0]
+    def forward(ctx: Any, x: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
+        (low, weight, bias, B, C, A, D, order), h0 = args[:8], (*args[8:], None)[0]
         batch, L, channels = x.shape
         N, R, P = A.shape[-1], weight.shape[-1], -(-channels // LANES) * LANES
         keep = any(ctx.needs_input_grad)
@@ -89,9 +114,9 @@ class _Scan(torch.autograd.Function):
         start = x.new_zeros(batch, DIRECTIONS, N, P) if h0 is None else _padded(h0.transpose(2, 3), P)
         saved = x.new_empty(batch, DIRECTIONS, -(-L // CHUNK), N, P) if keep else x.new_empty(0)
         kept = [x, rows[0], weight_, _padded(bias, P), *rows[1:], A_ * LOG2E, _padded(D.sum(0), P)]
-        order, y = _flat_orders(height, width), torch.empty_like(x)
+        y, end = torch.empty_like(x), torch.empty_like(start)
         strides = [s for t in rows for s in t.stride()[1:3]]
-        arrays = [*(_flat(t) for t in (*kept, start)), order, _flat(y), _flat(saved)]
+        arrays = [*(_flat(t) for t in (*kept, start)), order, *(_flat(t) for t in (y, end, saved))]
         sizes = (L, channels, P, R, *strides, int(keep))
 
         def run(first: int, last: int) -> None:
@@ -102,20 +127,23 @@ class _Scan(torch.autograd.Function):
 
         _share(batch * P // LANES, L * DIRECTIONS * N * LANES, run)
         ctx.save_for_backward(*kept, saved)
-        ctx.size, ctx.h0, ctx.strides = (height, width), h0 is not None, strides
-        return y
+        ctx.set_materialize_grads(False)
+        ctx.order, ctx.h0, ctx.strides = order, h0 is not None, strides
+        return y, end[..., :channels].transpose(2, 3)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, dy: Tensor | None, dend: Tensor | None) -> tuple[Tensor | None, ...]:
         x, _, weight, bias, B, _, rates, skip, _ = kept = ctx.saved_tensors
         (batch, L, channels), (R, P), N, K = x.shape, weight.shape[1:], B.shape[-1], DIRECTIONS
         groups, parts = min(batch, GROUPS), 1 if batch >= 2 * K else K  # never by threads: bits would differ
+        dy = torch.zeros_like(x) if dy is None else dy.contiguous()
+        dend = x.new_zeros(batch, K, N, P) if dend is None else _padded(dend.transpose(2, 3), P)
         dx, selected = x.new_empty(parts, *x.shape), x.new_empty(batch, L, K, R + 2 * N)
-        dh0 = x.new_empty(batch, K, N, P)
+        dh0 = torch.empty_like(dend)
         sums = [x.new_zeros(groups, *t.shape) for t in (weight, bias, rates, skip)]
-        arrays = [*(_flat(t) for t in kept), _flat_orders(*ctx.size), _flat(dy.contiguous())]
-        arrays += [_flat(t) for t in (dx, selected, *sums, dh0)]
+        arrays = [*(_flat(t) for t in kept), ctx.order]
+        arrays += [_flat(t) for t in (dy, dend, dx, selected, *sums, dh0)]
         sizes = (L, channels, P, R, *ctx.strides, batch, groups, parts)
 
         for lanes, d0, d1 in _by_width(0, P):
@@ -139,7 +167,6 @@ class _Scan(torch.autograd.Function):
             dA.transpose(1, 2),
             dskip.expand(K, -1),
             None,
-            None,
             *([dh0[..., :channels].transpose(2, 3)] if ctx.h0 else []),
         )
 
@@ -161,7 +188,13 @@ def _padded(t: Tensor, channels: int) -> Tensor:
     return F.pad(t, (0, channels - t.shape[-1])).contiguous()
 
 
-@cache
+@lru_cache(64)
+def _same_order(length: int) -> np.ndarray:
+    """Tokens one after the other in every direction, (K * L,)."""
+    return np.tile(np.arange(length, dtype=np.int32), DIRECTIONS)
+
+
+@lru_cache(64)
 def _flat_orders(height: int, width: int) -> np.ndarray:
     """Pixel at each step of each direction, (K * L,): dividing in the kernel would cost as the scan."""
     return scan_orders(height, width)[0].int().reshape(-1).numpy()

@@ -7,8 +7,9 @@ recomputes one chunk at a time, near the cores.
 
 Layouts beside those of `glihamba.ops.reference`; all arrays are flat. Parameters have the channels last,
 padded with zeros to whole blocks (P of them): weight (K,R,P), bias (K,P), rates = A log2(e) (K,N,P),
-skip (P,) summed over the directions, h0 and dh0 (B,K,N,P), saved (B,K,chunks,N,P). Low-rank steps, B and C
-are read where they lie: their token and direction strides are in `sizes`.
+skip (P,) summed over the directions; so have the states before and after all steps, h0 and end (B,K,N,P),
+and saved (B,K,chunks,N,P). Low-rank steps, B and C are read where they lie: their token and direction
+strides are in `sizes`.
 """
 
 from __future__ import annotations
@@ -53,9 +54,9 @@ CHUNK = 32  # steps
 STAMP = zlib.crc32(b"".join(Path(str(m.__file__)).read_bytes() for m in (cpu_steps, cpu_vector)))
 
 _FLOATS, _ORDER, _INT = types.float32[::1], types.int32[::1], types.intp
-FORWARD = types.void(*[_FLOATS] * 9, _ORDER, *[_FLOATS] * 3, types.UniTuple(_INT, 11), *[_INT] * 4)
+FORWARD = types.void(*[_FLOATS] * 9, _ORDER, *[_FLOATS] * 4, types.UniTuple(_INT, 11), *[_INT] * 4)
 BACKWARD = types.void(
-    *[_FLOATS] * 9, _ORDER, *[_FLOATS] * 9, types.UniTuple(_INT, 8), types.UniTuple(_INT, 13), *[_INT] * 4
+    *[_FLOATS] * 9, _ORDER, *[_FLOATS] * 10, types.UniTuple(_INT, 8), types.UniTuple(_INT, 13), *[_INT] * 4
 )
 
 
@@ -67,13 +68,13 @@ def forward_scratch(lanes: int) -> int:
 def forward_kernel(N: int, lanes: int) -> Callable[..., None]:
     """The function to compile for N states and blocks of `lanes` channels.
 
-    It writes y (B,L,D), and unless `keep` is 0 `saved`, for pictures first_b <= b < last_b and padded
+    It writes y (B,L,D), end, and unless `keep` is 0 saved, for pictures first_b <= b < last_b and padded
     channels first_d <= d < last_d.
     """
     stamp = STAMP
 
     def forward(
-        x, low, weight, bias, B, C, rates, skip, h0, order_of, y, saved, scratch, sizes,
+        x, low, weight, bias, B, C, rates, skip, h0, order_of, y, end, saved, scratch, sizes,
         first_b, last_b, first_d, last_d,
     ):  # fmt: skip
         _ = stamp
@@ -109,6 +110,7 @@ def forward_kernel(N: int, lanes: int) -> Callable[..., None]:
                             at_B, at_C = t * B_t + k * B_k, t * C_t + k * C_k
                             states, y_j = advance(states, rates_d, dt, u, y_j, B, at_B, C, at_C)
                             store_some(y, t * D + d, y_j, count)
+                    store_rows(end, state, P, states)
 
     return forward
 
@@ -136,7 +138,7 @@ def backward_kernel(N: int, lanes: int, narrow: int) -> Callable[..., None]:
     stamp = STAMP
 
     def backward(
-        x, low, weight, bias, B, C, rates, skip, saved, order_of, dy,
+        x, low, weight, bias, B, C, rates, skip, saved, order_of, dy, dend,
         dx, selected, dweight, dbias, dA, dskip, dh0, scratch, places, sizes, first, last, first_d, last_d,
     ):  # fmt: skip
         _ = stamp
@@ -151,7 +153,9 @@ def backward_kernel(N: int, lanes: int, narrow: int) -> Callable[..., None]:
             for scan in range((last_b - first_b) * (K // parts)):
                 k, b = part + scan // (last_b - first_b), first_b + scan % (last_b - first_b)
                 bk, gk = b * K + k, g * K + k
-                scratch[at_adjoint : at_adjoint + N * channels] = 0
+                for d in range(first_d, last_d, lanes):
+                    adjoint = load_rows(dend, bk * N * P + d, P, rows)
+                    store_rows(scratch, at_adjoint + d - first_d, channels, adjoint)
                 for chunk in range(chunks - 1, -1, -1):
                     order = order_of[k * L + chunk * CHUNK : k * L + min((chunk + 1) * CHUNK, L)]
                     m = len(order)

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from glihamba.ops.torch_scan import final_state_torch, ss2d_torch
 
+Scan = Callable[..., Tensor]
 _log = logging.getLogger(__name__)
 
 
@@ -42,23 +43,33 @@ def ss2d(
     """
     if x.shape[1] != height * width:
         raise ValueError(f"x has {x.shape[1]} tokens, but {height} x {width} is {height * width}.")
-    return _scan_for(x)(x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0)
+    if torch.compiler.is_compiling():
+        from glihamba.ops.library import traced_ss2d
+
+        return traced_ss2d(x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0)
+    return scan_for(x)(x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0)
 
 
-def _scan_for(x: Tensor) -> Callable[..., Tensor]:
-    if x.device.type == "cpu" and x.dtype != torch.float64:
-        return _on_the_cpu()
-    return ss2d_torch
+def scan_for(x: Tensor) -> Scan:
+    """The scan that `ss2d` calls for such a tensor."""
+    if x.dtype == torch.float64:
+        return ss2d_torch
+    if x.device.type == "cpu":
+        return _on_the_cpu()[0]
+    from glihamba.ops import gpu
+
+    return gpu.scan(x.device)
 
 
 @cache
-def _on_the_cpu() -> Callable[..., Tensor]:
+def _on_the_cpu() -> tuple[Scan, Scan]:
+    """`ss2d` and `final_state`."""
     try:
-        from glihamba.ops.cpu import ss2d_cpu  # numba costs a second: only who scans pays it
+        from glihamba.ops.cpu import final_state_cpu, ss2d_cpu  # numba costs a second: only who scans pays it
     except (ImportError, OSError) as error:
         _log.warning("numba is missing (%s): networks run on plain PyTorch, several times slower.", error)
-        return ss2d_torch
-    return ss2d_cpu
+        return ss2d_torch, final_state_torch
+    return ss2d_cpu, final_state_cpu
 
 
 def final_state(
@@ -68,4 +79,6 @@ def final_state(
 
     The other shapes are those of `ss2d`.
     """
-    return final_state_torch(x, dt_low_rank, dt_weight, dt_bias, B, A)
+    fused = x.device.type == "cpu" and x.dtype != torch.float64 and not torch.compiler.is_compiling()
+    end = _on_the_cpu()[1] if fused else final_state_torch
+    return end(x, dt_low_rank, dt_weight, dt_bias, B, A)
