@@ -169,6 +169,28 @@ def test_each_submask_is_refined_on_its_own_and_k_differs_in_a_batch(training):
         torch.testing.assert_close(stages.harmonized[1][:, inside], second[0][:, inside])
 
 
+@pytest.mark.parametrize("place", [(40, 90, 50, 70), (0, 3, 100, 128), (127, 128, 0, 1)])
+def test_predicting_within_the_submask_s_box_is_what_the_whole_picture_would_give(place):
+    torch.manual_seed(0)
+    module = build("frih", **NARROW).eval().cascaded
+    top, bottom, left, right = place
+    picture, features = torch.rand(1, 4, 128, 128), []
+    picture[:, 3] = 0
+    for depth, width in enumerate(NARROW["base"], 1):
+        features.append(torch.rand(1, width, 128 >> depth, 128 >> depth))
+    seen = []
+    module.predict.register_forward_pre_hook(lambda layer, args: seen.append(args[0].shape[-2:]))
+    picture[:, 3, top:bottom, left:right] = 1e-6  # next to nothing, so that the encoder cannot tell
+    with torch.no_grad():
+        boxed = module(picture, features)
+        picture[:, 3] += 1e-6
+        whole = module(picture, features)
+    assert seen[1] == (128, 128)
+    assert max(seen[0]) < 60
+    inside = (..., slice(top, bottom), slice(left, right))
+    torch.testing.assert_close(boxed[inside], whole[inside], atol=1e-4, rtol=0)
+
+
 def test_the_second_stage_trains_the_first():
     """End to end, as the paper has it: the result's error reaches the base network."""
     network = build("frih", **NARROW)

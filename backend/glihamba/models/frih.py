@@ -157,7 +157,11 @@ class CascadedModule(nn.Module):
         )
 
     def forward(self, x: Tensor, features: list[Tensor]) -> Tensor:
-        """The coarse picture with a submask (P,4,H,W), E_i of its picture -> the refined one (P,3,H,W)."""
+        """The coarse picture with a submask (P,4,H,W), E_i of its picture -> the refined one (P,3,H,W).
+
+        Only what lies within the submasks is asked for: the prediction runs in their bounding box, and
+        zeros surround it.
+        """
         encoded = self.encoder(x)
         outputs: list[Tensor] = []
         for layer, norm, transfer, fuse in zip(self.up, self.norms, self.transfer, self.fuse, strict=True):
@@ -165,8 +169,16 @@ class CascadedModule(nn.Module):
             sources = [*outputs[-1:], transfer(features[depth - 1]), encoded[depth - 1]]  # Eq. 3
             fused = fuse(torch.cat(sources, 1))  # Eq. 4
             outputs.append(F.relu(norm(layer(F.relu(fused)))))  # Eq. 5
-        full = [F.interpolate(o, x.shape[-2:], mode="bilinear", align_corners=False) for o in outputs]
-        return _picture(self.predict(torch.cat(full, 1)))
+        height, width = x.shape[-2:]
+        top, bottom, left, right = _box(x[:, 3])
+        full = [
+            F.interpolate(o, (height, width), mode="bilinear", align_corners=False)[
+                ..., top:bottom, left:right
+            ]
+            for o in outputs
+        ]
+        refined = _picture(self.predict(torch.cat(full, 1)))
+        return F.pad(refined, (left, width - right, top, height - bottom))
 
 
 class Encoder(nn.ModuleList):
@@ -186,6 +198,18 @@ class Encoder(nn.ModuleList):
             x = layer(F.leaky_relu(x, 0.2) if features else x)
             features.append(x)
         return features
+
+
+def _box(submasks: Tensor, margin: int = 2) -> tuple[int, int, int, int]:
+    """Top, bottom, left and right of all (P,H,W) submasks, and what two 3x3 convolutions read around them."""
+    covered = (submasks > 0).any(0)
+    edges = []
+    for side in (covered.any(1), covered.any(0)):
+        where = side.nonzero()
+        first, last = (int(where[0]), int(where[-1])) if len(where) else (0, 0)
+        edges += [max(0, first - margin), min(len(side), last + 1 + margin)]
+    top, bottom, left, right = edges
+    return top, bottom, left, right
 
 
 def _upwards(widths: tuple[int, ...], out: int) -> list[tuple[int, int, int]]:
