@@ -182,6 +182,15 @@ def test_any_shape(batch, channels, height, width, states):
     assert relative(ss2d(**single, height=height, width=width, h0=h0.float()), wanted) < 5e-6
 
 
+def test_a_gradient_may_follow_an_inference_of_the_same_size():
+    exact, _ = inputs(1, 2, 2, 9, 1)
+    with torch.inference_mode():
+        ss2d(**exact, height=2, width=9)
+    exact["x"].requires_grad_()
+    ss2d(**exact, height=2, width=9).sum().backward()
+    assert exact["x"].grad.abs().sum() > 0
+
+
 def test_wrong_size_is_named():
     exact, _ = inputs(1, 2, 2, 3, 1)
     with pytest.raises(ValueError, match="x has 6 tokens, but 4 x 4 is 16"):

@@ -28,17 +28,13 @@ DIRECTIONS = 4
 
 
 @cache
-def _orders(height: int, width: int) -> tuple[Tensor, Tensor]:
-    image = torch.arange(height * width)
-    columns = image.view(height, width).t().reshape(-1)
-    orders = torch.stack([image, columns, image.flip(0), columns.flip(0)])
-    return orders, orders.argsort(dim=1)
-
-
 def scan_orders(height: int, width: int, device: torch.device | None = None) -> tuple[Tensor, Tensor]:
     """Image index at each scan step, and scan step at each image index: two (K, L) int64 tensors."""
-    orders, inverse = _orders(height, width)
-    return orders.to(device), inverse.to(device)
+    with torch.inference_mode(False):  # whoever asks first may be inferring, the next may need a gradient
+        image = torch.arange(height * width, device=device)
+        columns = image.view(height, width).t().reshape(-1)
+        orders = torch.stack([image, columns, image.flip(0), columns.flip(0)])
+        return orders, orders.argsort(dim=1)
 
 
 def ss2d_reference(
