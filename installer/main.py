@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def install(options: argparse.Namespace) -> int:
     root = Root(options.prefix or default_root())
     chosen = _options(options)
-    console = Console(root.log, 7, verbose=options.verbose, dry=options.dry_run)
+    console = Console(root.log, 8, verbose=options.verbose, dry=options.dry_run)
     print(
         f"Installing GLIHamba into {root.path}" + (" (dry run: nothing is done)" if options.dry_run else "")
     )

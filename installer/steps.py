@@ -66,6 +66,7 @@ class Installation:
             ("Making an environment", self.make_environment),
             ("Installing PyTorch", self.install_torch),
             ("Installing GLIHamba", self.install_backend),
+            ("Compiling for this processor", self.compile_kernels),
             ("Harmonizing a picture through the daemon", self.test),
             ("Installing the plugins into the editors", self.install_plugins),
             ("Putting it in place", self.switch),
@@ -106,6 +107,15 @@ class Installation:
         command = [self.python, "-m", "pip", "install", *self.options.pip, "--upgrade", str(CHECKOUT)]
         self._pip(lambda: self.console.run(command, extra=self.options.extra))
         return self._ask("import glihamba; print(glihamba.__version__)")
+
+    def compile_kernels(self) -> str | None:
+        """About ten seconds that the first picture would wait otherwise; what fails here is done then."""
+        began = time.monotonic()
+        try:
+            self._ask("from glihamba.ops import warm_up; warm_up()")
+        except CommandFailed:
+            return "left to the first picture"
+        return None if self.console.dry else f"{time.monotonic() - began:.0f} s"
 
     def test(self) -> str | None:
         """Start a daemon of the new environment on its own, and be its client as a person would."""

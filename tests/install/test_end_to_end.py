@@ -93,6 +93,15 @@ def test_it_ends_with_a_harmonized_picture(installed: subprocess.CompletedProces
         assert image.width > 4 * before.shape[1]
 
 
+def test_the_kernels_are_compiled_before_the_first_picture(
+    installed: subprocess.CompletedProcess[str], place: Place
+) -> None:
+    assert "Compiling for this processor ... " in installed.stdout
+    assert "left to the first picture" not in installed.stdout
+    env = place.root / place.state()["current"]["env"]
+    assert len([*env.rglob("cpu_kernels.forward_kernel*.nbc")]) == 10  # five numbers of states, two widths
+
+
 def test_the_command_runs_from_any_folder(
     installed: subprocess.CompletedProcess[str], place: Place, tmp_path: Path
 ) -> None:
@@ -186,7 +195,7 @@ def test_a_damaged_environment_is_noticed_and_built_again_beside_it(
     assert done.returncode == 1
     assert "did not pass its test" in done.stdout
     assert "It is built again." in done.stdout
-    assert "[2/7] Making an environment ... done" in done.stdout
+    assert "[2/8] Making an environment ... done" in done.stdout
     assert "The package index did not answer" in done.stderr
     assert place.root / place.state()["current"]["env"] == env
     assert env.is_dir()

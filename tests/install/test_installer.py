@@ -80,10 +80,11 @@ def test_the_range_of_pythons_is_the_distribution_s() -> None:
 def test_a_dry_run_names_every_step_and_does_nothing(tmp_path: Path) -> None:
     done = install("--dry-run", "--prefix", tmp_path / "there")
     assert done.returncode == 0, done.stderr
-    for number in range(1, 8):
-        assert f"[{number}/7]" in done.stdout
+    for number in range(1, 9):
+        assert f"[{number}/8]" in done.stdout
     assert "-m venv" in done.stdout
     assert "pip install torch>=2.13,<2.14" in done.stdout
+    assert "Compiling for this processor" in done.stdout
     assert "glihamba serve" in done.stdout
     assert "daemon.json" in done.stdout
     assert list(tmp_path.iterdir()) == []
@@ -183,7 +184,7 @@ def test_doctor_says_when_nothing_or_half_is_installed(home: Path, capsys: Any) 
 
 
 def installation(root: Root) -> Installation:
-    return Installation(root, Options(), Console(None, 7))
+    return Installation(root, Options(), Console(None, 8))
 
 
 def test_a_half_built_environment_of_the_same_kind_is_finished(tmp_path: Path, capsys: Any) -> None:
@@ -263,8 +264,8 @@ def test_no_network_is_said_and_the_next_run_goes_on(tmp_path: Path) -> None:
         first = install("--prefix", root.path, **NO_INDEX, PIP_INDEX_URL=index)
         again = install("--prefix", root.path, **NO_INDEX, PIP_INDEX_URL=index)
     assert first.returncode == again.returncode == 1
-    assert "[2/7] Making an environment ... done" in first.stdout
-    assert "[3/7] Installing PyTorch ... failed" in first.stdout
+    assert "[2/8] Making an environment ... done" in first.stdout
+    assert "[3/8] Installing PyTorch ... failed" in first.stdout
     sentence = first.stderr.strip()
     assert sentence.startswith(
         "The package index did not answer with what is needed: check the network (or proxy)"
@@ -272,7 +273,7 @@ def test_no_network_is_said_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert str(root.log) in sentence
     assert "Traceback" not in first.stderr
     assert "it will be finished" in again.stdout
-    assert "[2/7] Making an environment ... there already" in again.stdout
+    assert "[2/8] Making an environment ... there already" in again.stdout
     state = root.load()
     assert state.current == {"env": "env-1"}
     assert state.building

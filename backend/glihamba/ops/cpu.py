@@ -242,6 +242,13 @@ def _compiled(kind: str, N: int, lanes: int) -> Callable[..., None]:
         return numba.njit(signature, **options)(function)
 
 
+def compile_forward() -> None:
+    """Compile, or find compiled, the forward kernels for every number of states."""
+    for N in STATES:
+        for lanes in (LANES, WIDE):
+            _compiled("forward", N, lanes)
+
+
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="ss2d")

@@ -256,7 +256,7 @@ def load_rows(typing: Any, array: Any, index: Any, stride: Any, like: Any) -> An
     """Rows of vectors that begin `stride` floats apart."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
-        data, at, stride, rows = data_of(context, b, signature, args, 0), *args[1:]
+        data, (at, stride, rows) = data_of(context, b, signature, args, 0), args[1:]
         for n in range(like.count):
             rows = b.insert_value(rows, load_at(b, data, at, like.lanes), n)
             at = b.add(at, stride)

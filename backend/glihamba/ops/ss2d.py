@@ -82,3 +82,16 @@ def final_state(
     fused = x.device.type == "cpu" and x.dtype != torch.float64 and not torch.compiler.is_compiling()
     end = _on_the_cpu()[1] if fused else final_state_torch
     return end(x, dt_low_rank, dt_weight, dt_bias, B, A)
+
+
+def warm_up() -> bool:
+    """Compile what inference on the CPU needs, so that the first picture need not wait for it.
+
+    Takes about ten seconds, the next time a few tenths of one. False where numba is missing.
+    """
+    if _on_the_cpu()[0] is ss2d_torch:
+        return False
+    from glihamba.ops.cpu import compile_forward
+
+    compile_forward()
+    return True
