@@ -6,8 +6,11 @@ import contextlib
 import datetime
 import ipaddress
 import re
+import signal
 import socket
 import ssl
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -303,3 +306,27 @@ def test_the_daemon_s_notice_reaches_the_person(
 def test_the_daemon_can_be_told_to_end(daemon: Daemon, endpoint: Endpoint) -> None:
     call(Client(endpoint).shutdown)
     assert daemon.told_to_end.is_set()
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGPIPE"), reason="this system has no SIGPIPE")
+def test_a_daemon_gone_while_sending_does_not_end_the_editor() -> None:
+    """In a process where SIGPIPE kills, as in Krita 5.2's Python."""
+    script = """
+import signal, socket
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+from glihamba_client.client import Task
+
+async def work(task):
+    ours, theirs = socket.socketpair()
+    theirs.close()
+    ours.sendall(b"pixels")
+
+task = Task(work)
+task.wait(30)
+try:
+    task.result()
+except BrokenPipeError:
+    print("said")
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout.strip()) == (0, "said"), done.stderr

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import socket
 import ssl
 import threading
@@ -73,6 +74,10 @@ class Task(Generic[T]):
                 self._stop()
 
     def _run(self) -> None:
+        # An editor's Python may leave SIGPIPE deadly, as Krita 5.2's does: a daemon that ends while it is
+        # being sent a picture would take the editor with it. Held back here, the write itself fails.
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGPIPE})
         try:
             self._value.append(asyncio.run(self._main()))
         except asyncio.CancelledError:
