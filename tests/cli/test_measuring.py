@@ -27,13 +27,38 @@ def test_bench_measures() -> None:
     assert json.loads(glihamba("status", "--json").stdout) == {"running": False}  # it had a daemon of its own
 
 
+def test_the_naive_scan_it_compares_with_is_right() -> None:
+    import torch
+
+    from glihamba.commands.bench_cpu import arguments, naive
+    from glihamba.ops.reference import ss2d_reference
+
+    given = arguments(5, 16, 3)
+    assert torch.allclose(naive(*given), ss2d_reference(*given), atol=1e-4)
+
+
 def test_bench_compares() -> None:
-    told = as_json("bench", "scan", "--side", "4", "--channels", "8", "--states", "2", "--runs", "1")
-    assert told["results"][0]["largest_difference"] < 1e-4
+    scan = ("bench", "scan", "--shape", "8", "16", "2", "--threads", "1", "--threads", "2", "--runs", "1")
+    rows = [row for row in as_json(*scan)["results"] if "threads" in row]  # a graphics card adds its own
+    assert [(row["threads"], row["direction"]) for row in rows] == [
+        (1, "forward"),
+        (2, "forward"),
+        (1, "backward"),
+        (2, "backward"),
+    ]
+    assert all((row["D"], row["L"], row["N"]) == (8, 16, 2) for row in rows)
+    assert all(row["ms"] > 0 and row["speedup_torch"] > 0 for row in rows)
+    assert rows[0]["speedup_naive"] > 0
+    assert rows[2]["speedup_naive"] is None
+    refused = glihamba("bench", "scan", "--shape", "8", "15", "2")
+    assert refused.returncode != 0
+    assert "15 pixels are no square; try 16." in refused.stderr
     told = as_json("bench", "model", "statistics", "glihamba-tiny", "--runs", "1")
     tiny = {result["model"]: result for result in told["results"]}["glihamba-tiny"]
     assert tiny["parameters"] > 100_000
     assert tiny["gflops"] > 0
+    told = as_json("bench", "model", "glihamba-tiny", "--side", "32", "--threads", "1", "--runs", "1")
+    assert (told["results"][0]["working_size"], told["results"][0]["threads"]) == (32, 1)
     assert "milliseconds" in here("bench", "model", "statistics", "--runs", "1").stdout
 
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -22,8 +22,17 @@ if TYPE_CHECKING:
     from glihamba_client.host import Capture, Harmonized
 
 Results = list[dict[str, Any]]
+Name = TypeVar("Name")
 runs_option = click.option(
     "--runs", type=click.IntRange(1), default=5, show_default=True, help="Runs of each."
+)
+threads_option = click.option(
+    "--threads",
+    type=click.IntRange(1, 256),
+    multiple=True,
+    default=tuple(dict.fromkeys((1, min(2, os.cpu_count() or 1)))),
+    show_default=True,
+    help="Threads on the CPU.",
 )
 model_option = click.option("--model", default="", help="Model to measure.  [default: the default model]")
 
@@ -35,10 +44,14 @@ def bench() -> None:
 
 @bench.command("model")
 @click.argument("names", nargs=-1)
+@click.option("--side", type=click.IntRange(16, 1024), help="Pixels a side.  [default: each model's own]")
+@threads_option
 @runs_option
 @json_option
-def model_(names: tuple[str, ...], runs: int, as_json: bool) -> None:
-    """Latency of models at their working size, parameters and FLOPs (two to a multiply-add).
+def model_(
+    names: tuple[str, ...], side: int | None, threads: tuple[int, ...], runs: int, as_json: bool
+) -> None:
+    """Latency of models, one picture on the CPU, parameters and FLOPs (two to a multiply-add).
 
     NAMES are networks with fresh weights (glihamba, hdnet, gknet, regional, frih, unet, ..., statistics) or
     registered models; without any, GLIHamba's sizes and statistics.
@@ -48,25 +61,32 @@ def model_(names: tuple[str, ...], runs: int, as_json: bool) -> None:
     from glihamba.models import GLIHAMBA_SIZES
 
     networks = {name: _network(name) for name in names or (*GLIHAMBA_SIZES, "statistics")}
-    inputs = {}
-    for name, network in networks.items():
-        side = network.working_size
-        mask = torch.zeros(1, 1, side, side)
-        mask[:, :, side // 4 : side // 2, side // 4 : side // 2] = 1
-        inputs[name] = torch.rand(1, 3, side, side), mask
+    inputs = {name: _picture(side or network.working_size) for name, network in networks.items()}
+
+    def run(name: str, count: int) -> None:
+        torch.set_num_threads(count)
+        networks[name](*inputs[name])
+
+    before = torch.get_num_threads()
     with torch.inference_mode():
-        seconds = alternate({name: partial(networks[name], *inputs[name]) for name in networks}, runs)
+        works = {(name, count): partial(run, name, count) for name in networks for count in threads}
+        seconds = alternate(works, runs)
+    torch.set_num_threads(before)
     results: Results = [
         {
             "model": name,
-            "working_size": network.working_size,
-            "milliseconds": round(1000 * seconds[name], 2),
-            "parameters": sum(p.numel() for p in network.parameters()),
-            "gflops": round(_flops(network, inputs[name]) / 1e9, 3),
+            "device": machine()["cpu"],
+            "working_size": inputs[name][0].shape[-1],
+            "threads": count,
+            "milliseconds": round(1000 * seconds[name, count], 2),
+            "parameters": sum(p.numel() for p in networks[name].parameters()),
+            "gflops": round(_flops(networks[name], inputs[name]) / 1e9, 3),
         }
-        for name, network in networks.items()
+        for name, count in works
     ]
-    report(results, as_json)
+    from glihamba.commands import bench_gpu
+
+    report([*results, *bench_gpu.model_rows(list(networks), _network, runs)], as_json)
 
 
 @bench.command()
@@ -133,49 +153,54 @@ def transport(megabytes: float, runs: int, as_json: bool) -> None:
 
 
 @bench.command()
-@click.option("--side", type=click.IntRange(2, 128), multiple=True, default=(8, 16, 32), show_default=True)
-@click.option("--channels", type=click.IntRange(1), default=64, show_default=True)
-@click.option("--states", type=click.IntRange(1), default=16, show_default=True)
+@click.option(
+    "--shape",
+    "shapes",
+    type=(click.IntRange(1), click.IntRange(1), click.IntRange(1)),
+    multiple=True,
+    metavar="D L N",
+    help="Channels, pixels (a square number) and states.  [default: four of the paper's sizes]",
+)
+@threads_option
+@click.option(
+    "--direction",
+    "directions",
+    type=click.Choice(["forward", "backward"]),
+    multiple=True,
+    help="[default: both]",
+)
 @runs_option
 @json_option
-def scan(side: tuple[int, ...], channels: int, states: int, runs: int, as_json: bool) -> None:
-    """SS2D as it is dispatched, against the readable reference, on side x side tokens."""
-    import torch
+def scan(
+    shapes: tuple[tuple[int, int, int], ...],
+    threads: tuple[int, ...],
+    directions: tuple[str, ...],
+    runs: int,
+    as_json: bool,
+) -> None:
+    """SS2D as it is dispatched, against the naive scan (mamba-ssm's reference) and the best one in torch.
 
-    from glihamba.ops.reference import ss2d_reference
-    from glihamba.ops.ss2d import ss2d
+    One picture in float32 on the CPU, and where there is a graphics card its own cases in bfloat16.
+    """
+    for _, length, _ in shapes:
+        if (side := round(length**0.5)) ** 2 != length:
+            raise click.BadParameter(f"{length} pixels are no square; try {side**2}.")
+    from glihamba.commands import bench_cpu, bench_gpu
 
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    results: Results = []
-    for length in side:
-        arguments = _scan_arguments(length, channels, states, device)
-        with torch.inference_mode():
-            difference = (ss2d(*arguments) - ss2d_reference(*arguments)).abs().max().item()
-            seconds = alternate(
-                {
-                    "dispatched": partial(_waited, ss2d, arguments),
-                    "reference": partial(_waited, ss2d_reference, arguments),
-                },
-                runs,
-            )
-        results.append(
-            {
-                "tokens": f"{length} x {length}",
-                "device": device,
-                "dispatched_ms": round(1000 * seconds["dispatched"], 2),
-                "reference_ms": round(1000 * seconds["reference"], 2),
-                "times_faster": round(seconds["reference"] / seconds["dispatched"], 1),
-                "largest_difference": float(f"{difference:.1e}"),
-            }
-        )
+    results = [
+        *bench_cpu.scan_rows(
+            runs, machine()["cpu"], shapes or bench_cpu.SHAPES, threads, directions or bench_cpu.DIRECTIONS
+        ),
+        *bench_gpu.scan_rows(runs),
+    ]
     report(results, as_json)
 
 
-def alternate(works: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
+def alternate(works: Mapping[Name, Callable[[], object]], runs: int) -> dict[Name, float]:
     """Median seconds of each, run in turn so that the machine's moods meet all alike."""
     for work in works.values():
         work()  # compiles and warms up; not counted
-    times: dict[str, list[float]] = {name: [] for name in works}
+    times: dict[Name, list[float]] = {name: [] for name in works}
     for _ in range(runs):
         for name, work in works.items():
             begun = time.perf_counter()
@@ -196,15 +221,14 @@ def report(results: Results, as_json: bool) -> None:
     if as_json:
         print_json({"machine": machine(), "results": results})
         return
-    columns = [name if isinstance(value, str) else f">{name}" for name, value in results[0].items()]
+    names = list(dict.fromkeys(name for row in results for name in row))
+    columns = [n if any(isinstance(row.get(n), str) for row in results) else f">{n}" for n in names]
     here = machine()
-    rows = [
-        [
-            "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
-            for value in row.values()
-        ]
-        for row in results
-    ]
+
+    def shown(value: Any) -> str:
+        return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
+
+    rows = [[shown(row.get(name)) for name in names] for row in results]
     print_table([column.replace("_", " ") for column in columns], rows)
     click.echo(f"{here['cpu']}, {here['cores']} cores, {here['system']}")
 
@@ -283,6 +307,14 @@ def _network(name: str) -> Any:
         return load(name)
 
 
+def _picture(side: int) -> tuple[Any, Any]:
+    import torch
+
+    mask = torch.zeros(1, 1, side, side)
+    mask[:, :, side // 4 : side // 2, side // 4 : side // 2] = 1
+    return torch.rand(1, 3, side, side), mask
+
+
 def _flops(network: Any, inputs: Any) -> int:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
@@ -290,26 +322,3 @@ def _flops(network: Any, inputs: Any) -> int:
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         network(*inputs)
     return int(counter.get_total_flops())
-
-
-def _waited(scan: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-    """Run and wait for the device to be done."""
-    if scan(*arguments).is_cuda:
-        import torch
-
-        torch.cuda.synchronize()
-
-
-def _scan_arguments(side: int, channels: int, states: int, device: str) -> tuple[Any, ...]:
-    import torch
-
-    torch.manual_seed(0)
-    length, rank = side * side, max(1, channels // 16)
-    shapes = (
-        [(1, length, channels), (1, length, 4, rank), (4, channels, rank), (4, channels)]
-        + [(1, length, 4, states)] * 2
-        + [(4, channels, states), (4, channels)]
-    )
-    tensors = [torch.randn(shape, device=device) * 0.5 for shape in shapes]
-    tensors[6] = -tensors[6].abs() - 0.1  # A is negative
-    return (*tensors, side, side)
