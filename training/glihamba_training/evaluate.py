@@ -21,8 +21,10 @@ VAL_SIZE = 256
 # Fixed, whatever training's recipe becomes: figures must stay comparable.
 VAL_SETTINGS = SynthesisSettings(
     kinds=(1.0, 0.0, 0.0),
-    transfer=0.3,
-    lut=0.4,
+    scene=0.5,
+    plain=0.5,
+    transfer=0.2,
+    lut=0.3,
     unchanged=0.0,
     median_mse=1200.0,
     log_spread=1.6,

@@ -1,10 +1,16 @@
 """Composites made from photographs: the photograph is the truth, its object is recoloured.
 
 Whole batches at once, in torch, with no Python loop over pictures. iHarmony4 was made by colour
-transfer between photographs and by retouchers; the families here are a camera's and retoucher's moves
-(exposure, white balance, tone, contrast, saturation, hue), colour-statistics transfer from another
-photograph, and a random smooth 3-D LUT. How strong each composite ends up is drawn from what iHarmony4's
-composites measure: foreground MSE (0..255 scale) of 25, 360, 950, 2300, 7300 at the 5th to 95th percentile.
+transfer between photographs and from several retouchers' renditions; the families here are a camera's and
+retoucher's moves (exposure, white balance, tone, contrast, saturation, hue), colour-statistics transfer from
+another photograph, and a random smooth 3-D LUT. How strong each composite ends up is drawn from what
+iHarmony4's composites measure: foreground MSE (0..255 scale) of 25, 360, 950, 2300, 7300 at the 5th to 95th
+percentile.
+
+The scene is often a rendition too, dark, tinted or faded as a whole, with an object that looks as a
+photograph usually does: so it is in iHarmony4. Who only ever sees usual scenes learns to make objects usual,
+not to make them fit. A small network on colour statistics alone, 60 s on one core: nine sample triples 24.4 dB
+without graded scenes, 25.9 with nine in ten (composite 23.45, at 128 pixels).
 """
 
 from __future__ import annotations
@@ -22,16 +28,19 @@ from glihamba_training.photos import PhotoBank
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """kinds: odds of whole-object, GrabCut and colour-region masks. transfer, lut: odds that these replace
-    or follow the retouching moves. unchanged: odds of an already harmonious picture. median_mse, log_spread:
+    """kinds: odds of whole-object, GrabCut and colour-region masks. scene: odds that the whole picture is
+    graded first; plain: odds that such a picture's object comes as the photograph had it. transfer, lut:
+    odds that these replace or follow the retouching moves. unchanged: odds of an already harmonious picture. median_mse, log_spread:
     the log-normal that the foreground MSE is drawn from (clipping lowers what comes out). amplify: the most
     that a recolouring is strengthened to get there. smallest_crop: of each side. area: least and greatest
     foreground share of a crop. flip: odds of a mirrored crop.
     """
 
-    kinds: tuple[float, float, float] = (0.85, 0.1, 0.05)
-    transfer: float = 0.3
-    lut: float = 0.4
+    kinds: tuple[float, float, float] = (0.9, 0.07, 0.03)
+    scene: float = 0.8
+    plain: float = 0.5
+    transfer: float = 0.15
+    lut: float = 0.3
     unchanged: float = 0.04
     median_mse: float = 1200.0
     log_spread: float = 1.6
@@ -63,14 +72,13 @@ class Synthesis:
         chosen = self._choose(g, count)
         photos = torch.from_numpy(self.bank.photos[self.bank.photo_of[chosen.numpy()]]).permute(0, 3, 1, 2)
         masks = torch.from_numpy(self.bank.masks[chosen.numpy()])[:, None]
-        real, mask = _crop(photos.float() / 255, masks.float() / 255, size, s, g)
-        retouched = retouch(real, g)
-        if s.transfer:
-            moved = transfer_statistics(real, mask, real.roll(1, 0), mask.roll(1, 0), g)
-            retouched = torch.where(_odds(s.transfer, count, g), moved, retouched)
-        if s.lut:
-            retouched = torch.where(_odds(s.lut, count, g), random_lut(retouched, g), retouched)
-        recoloured = match_strength(real, retouched, mask, s, g)
+        photo, mask = _crop(photos.float() / 255, masks.float() / 255, size, s, g)
+        graded = _odds(s.scene, count, g)
+        rendition = match_strength(photo, recolour(photo, mask, s, g), torch.ones_like(mask), s, g)
+        real = torch.where(graded, rendition, photo)
+        plain = graded & _odds(s.plain, count, g)
+        recoloured = torch.where(plain, photo, recolour(photo, mask, s, g))
+        recoloured = match_strength(real, recoloured, mask, s, g)
         recoloured = torch.where(_odds(s.unchanged, count, g), real, recoloured)
         composite = mask * (recoloured * 255).round() / 255 + (1 - mask) * real
         return Batch(composite, mask, real)
@@ -84,6 +92,18 @@ class Synthesis:
         return torch.stack(
             [self.by_kind[k][int(d * len(self.by_kind[k]))] for k, d in zip(kinds, draws, strict=True)]
         )
+
+
+def recolour(rgb: Tensor, mask: Tensor, s: SynthesisSettings, g: torch.Generator) -> Tensor:
+    """One of the families for each picture, as `s` has the odds: (B,3,H,W), (B,1,H,W) -> (B,3,H,W)."""
+    count = len(rgb)
+    moved = retouch(rgb, g)
+    if s.transfer:
+        transferred = transfer_statistics(rgb, mask, rgb.roll(1, 0), mask.roll(1, 0), g)
+        moved = torch.where(_odds(s.transfer, count, g), transferred, moved)
+    if s.lut:
+        moved = torch.where(_odds(s.lut, count, g), random_lut(moved, g), moved)
+    return moved
 
 
 def retouch(rgb: Tensor, g: torch.Generator) -> Tensor:
