@@ -71,9 +71,10 @@ class ColourTransform:
         base, grid = self.base.to(rgb.dtype), self.grid.to(rgb.dtype)
         size = rgb.shape[-2:]
         smooth = torch.bmm(base, polynomial(rgb).flatten(2)).unflatten(2, size)
-        affine = F.interpolate(grid.flatten(1, 2), size=size, mode="bilinear", align_corners=False)
-        affine = affine.unflatten(1, (3, 4))
-        return smooth + (affine[:, :, :3] * rgb[:, None]).sum(2) + affine[:, :, 3]
+        # The bilinear grid as two products: torch's interpolation costs as the whole rest, its backward more.
+        down, across = (tents(grid.shape[i], rgb.shape[i]).to(grid) for i in (-2, -1))
+        gain, shift = (down @ (grid @ across.T)).split((3, 1), dim=2)
+        return smooth + (gain * rgb[:, None]).sum(2) + shift.squeeze(2)
 
     def isfinite(self) -> bool:
         """Whether every coefficient is a number."""
