@@ -16,14 +16,33 @@ from glihamba.ops.triton_tuning import Plan
 
 REAL = torch.cuda.is_available()
 DEVICE = "cuda" if REAL else "cpu"
-WHOLE, CHUNKED, TILES = (
-    (Plan("sequential", 1 << 20, 32), Plan("sequential", 16, 64, 2), Plan("tiles", 16, 32))
+WHOLE, CHUNKED, TILES, ONE_PASS = (
+    (
+        Plan("sequential", 1 << 20, 32),
+        Plan("sequential", 16, 64, 2),
+        Plan("tiles", 48, 32),
+        Plan("tiles", 1 << 12, 64, 2),
+    )
     if REAL
-    else (Plan("sequential", 1 << 20, 4), Plan("sequential", 3, 4), Plan("tiles", 4, 4))
+    else (
+        Plan("sequential", 1 << 20, 4),
+        Plan("sequential", 3, 4),
+        Plan("tiles", 4, 4, tile=2),
+        Plan("tiles", 16, 4, tile=4),
+    )
 )
-BACKWARD = list(triton_tuning.TILES_BACKWARD) if REAL else [TILES, Plan("tiles", 8, 4)]
+FORWARD_PLANS = {"whole": WHOLE, "chunked": CHUNKED, "tiles": TILES, "one_pass": ONE_PASS}
+BACKWARD = (
+    triton_tuning.BACKWARD_PLANS if REAL else (Plan("tiles", 4, 4, tile=4), Plan("tiles", 8, 4, tile=8))
+)
 SIZES = [(1, 1), (1, 6), (5, 1), (3, 5), (17, 19), (64, 48)] if REAL else [(1, 1), (3, 5)]
 FORWARD, GRADIENT, HALF = 1.5e-6, 1e-5, 3e-3  # relative
+
+
+@pytest.fixture(autouse=True)
+def _small_tiles_for_the_interpreter(monkeypatch):
+    if not REAL:
+        monkeypatch.setattr(triton_scan, "CARRY", {"T": 2, "BD": 4, "num_warps": 1})
 
 
 def inputs(batch, channels, height, width, states, rank=2):
@@ -67,7 +86,7 @@ def reference(tensors, size, with_h0=True):
     return ss2d_reference(*tensors[:8], *size, tensors[8] if with_h0 else None)
 
 
-@pytest.mark.parametrize("plan", [WHOLE, CHUNKED, TILES], ids=["whole", "chunked", "tiles"])
+@pytest.mark.parametrize("plan", FORWARD_PLANS.values(), ids=FORWARD_PLANS)
 @pytest.mark.parametrize("size", SIZES)
 def test_forward_matches_the_reference(plan, size):
     exact = inputs(2, 40 if REAL else 3, *size, 3)
@@ -77,7 +96,7 @@ def test_forward_matches_the_reference(plan, size):
 
 
 @pytest.mark.parametrize("states", [1, 16] if REAL else [1, 2])
-@pytest.mark.parametrize("plan", [WHOLE, CHUNKED, TILES], ids=["whole", "chunked", "tiles"])
+@pytest.mark.parametrize("plan", FORWARD_PLANS.values(), ids=FORWARD_PLANS)
 def test_forward_from_a_given_state(plan, states):
     size = (64, 48) if REAL else (2, 3)
     exact = inputs(1, 40 if REAL else 4, *size, states, rank=3)
@@ -154,7 +173,7 @@ def test_what_is_not_finite_stays_so_and_in_its_channel(plan, value):
 
 
 def test_the_self_test_passes_the_kernels_and_catches_a_wrong_one(monkeypatch):
-    monkeypatch.setattr(triton_scan, "choose", lambda work, *_: TILES)
+    monkeypatch.setattr(triton_scan, "choose", lambda work, *_: TILES if work == "forward" else BACKWARD[0])
     if not REAL:  # the interpreter takes a second a channel
         monkeypatch.setattr(gpu, "SELF_TEST", (2, 2, 3, 1, 1))
     gpu.check(triton_scan.ss2d_triton, torch.device(DEVICE))

@@ -17,29 +17,32 @@ from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
 from glihamba.ops import triton_kernels as kernels
-from glihamba.ops.triton_scan import ARRANGED, CARRY
-from glihamba.ops.triton_tuning import TILES_BACKWARD, TILES_FORWARD
+from glihamba.ops.triton_scan import ARRANGED, CARRY, OUTPUT_REGISTERS
+from glihamba.ops.triton_sequential import sequential
+from glihamba.ops.triton_tuning import TILES
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 FEATURES = {"x", "dy", "image_order"}
-SIZES = {"H", "W", "D", "R", "G", "P", "steps", "unit", "low_t", "low_k", "B_t", "B_k", "C_t", "C_k"} | {
-    "by_pixel", "by_direction", "entering_d", "entering_n"
-}  # fmt: skip
+SIZES = {
+    *("H", "W", "D", "R", "G", "P", "tiles", "steps", "unit", "low_t", "low_k", "B_t", "B_k", "C_t", "C_k"),
+    *("by_pixel", "by_direction", "entering_d", "entering_n"),
+}
 ALIGNED = {"P", "B_t", "B_k", "C_t", "C_k"}
 
 
 def wanted(everything):
-    """(kernel, its constants, warps): what a model with N = 16 runs, or of that the hungriest."""
-    for plan in TILES_BACKWARD if everything else TILES_BACKWARD[:1]:
-        yield kernels.tile_gradients, {"N": 16, "T": plan.steps, "BD": plan.channels}, plan.warps
-    yield kernels.tile_states, {"N": 16, "T": 16, "BD": 32, "BACK": True}, 1
+    """(kernel, its constants, warps): what a model runs, or of that the hungriest."""
+    for channels, warps in TILES if everything else TILES[:1]:
+        yield kernels.tile_gradients, {"N": 16, "T": 16, "BD": channels}, warps
+        yield kernels.tile_outputs, {"N": 16, "T": 16, "BD": channels}, warps
+    yield kernels.tile_outputs, {"N": 1, "T": 16, "BD": 32}, 1
     if not everything:
         return
-    for plan in TILES_FORWARD:
-        yield kernels.tile_outputs, {"N": 16, "T": plan.steps, "BD": plan.channels}, plan.warps
+    for back in (False, True):
+        yield kernels.tile_states, {"N": 16, "T": 16, "BD": 32, "BACK": back}, 1
     for states in (1, 16):
         step = {"N": states, "NP": states, "RP": 8, "BD": 32, "STARTED": True}
-        yield kernels.sequential, {**step, "OUTPUT": True}, 1
+        yield sequential, {**step, "OUTPUT": True}, 1
     yield kernels.carry, {"T": 32, "BD": 32, "N": 16, "BACK": False, "STARTED": True}, CARRY["num_warps"]
     yield kernels.arrange, {"T": ARRANGED, "BD": 16, "BACK": False}, 4
 
@@ -51,12 +54,15 @@ def compiled(kernel, constants, warps, capability):
         if name in constants:
             signature[name] = "constexpr"
             continue
-        sequential_view = kernel is kernels.sequential and name in ("low", "B", "C")
+        sequential_view = kernel is sequential and name in ("low", "B", "C")
         signature[name] = "i32" if name in SIZES else half if name in FEATURES or sequential_view else "*fp32"
         if name not in SIZES or name in ALIGNED:
             aligned[(index,)] = [["tt.divisibility", 16]]
     source = ASTSource(kernel, signature, constants, aligned)
-    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options={"num_warps": warps})
+    options = {"num_warps": warps}
+    if kernel is kernels.tile_outputs:
+        options["maxnreg"] = OUTPUT_REGISTERS
+    return triton.compile(source, target=GPUTarget("cuda", capability, 32), options=options)
 
 
 def figures(ptx, assembler):

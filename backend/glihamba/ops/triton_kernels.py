@@ -73,13 +73,13 @@ def _adjoints(decay, driven, BACK: tl.constexpr, T: tl.constexpr, BD: tl.constex
 
 
 @triton.jit
-def _pixel(step, columns, H, W):
+def pixel(step, columns, H, W):
     """Image index of a step of the row-major (columns = 0) or column-major (1) order."""
     return tl.where(columns == 1, step % H * W + step // H, step)
 
 
 @triton.jit
-def _softplus(z):
+def softplus(z):
     """log(1 + e^z) with a small relative error where it is tiny too: log1p(e) = 2 artanh(e / (2 + e))."""
     e = tl.exp(-tl.abs(z))
     s = e / (2.0 + e)
@@ -105,7 +105,7 @@ def _step_sizes(low, weight, bias, steps, inside, k, d, channel, D, R, P):
     for r in range(R):
         w = tl.load(weight + (k * D + d) * R + r, mask=channel, other=0.0).to(tl.float32)
         z += tl.load(low + r * P + steps)[:, None] * w[None, :]
-    return tl.where(inside[:, None], _softplus(z), 0.0)
+    return tl.where(inside[:, None], softplus(z), 0.0)
 
 
 @triton.jit
@@ -127,7 +127,7 @@ def arrange(
     image, k = sequence // 4, sequence % 4
     steps = tl.program_id(0) * T + tl.arange(0, T)
     d = tl.arange(0, BD)
-    t = _pixel(steps, k % 2, H, W)
+    t = pixel(steps, k % 2, H, W)
     here = image_order + image * H * W * by_pixel + k * by_direction + t[:, None] * by_pixel + d[None, :]
     there = scan_order + sequence * D * P + steps[:, None] + d[None, :] * P
     mask = (steps < H * W)[:, None] & (d < D)[None, :]
@@ -140,12 +140,12 @@ def arrange(
 
 @_kernel
 def tile_states(
-    x, dy, low, weight, bias, B, C, A, forth, back, elapsed, H, W, D, R, G, P,
+    x, dy, low, weight, bias, B, C, A, forth, back, elapsed, H, W, D, R, G, P, tiles,
     N: tl.constexpr, T: tl.constexpr, BD: tl.constexpr, BACK: tl.constexpr,
 ):  # fmt: skip
-    """Pass 1: what leaves each chunk of T steps if nothing enters it, and the sum of its step sizes.
+    """Pass 1: what leaves each chunk of `tiles` x T steps if nothing enters it, and the sum of its steps.
 
-    forth: the state, in the direction of travel; back, if asked for: the adjoint, against it.
+    forth: the state, in the direction of travel; back, if asked for: the adjoint, against it, of one tile.
     Both (B, 4, G, N, D).
     """
     chunk, pair = tl.program_id(0), tl.program_id(1) % 2
@@ -153,30 +153,34 @@ def tile_states(
     d = tl.program_id(2) * BD + tl.arange(0, BD)
     channel = d < D
     row = tl.arange(0, T)
-    steps = chunk * T + row
-    inside = steps < H * W
-    mask = inside[:, None] & channel[None, :]
-    pixels = image * H * W * D + _pixel(steps, pair, H, W)[:, None] * D + d[None, :]
-    x_t = tl.load(x + pixels, mask=mask, other=0.0).to(tl.float32)
-    if BACK:
-        dy_t = tl.load(dy + pixels, mask=mask, other=0.0).to(tl.float32)
     for direction in tl.static_range(2):
         k = pair + 2 * direction
-        last = T - 1 if direction == 0 else 0
+        first, last = 0 if direction == 0 else T - 1, T - 1 if direction == 0 else 0
         sequence = image * 4 + k
-        dt = _step_sizes(low + sequence * R * P, weight, bias, steps, inside, k, d, channel, D, R, P)
         slot = sequence * G + chunk
-        tl.store(elapsed + slot * D + d, tl.sum(dt, 0), mask=channel)
-        for n in range(N):
-            decay = tl.exp2(dt * _exponent(A, k, d, channel, n, D, N)[None, :])
-            B_n = tl.load(B + (sequence * N + n) * P + steps)[:, None]
-            h = _states(decay, dt * x_t * B_n, direction == 1, T, BD)
-            to = (slot * N + n) * D + d
-            tl.store(forth + to, tl.sum(tl.where((row == last)[:, None], h, 0.0), 0), mask=channel)
+        total = tl.zeros([BD], tl.float32)
+        for i in range(tiles):
+            steps = (chunk * tiles + (i if direction == 0 else tiles - 1 - i)) * T + row
+            inside = steps < H * W
+            mask = inside[:, None] & channel[None, :]
+            pixels = image * H * W * D + pixel(steps, pair, H, W)[:, None] * D + d[None, :]
+            x_t = tl.load(x + pixels, mask=mask, other=0.0).to(tl.float32)
             if BACK:
-                C_n = tl.load(C + (sequence * N + n) * P + steps)[:, None]
-                p = _states(decay, decay * dy_t * C_n, direction == 0, T, BD)
-                tl.store(back + to, tl.sum(tl.where((row == T - 1 - last)[:, None], p, 0.0), 0), mask=channel)
+                dy_t = tl.load(dy + pixels, mask=mask, other=0.0).to(tl.float32)
+            dt = _step_sizes(low + sequence * R * P, weight, bias, steps, inside, k, d, channel, D, R, P)
+            total += tl.sum(dt, 0)
+            for n in range(N):
+                at, ends = (sequence * N + n) * P + steps, (slot * N + n) * D + d
+                decay = tl.exp2(dt * _exponent(A, k, d, channel, n, D, N)[None, :])
+                before = tl.load(forth + ends, mask=channel & (i > 0), other=0.0)
+                entered = tl.where((row == first)[:, None], decay * before[None, :], 0.0)
+                h = _states(decay, dt * x_t * tl.load(B + at)[:, None] + entered, direction == 1, T, BD)
+                tl.store(forth + ends, tl.sum(tl.where((row == last)[:, None], h, 0.0), 0), mask=channel)
+                if BACK:
+                    p = _states(decay, decay * dy_t * tl.load(C + at)[:, None], direction == 0, T, BD)
+                    tl.store(back + ends, tl.sum(tl.where((row == first)[:, None], p, 0.0), 0), mask=channel)
+            tl.debug_barrier()  # the next tile takes up the states where this one left them
+        tl.store(elapsed + slot * D + d, total, mask=channel)
 
 
 @_kernel
@@ -218,37 +222,46 @@ def carry(
 
 @_kernel
 def tile_outputs(
-    x, low, weight, bias, B, C, A, skip, entering, parts, H, W, D, R, G, P,
+    x, low, weight, bias, B, C, A, skip, entering, parts, H, W, D, R, G, P, tiles,
     N: tl.constexpr, T: tl.constexpr, BD: tl.constexpr,
 ):  # fmt: skip
-    """Pass 3: the outputs of both directions of a pair, summed; parts (2, B, L, D) float32."""
+    """Pass 3: the outputs of both directions of a pair, summed; parts (2, B, L, D) float32.
+
+    entering is written over, from tile to tile. With one chunk it is the only pass.
+    """
     chunk, pair = tl.program_id(0), tl.program_id(1) % 2
     image = (tl.program_id(1) // 2).to(tl.int64)
     images = tl.num_programs(1) // 2
     d = tl.program_id(2) * BD + tl.arange(0, BD)
     channel = d < D
     row = tl.arange(0, T)
-    steps = chunk * T + row
-    inside = steps < H * W
-    mask = inside[:, None] & channel[None, :]
-    pixels = _pixel(steps, pair, H, W)[:, None] * D + d[None, :]
-    x_t = tl.load(x + image * H * W * D + pixels, mask=mask, other=0.0).to(tl.float32)
-    y = tl.zeros([T, BD], tl.float32)
+    x += image * H * W * D
+    parts += (pair * images + image) * H * W * D
     for direction in tl.static_range(2):
         k = pair + 2 * direction
-        before = row == (0 if direction == 0 else T - 1)
+        first, last = 0 if direction == 0 else T - 1, T - 1 if direction == 0 else 0
         sequence = image * 4 + k
-        dt = _step_sizes(low + sequence * R * P, weight, bias, steps, inside, k, d, channel, D, R, P)
-        y += tl.load(skip + k * D + d, mask=channel, other=0.0).to(tl.float32)[None, :] * x_t
-        for n in range(N):
-            B_n = tl.load(B + (sequence * N + n) * P + steps)[:, None]
-            C_n = tl.load(C + (sequence * N + n) * P + steps)[:, None]
-            h0 = tl.load(entering + ((sequence * G + chunk) * N + n) * D + d, mask=channel, other=0.0)
-            decay = tl.exp2(dt * _exponent(A, k, d, channel, n, D, N)[None, :])
-            driven = dt * x_t * B_n + tl.where(before[:, None], decay * h0[None, :], 0.0)
-            h = _states(decay, driven, direction == 1, T, BD)
-            y += h * C_n
-    tl.store(parts + (pair * images + image) * H * W * D + pixels, y, mask=mask)
+        through = tl.load(skip + k * D + d, mask=channel, other=0.0).to(tl.float32)
+        for i in range(tiles):
+            steps = (chunk * tiles + (i if direction == 0 else tiles - 1 - i)) * T + row
+            inside = steps < H * W
+            mask = inside[:, None] & channel[None, :]
+            pixels = pixel(steps, pair, H, W)[:, None] * D + d[None, :]
+            x_t = tl.load(x + pixels, mask=mask, other=0.0).to(tl.float32)
+            dt = _step_sizes(low + sequence * R * P, weight, bias, steps, inside, k, d, channel, D, R, P)
+            y = through[None, :] * x_t
+            for n in range(N):
+                at, ends = (sequence * N + n) * P + steps, ((sequence * G + chunk) * N + n) * D + d
+                decay = tl.exp2(dt * _exponent(A, k, d, channel, n, D, N)[None, :])
+                before = tl.load(entering + ends, mask=channel, other=0.0)
+                entered = tl.where((row == first)[:, None], decay * before[None, :], 0.0)
+                h = _states(decay, dt * x_t * tl.load(B + at)[:, None] + entered, direction == 1, T, BD)
+                tl.store(entering + ends, tl.sum(tl.where((row == last)[:, None], h, 0.0), 0), mask=channel)
+                y += h * tl.load(C + at)[:, None]
+            if direction == 1:
+                y += tl.load(parts + pixels, mask=mask, other=0.0)
+            tl.store(parts + pixels, y, mask=mask)
+            tl.debug_barrier()  # the next tile takes up the states, the way back the outputs of the way forth
 
 
 @_kernel
@@ -268,7 +281,7 @@ def tile_gradients(
     steps = chunk * T + row
     inside = steps < H * W
     mask = inside[:, None] & channel[None, :]
-    pixels = _pixel(steps, pair, H, W)[:, None] * D + d[None, :]
+    pixels = pixel(steps, pair, H, W)[:, None] * D + d[None, :]
     x_t = tl.load(x + image * H * W * D + pixels, mask=mask, other=0.0).to(tl.float32)
     dy_t = tl.load(dy + image * H * W * D + pixels, mask=mask, other=0.0).to(tl.float32)
     dx += (pair * images + image) * H * W * D
@@ -309,72 +322,11 @@ def tile_gradients(
         tl.debug_barrier()  # the way back adds to what the way forth wrote: no register has room for it
 
 
-@triton.jit(do_not_specialize_on_alignment=["D"], do_not_specialize=["unit", "entering_d", "entering_n"])
-def sequential(
-    x, low, weight, bias, B, C, A, skip, entering, leaving, elapsed, parts,
-    H, W, D, R, G, steps, low_t, low_k, B_t, B_k, C_t, C_k, entering_d, entering_n, unit,
-    N: tl.constexpr, NP: tl.constexpr, RP: tl.constexpr, BD: tl.constexpr,
-    STARTED: tl.constexpr, OUTPUT: tl.constexpr,
-):  # fmt: skip
-    """Pass 1 (OUTPUT = 0) or 3 (1) step by step, the state (N, BD) in registers: one exponential a state
-    and step, and a chunk may be as long as the sequence. NP and RP are N and R up to a power of two.
-
-    low, B and C are in image order. unit is 1: a compiler that knew A and weight to be dense along n and r
-    would share those between threads, and shuffle at every step.
-    """
-    chunk, pair = tl.program_id(0), tl.program_id(1) % 2
-    image = (tl.program_id(1) // 2).to(tl.int64)
-    images = tl.num_programs(1) // 2
-    d = tl.program_id(2) * BD + tl.arange(0, BD)
-    channel = d < D
-    n, r = tl.arange(0, NP), tl.arange(0, RP)
-    states = (n < N)[:, None] & channel[None, :]
-    ranks = (r < R)[:, None] & channel[None, :]
-    begin, end = chunk * steps, tl.minimum(chunk * steps + steps, H * W)
-    stride = tl.where(pair == 1, W, 1)
-    x += image * H * W * D
-    low += image * H * W * low_t
-    B += image * H * W * B_t
-    C += image * H * W * C_t
-    if OUTPUT:
-        parts += (pair * images + image) * H * W * D
-    for direction in tl.static_range(2):
-        k = pair + 2 * direction
-        slot = (image * 4 + k) * G + chunk
-        of_state = (k * D + d)[None, :] * N + n[:, None] * unit
-        a = tl.load(A + of_state, mask=states, other=0.0).to(tl.float32) * LOG2E
-        of_rank = (k * D + d)[None, :] * R + r[:, None] * unit
-        w = tl.load(weight + of_rank, mask=ranks, other=0.0).to(tl.float32)
-        shift = tl.load(bias + k * D + d, mask=channel, other=0.0).to(tl.float32)
-        through = tl.load(skip + k * D + d, mask=channel, other=0.0).to(tl.float32)
-        h = tl.zeros([NP, BD], tl.float32)
-        if STARTED:
-            to = slot * N * D + n[:, None] * entering_n + d[None, :] * entering_d
-            h = tl.load(entering + to, mask=states, other=0.0).to(tl.float32)
-        total = tl.zeros([BD], tl.float32)
-        t = _pixel(begin if direction == 0 else end - 1, pair, H, W)
-        for _ in range(begin, end):
-            x_t = tl.load(x + t * D + d, mask=channel, other=0.0).to(tl.float32)
-            v = tl.load(low + t * low_t + k * low_k + r, mask=r < R, other=0.0).to(tl.float32)
-            B_n = tl.load(B + t * B_t + k * B_k + n, mask=n < N, other=0.0).to(tl.float32)
-            dt = _softplus(tl.sum(v[:, None] * w, 0) + shift)
-            h = tl.exp2(dt[None, :] * a) * h + (dt * x_t)[None, :] * B_n[:, None]
-            if OUTPUT:
-                C_n = tl.load(C + t * C_t + k * C_k + n, mask=n < N, other=0.0).to(tl.float32)
-                y = tl.sum(h * C_n[:, None], 0) + through * x_t
-                if direction == 1:
-                    y += tl.load(parts + t * D + d, mask=channel, other=0.0)
-                tl.store(parts + t * D + d, y, mask=channel)
-            else:
-                total += dt
-            if direction == 0:
-                t += stride
-                t = tl.where(t < H * W, t, t - H * W + 1)  # from the end of a column to the next
-            else:
-                t -= stride
-                t = tl.where(t >= 0, t, t + H * W - 1)
-        if OUTPUT:
-            tl.debug_barrier()  # the way back adds to what the way forth wrote
-        else:
-            tl.store(leaving + slot * N * D + n[:, None] * D + d[None, :], h, mask=states)
-            tl.store(elapsed + slot * D + d, total, mask=channel)
+@triton.jit
+def exponentials(out, rounds, VALUES: tl.constexpr):
+    """Nothing but exponentials, `rounds` of VALUES a program: their rate is a ceiling of the scan."""
+    at = tl.program_id(0) * VALUES + tl.arange(0, VALUES)
+    value = at.to(tl.float32) * 1e-9
+    for _ in range(rounds):
+        value = tl.exp2(-value)
+    tl.store(out + at, value)

@@ -18,10 +18,12 @@ from torch import Tensor
 
 from glihamba.ops import triton_kernels as kernels
 from glihamba.ops.reference import DIRECTIONS
-from glihamba.ops.triton_tuning import TILES_BACKWARD, Plan, choose, forward_plans
+from glihamba.ops.triton_sequential import sequential
+from glihamba.ops.triton_tuning import BACKWARD_PLANS, Plan, choose, forward_plans
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor | None]
 CARRY = {"T": 32, "BD": 32, "num_warps": 1}
+OUTPUT_REGISTERS = 168  # left to itself, the assembler takes fewer at N = 1 on sm_90, and spills
 ARRANGED = 64  # steps a program brings into scan order
 
 
@@ -83,7 +85,7 @@ class Scan:
         """Gradients of x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, h0 (None without), in their dtypes."""
         run = partial(self._gradients, dy.contiguous())
         with self._device():
-            return run(plan or choose("backward", self.x, self.N, TILES_BACKWARD, run))
+            return run(plan or choose("backward", self.x, self.N, BACKWARD_PLANS, run))
 
     def _device(self) -> Any:
         """The kernels go to the current device, which need not be x's."""
@@ -105,14 +107,22 @@ class Scan:
 
     def _tile_outputs(self, plan: Plan, parts: Tensor) -> None:
         chunks = triton.cdiv(self.length, plan.steps)
-        local, elapsed = self._states(chunks), self._sums(chunks)
         low, B, C = (self._arranged(t, plan) for t in (self.low, self.B, self.C))
-        self._tile_states(plan, None, low, B, C, local, None, elapsed)
-        entering, _ = self._carried(local, elapsed, self.h0, back=False)
+        entering = self._states(chunks)
+        if chunks > 1:
+            elapsed = self._sums(chunks)
+            self._tile_states(plan, None, low, B, C, entering, None, elapsed)
+            entering, _ = self._carried(entering, elapsed, self.h0, back=False)
+        elif self.h0 is None:
+            entering.zero_()
+        else:
+            entering[:, :, 0] = self.h0.transpose(2, 3)
         kernels.tile_outputs[self._grid(plan)](
             *(self.x, low, self.weight, self.bias, B, C, self.A, self.D, entering, parts),
             *self._sizes(plan),
+            plan.steps // plan.tile,
             **self._tile(plan),
+            maxnreg=OUTPUT_REGISTERS,
         )
 
     def _gradients(self, dy: Tensor, plan: Plan) -> Gradients:
@@ -161,6 +171,7 @@ class Scan:
         kernels.tile_states[self._grid(plan)](
             *(self.x, dy, low, self.weight, self.bias, B, C, self.A, forth, back, elapsed),
             *self._sizes(plan),
+            plan.steps // plan.tile,
             BACK=back is not None,
             **self._tile(plan),
         )
@@ -192,7 +203,7 @@ class Scan:
     ) -> None:
         B, C = _aligned(self.B), _aligned(self.C)
         by_channel = (self.N, 1) if chunks == 1 else (1, self.channels)  # h0's layout, or the states'
-        kernels.sequential[self._grid(plan)](
+        sequential[self._grid(plan)](
             *(self.x, self.low, self.weight, self.bias, B, C, self.A, self.D),
             *(entering, leaving, elapsed, parts),
             *(self.height, self.width, self.channels, self.R, chunks, plan.steps),
@@ -249,7 +260,7 @@ class Scan:
         return self.height, self.width, self.channels, self.R, chunks, chunks * plan.steps
 
     def _tile(self, plan: Plan) -> dict[str, int]:
-        return {"N": self.N, "T": plan.steps, "BD": plan.channels, "num_warps": plan.warps}
+        return {"N": self.N, "T": plan.tile, "BD": plan.channels, "num_warps": plan.warps}
 
     def _new(self, *shape: int) -> Tensor:
         return torch.empty(shape, dtype=torch.float32, device=self.x.device)

@@ -18,37 +18,34 @@ import torch
 import triton
 from torch import Tensor
 
-WARPS_WANTED = 16  # on each multiprocessor, so that some compute while others wait for memory
+WARPS_WANTED = 12  # on each multiprocessor, so that some compute while others wait for memory
 RUNS = 5
 
 
 @dataclass(frozen=True)
 class Plan:
-    """`steps` of a chunk and `channels` of a program, read step by step or as a tile by `warps` warps."""
+    """`steps` of a chunk and `channels` of a program of `warps` warps, read step by step or in tiles."""
 
     kernel: str  # "sequential" | "tiles"
     steps: int
     channels: int
     warps: int = 1
+    tile: int = 16  # steps of one, of which a chunk has whole ones
 
 
-# Tiles that fit the registers: the tests hold every one of them to that.
-TILES_FORWARD = (Plan("tiles", 16, 32), Plan("tiles", 16, 64, 2))
-TILES_BACKWARD = (Plan("tiles", 16, 32), Plan("tiles", 16, 64, 2))
+# (channels, warps) whose tiles fit the registers: the tests hold every one of them to that.
+TILES = ((32, 1), (64, 2))
+BACKWARD_PLANS = tuple(Plan("tiles", 16, *shape) for shape in TILES)
 
 
 def forward_plans(x: Tensor) -> list[Plan]:
-    """The likeliest first. One chunk is the whole sequence where the batch alone fills the device."""
+    """The likeliest first. One chunk takes one pass only, but a small batch leaves the device idle."""
     batch, length, channels = x.shape
     programs = 2 * batch * triton.cdiv(channels, 32)
-    chunks = max(1, _multiprocessors(x) * WARPS_WANTED // programs)
-    steps = max(16, triton.cdiv(length, chunks)) if chunks > 1 else length
-    candidates = (
-        Plan("sequential", steps, 32),
-        Plan("sequential", min(4 * steps, length), 32),
-        *TILES_FORWARD,
-    )
-    return list(dict.fromkeys(candidates))
+    chunks = triton.cdiv(_multiprocessors(x) * WARPS_WANTED, programs)
+    whole, steps = (16 * triton.cdiv(triton.cdiv(length, chunks_), 16) for chunks_ in (1, chunks))
+    tiles = (Plan("tiles", each, *shape) for each in (steps, whole) for shape in TILES)
+    return list(dict.fromkeys([*tiles, Plan("sequential", steps, 32), Plan("sequential", whole, 32)]))
 
 
 def choose(work: str, x: Tensor, states: int, plans: Sequence[Plan], run: Callable[[Plan], object]) -> Plan:
