@@ -11,6 +11,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from PIL import Image
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCREEN = "1280x800x24"
 
@@ -85,3 +88,14 @@ def check(report: Mapping[str, Any], case: str) -> dict[str, Any]:
     assert not result["error"], result["error"]
     facts: dict[str, Any] = result["facts"]
     return facts
+
+
+def harmonized(composite: np.ndarray, mask: np.ndarray, folder: Path, model: str) -> np.ndarray:
+    """What `glihamba harmonize` makes of the same pixels, (H,W,3|4) RGB and (H,W) of 8 bits; (H,W,3) RGB."""
+    Image.fromarray(np.ascontiguousarray(composite[..., :3])).save(folder / "composite.png")
+    Image.fromarray(mask).save(folder / "mask.png")
+    command = [sys.executable, "-m", "glihamba", "harmonize", str(folder / "composite.png")]
+    command += ["--mask", str(folder / "mask.png"), "-o", str(folder / "out.png"), "--model", model]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return np.asarray(Image.open(folder / "out.png"))

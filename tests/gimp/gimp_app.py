@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -49,6 +50,15 @@ def series() -> str:
     return max(re.findall(r"3\.\d+", " ".join(found)), key=lambda text: int(text[2:]))
 
 
+@functools.cache
+def version() -> str:
+    """All of its number, e.g. "3.0.4"."""
+    environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/nonexistent"}
+    command = command_of(f"gimp-console-{series()}", "--version")
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    return re.findall(r"\d+\.\d+\.\d+", done.stdout)[0]
+
+
 def command_of(*words: str) -> list[str]:
     return apps.in_root(ROOT, ["nice", "-n", "5", *words])
 
@@ -61,11 +71,19 @@ class Profile:
         self.settings = folder / ".config" / "GIMP" / series()
         self.plugins.mkdir(parents=True)
         (folder / "run").mkdir(mode=0o700)
+        # Without its version GIMP welcomes a new person.
+        lines = (f'(config-version "{version()}")', "(show-welcome-dialog no)", "(check-updates no)", "")
+        (self.settings / "gimprc").write_text("\n".join(lines))
         self.add("meanwhile")
 
     @property
     def plugins(self) -> Path:
         return self.settings / "plug-ins"
+
+    @property
+    def vendor(self) -> Path:
+        """The packages that the plug-in carries, once it is assembled."""
+        return self.plugins / "glihamba" / "glihamba_gimp" / "vendor"
 
     def add(self, name: str) -> None:
         """A test-only plug-in from the folder of that name."""
@@ -84,7 +102,6 @@ class Profile:
             "LANGUAGE": "en",
             "NO_AT_BRIDGE": "1",
             "LIBGL_ALWAYS_SOFTWARE": "1",
-            "PYTHONDONTWRITEBYTECODE": "1",
         }
 
 
@@ -143,7 +160,7 @@ def shown(environment: dict[str, str]) -> Iterator[None]:
     screen, environment["DISPLAY"] = apps.start_xvfb(apps.in_root(ROOT, []))
     quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
     manager = subprocess.Popen(
-        command_of("matchbox-window-manager", "-use_titlebar", "yes"), env=environment, **quiet
+        command_of("matchbox-window-manager", "-kbdconfig", "/dev/null"), env=environment, **quiet
     )
     try:
         yield

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ def report(
     folder = tmp_path_factory.mktemp("trouble")
     link = folder / "data"  # a case leads it to another person's folder
     link.symlink_to(person)
-    vendor = profile.plugins / "glihamba" / "glihamba_gimp" / "vendor"
-    extra = {"GLIHAMBA_DATA_DIR": str(link), "TEST_VENDOR": str(vendor)}
+    extra = {"GLIHAMBA_DATA_DIR": str(link), "TEST_VENDOR": str(profile.vendor)}
     return gimp_app.run(profile, SCRIPT, folder, extra=extra)
 
 
@@ -36,24 +36,21 @@ def test_in_gimp(report: dict[str, Any], case: str) -> None:
 def test_a_damaged_plugin_says_so(gimp: None, daemon: Any, tmp_path: Path) -> None:
     damaged = Profile(tmp_path / "profile")
     assemble.assemble("gimp", damaged.plugins)
-    vendor = damaged.plugins / "glihamba" / "glihamba_gimp" / "vendor"
-    (vendor / "grpclib" / "client.py").write_text("raise ImportError('half a file')\n")
+    (damaged.vendor / "grpclib" / "client.py").write_text("raise ImportError('half a file')\n")
     report = gimp_app.run(damaged, gimp_app.HERE / "cases" / "broken.py", tmp_path)
     assert apps.check(report, "broken")["said"] == (
         "The GLIHamba plugin is damaged or clashes with another plugin (ImportError: half a file). "
         "Install it again with install.py."
     )
-    assert apps.check(report, "broken")["menu"] == "_Harmonize…"
+    assert apps.check(report, "broken")["menu"] == "Har_monize…"
 
 
 def test_a_plugin_without_its_vendor_folder_says_so(gimp: None, daemon: Any, tmp_path: Path) -> None:
-    import shutil
-
     damaged = Profile(tmp_path / "profile")
     assemble.assemble("gimp", damaged.plugins)
-    shutil.rmtree(damaged.plugins / "glihamba" / "glihamba_gimp" / "vendor")
+    shutil.rmtree(damaged.vendor)
     report = gimp_app.run(damaged, gimp_app.HERE / "cases" / "broken.py", tmp_path)
     said = apps.check(report, "broken")["said"]
     assert said.startswith("The GLIHamba plugin is damaged"), said
     assert "glihamba_client" in said
-    assert apps.check(report, "broken")["menu"] == "_Harmonize…"
+    assert apps.check(report, "broken")["menu"] == "Har_monize…"

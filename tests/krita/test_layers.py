@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
+import apps
 import krita_app
 import numpy as np
 import pytest
 from krita_app import Profile
-from PIL import Image
 
 SCRIPT = krita_app.HERE / "cases" / "layers.py"
 
@@ -39,24 +37,13 @@ def picture(folder: Path, case: str, name: str, size: list[int]) -> np.ndarray:
     return np.fromfile(folder / f"{case}.{name}", np.uint8).reshape(size[1], size[0], -1).squeeze()
 
 
-def harmonized(before: np.ndarray, mask: np.ndarray, folder: Path) -> np.ndarray:
-    """What `glihamba harmonize` makes of the same pixels; (H,W,3) BGR."""
-    Image.fromarray(np.ascontiguousarray(before[..., 2::-1])).save(folder / "composite.png")
-    Image.fromarray(mask).save(folder / "mask.png")
-    command = [sys.executable, "-m", "glihamba", "harmonize", str(folder / "composite.png")]
-    command += ["--mask", str(folder / "mask.png"), "-o", str(folder / "out.png"), "--model", "tiny"]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    return np.asarray(Image.open(folder / "out.png"))[..., ::-1]
-
-
 @pytest.mark.parametrize(
     "case", ["soft_object_without_selection", "partly_off_the_canvas", "multiplied", "soft_selection"]
 )
 def test_equals_the_command_line(report: dict[str, Any], folder: Path, tmp_path: Path, case: str) -> None:
     size = krita_app.check(report, case)["size"]
     before, after, mask = (picture(folder, case, name, size) for name in ("before", "after", "mask"))
-    wanted = harmonized(before, mask, tmp_path)
+    wanted = apps.harmonized(before[..., 2::-1], mask, tmp_path, "tiny")[..., ::-1]
     assert np.array_equal(before[mask == 0], after[mask == 0])
     assert np.abs(after[..., :3].astype(int) - before[..., :3])[mask == 255].max() > 4
     whole = mask == 255

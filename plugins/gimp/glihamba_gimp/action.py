@@ -34,6 +34,9 @@ def harmonize(
                 return None, ""
     except ClientError as error:
         return None, messages.sentence(error, language)
+    except Exception as error:
+        failure = ClientError("HOST_FAILED", reason=f"{type(error).__name__}: {error}")
+        return None, messages.sentence(failure, language)
     model, strength = config.get_property("model"), config.get_property("strength")
     run(guarded(host, harmonize_layer(host, service, model=model, strength=strength), language))
     return host.added, host.failure

@@ -34,6 +34,7 @@ class Dialog:
 
     def __init__(self, procedure: Any, config: Any, service: DaemonService, language: str) -> None:
         self.config, self.language = config, language
+        self.set_model = service.settings.model  # what an empty choice means, before the daemon's default
         self.task = service.ask()
         self.window = GimpUi.ProcedureDialog.new(procedure, config, text("title", language))
         self.window.set_ok_label(text("ok", language))
@@ -41,19 +42,22 @@ class Dialog:
         self.offer([], "")
         self.model.connect("changed", self.choose)
         self.config.connect("notify::model", lambda *_: self.show())
-        self.window.fill(["strength"])
-        box = self.window.get_content_area()
+        self.lay_out(service.settings.remote)
+        self.timer = GLib.timeout_add(LOOK, self.look)
+
+    def lay_out(self, address: str) -> None:
         grid = Gtk.Grid(row_spacing=6, column_spacing=12, margin=12)
-        address = service.settings.remote or text("remote hint", language)
-        rows = (("model", self.model), ("device", self.device), ("daemon", label(address)))
-        for row, (name, widget) in enumerate(rows):
-            grid.attach(label(text(name, language)), 0, row, 1, 1)
-            grid.attach(widget, 1, row, 1, 1)
         self.model.set_hexpand(True)
+        place = label(address or text("remote hint", self.language))
+        rows = {0: ("model", self.model), 2: ("device", self.device), 3: ("daemon", place)}
+        for row, (name, widget) in rows.items():
+            grid.attach(label(text(name, self.language)), 0, row, 1, 1)
+            grid.attach(widget, 1, row, 1, 1)
+        grid.attach(self.window.get_spin_scale("strength", 1.0), 0, 1, 2, 1)
+        box = self.window.get_content_area()
         box.pack_start(grid, False, False, 0)
         box.reorder_child(grid, 0)
         grid.show_all()
-        self.timer = GLib.timeout_add(LOOK, self.look)
 
     def run(self) -> bool:
         return bool(self.window.run())
@@ -86,7 +90,7 @@ class Dialog:
         chosen = self.config.get_property("model")
         with self.model.freeze_notify():
             self.model.remove_all()
-            for name, title, _ in texts.choices(models, default, chosen, self.language):
+            for name, title, _ in texts.choices(models, self.set_model or default, chosen, self.language):
                 self.model.append(name, title)
             self.model.set_active_id(chosen)
 
@@ -101,4 +105,4 @@ class Dialog:
 
 
 def label(words: str) -> Gtk.Label:
-    return Gtk.Label(label=words, xalign=0, wrap=True, max_width_chars=48, selectable=True)
+    return Gtk.Label(label=words, xalign=0, wrap=True, max_width_chars=48)

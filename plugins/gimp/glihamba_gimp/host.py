@@ -59,8 +59,8 @@ class GimpHost:
         Gimp.progress_init(text("reading", self.language))
         self.size = self.image.get_width(), self.image.get_height()
         self.seen_there = self.there()
-        with layers.duplicate(self.image) as copy:
-            return self.read(copy)
+        with layers.duplicate(self.image) as (copy, chosen):
+            return self.read(copy, chosen)
 
     def deliver(self, harmonized: Harmonized) -> None:
         self.show(text("writing", self.language), 1.0)
@@ -69,7 +69,7 @@ class GimpHost:
         there = self.there()
         if there != self.seen_there:
             raise self.refuse("resized" if there[0] != self.seen_there[0] else "moved")
-        with layers.duplicate(self.image) as copy:
+        with layers.duplicate(self.image) as (copy, _):
             layer = layers.plain(layers.twin(copy, self.layer))
             self.write(layer, bytes(harmonized.plane.data))
             new = Gimp.Layer.new_from_drawable(layer, self.image)
@@ -102,7 +102,7 @@ class GimpHost:
         of_image = image.get_width(), image.get_height(), pixels.own_format(layer)
         return of_image, (layer.get_width(), layer.get_height(), *layer.get_offsets()[1:])
 
-    def read(self, copy: Gimp.Image) -> Capture:
+    def read(self, copy: Gimp.Image, chosen: Gimp.Channel | None) -> Capture:
         """The picture as seen up to the layer, the object's coverage, the part of the layer it is in."""
         twin = layers.twin(copy, self.layer)
         layers.hide_above(twin)
@@ -112,7 +112,7 @@ class GimpHost:
         composite = pixels.plane(seen, whole, self.form, (0, 0))
         seen.delete()
         layer = layers.plain(twin)
-        chosen = self.select(copy, layer)
+        self.select(copy, chosen, layer)
         selected = copy.get_selection()
         _, is_any, left, top, right, bottom = Gimp.Selection.bounds(copy)
         if not is_any:
@@ -120,20 +120,19 @@ class GimpHost:
         self.rect: Rect = (left, top, right - left, bottom - top)
         mask = pixels.read(selected, whole, "Y u8")
         self.coverage = pixels.read(selected, self.rect, "Y u8")
-        self.chosen = b"" if chosen is None else pixels.read(chosen, self.rect, "Y u8")
+        self.chosen = b""
+        if chosen is not None:  # a channel's own values may be encoded: only the selection's are coverage
+            copy.select_item(Gimp.ChannelOps.REPLACE, chosen)
+            self.chosen = pixels.read(selected, self.rect, "Y u8")
         own = pixels.plane(layer, self.inside(layer), self.form, (left, top))
         return Capture(composite, Plane(*self.size, "uint8", "gray", mask), own)
 
-    def select(self, copy: Gimp.Image, layer: Gimp.Layer) -> Gimp.Channel | None:
-        """Select in `copy` what is to change: what was selected (returned) of the layer's alpha and mask."""
-        chosen, how = None, Gimp.ChannelOps.REPLACE
-        if not Gimp.Selection.is_empty(copy):
-            chosen, how = Gimp.Selection.save(copy), Gimp.ChannelOps.INTERSECT  # the lesser of both
-        copy.select_item(how, layer)
-        mask = layer.get_mask()
-        if mask is not None and layer.get_apply_mask():
-            copy.select_item(Gimp.ChannelOps.INTERSECT, mask)
-        return chosen
+    def select(self, copy: Gimp.Image, chosen: Gimp.Channel | None, layer: Gimp.Layer) -> None:
+        """Select in `copy` what is to change: of the layer's alpha and its mask, as much as was chosen."""
+        copy.select_item(Gimp.ChannelOps.REPLACE, layer)
+        mask = layer.get_mask() if layer.get_apply_mask() else None
+        for other in filter(None, (chosen, mask)):
+            copy.select_item(Gimp.ChannelOps.INTERSECT, other)  # the lesser of both
 
     def inside(self, layer: Gimp.Layer) -> Rect:
         """The object's rectangle in the layer's own coordinates."""

@@ -9,12 +9,18 @@ from gi.repository import Gimp
 
 
 @contextmanager
-def duplicate(image: Gimp.Image) -> Iterator[Gimp.Image]:
-    """A copy of the image for as long as the block lasts. It shares the pixels until they are written to."""
+def duplicate(image: Gimp.Image) -> Iterator[tuple[Gimp.Image, Gimp.Channel | None]]:
+    """A copy of the image for as long as the block lasts, and what is selected, if anything is.
+
+    The copy shares the pixels until they are written to. Nothing is selected in it any more: merging layers
+    and filters would keep to that.
+    """
     copy = image.duplicate()
     try:
         copy.undo_disable()
-        yield copy
+        chosen = None if Gimp.Selection.is_empty(copy) else Gimp.Selection.save(copy)
+        Gimp.Selection.none(copy)
+        yield copy, chosen
     finally:
         copy.delete()
 

@@ -16,7 +16,7 @@ from gi.repository import Gimp, GLib, GObject  # noqa: E402
 NAME = "plug-in-harmonize-selection"
 MENU = "<Image>/Filters/Enhance"
 ENGLISH = {
-    "menu": "_Harmonize…",
+    "menu": "Har_monize…",
     "tip": "Recolour the layer to fit what lies below it.",
     "strength": "Stren_gth",
 }
@@ -81,8 +81,8 @@ def run(procedure, mode, image, drawables, config, data):
     if failure:
         return failed(procedure, failure)
     if layer is None:
-        return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, GLib.Error())
-    values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
+        return procedure.new_return_values(Gimp.PDBStatusType.CANCEL, None)
+    values = procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, None)
     values.remove(1)
     values.append(GObject.Value(Gimp.Layer, layer))
     return values

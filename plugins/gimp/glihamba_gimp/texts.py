@@ -10,11 +10,11 @@ from glihamba_client import texts
 
 TEXTS = {
     "en": {
-        "menu": "_Harmonize…",
+        "menu": "Har_monize…",
         "title": "Harmonize",
         "tip": "Recolour the layer, or the selected part of it, to fit what lies below it.",
         "strength": "Stren_gth",
-        "ok": "_Harmonize",
+        "ok": "H_armonize",
         "daemon": "Daemon",
         "one layer": "Harmonize works on one layer at a time, and {count} are chosen. "
         "Choose the one that holds the object.",
@@ -27,11 +27,11 @@ TEXTS = {
         "not added": "GIMP did not take the new layer ({reason}). Nothing was changed: try again.",
     },
     "de": {
-        "menu": "_Harmonisieren…",
+        "menu": "Har_monisieren…",
         "title": "Harmonisieren",
         "tip": "Färbt die Ebene oder den ausgewählten Teil davon passend zu ihrem Grund um.",
         "strength": "S_tärke",
-        "ok": "_Harmonisieren",
+        "ok": "H_armonisieren",
         "daemon": "Dienst",
         "one layer": "Harmonisieren lässt sich eine Ebene auf einmal, und {count} sind gewählt. "
         "Wählen Sie die mit dem Objekt.",

@@ -248,6 +248,15 @@ def filtered(drawable, operation, **options):
     drawable.append_filter(made)
 
 
+def case_filters_and_a_selection(t):
+    """The filters work on all of the layer, whatever is selected."""
+    image, layer = kit.scene(soft=0)
+    filtered(layer, "gegl:gaussian-blur", **{"std-dev-x": 2.0, "std-dev-y": 2.0})
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 36, 24, 12, 10)
+    Gimp.Selection.feather(image, 3)
+    run(t, image, layer, (30, 20, 28, 24))
+
+
 def case_filter_that_grows_the_layer(t):
     image, layer = kit.scene(soft=0)
     filtered(layer, "gegl:dropshadow", x=4.0, y=4.0, radius=3.0)
@@ -280,6 +289,13 @@ def two_in_a_group(image):
     kit.paint(image, "in it", kit.object_bytes(16, 12), (10, 10, 16, 12), parent=group)
     kit.paint(image, "and", kit.object_bytes(16, 12), (20, 14, 16, 12), parent=group)
     return group
+
+
+def case_group_and_a_selection(t):
+    image, _ = kit.scene()
+    group = two_in_a_group(image)
+    image.select_rectangle(Gimp.ChannelOps.REPLACE, 14, 12, 12, 10)
+    run(t, image, group, (14, 12, 12, 10))
 
 
 def case_group_passed_through(t):

@@ -1,0 +1,202 @@
+"""What the person sees and presses: menu, dialog, progress, Cancel, undo. The screenshots are kept."""
+
+import os
+import subprocess
+import sys
+import time
+
+import kit
+from held import BEGAN, GAVE_UP, HOLD, hold, let_go
+from kit import Gimp
+
+TITLE = "Harmonize"
+CANCEL = (993, 778)  # GIMP's own button in the status bar, on this screen
+
+
+def after_each(t):
+    let_go()
+    kit.pictures.settings(model="tiny")
+    press("Escape", "Escape")
+    for display in displays:
+        display.delete()
+    displays.clear()
+    kit.delete_all()
+
+
+displays = []
+
+
+def press(*keys):
+    subprocess.run(["xdotool", "key", "--delay", "80", *keys], check=True)
+
+
+def click(x, y):
+    subprocess.run(
+        ["xdotool", "mousemove", str(x), str(y), "click", "1", "mousemove", "0", "799"], check=True
+    )
+
+
+def windows(title):
+    found = subprocess.run(
+        ["xdotool", "search", "--onlyvisible", "--name", title], capture_output=True, text=True
+    )
+    return found.stdout.split()
+
+
+def show(image):
+    displays.append(Gimp.Display.new(image))
+    kit.until(lambda: windows("layers?\\) .* – GIMP"))
+    subprocess.run(["xdotool", "mousemove", "0", "799"], check=True)
+    time.sleep(1)
+
+
+def open_menu():
+    press("alt+r")
+    time.sleep(0.5)
+    press("h")
+    time.sleep(0.5)
+
+
+def open_dialog():
+    open_menu()
+    press("m")
+    kit.until(lambda: windows(f"^{TITLE}$"))
+    time.sleep(1.5)
+
+
+def gone():
+    return not windows(f"^{TITLE}$")
+
+
+def picture(t):
+    """The composite that ships with GLIHamba: the scene, and the shoes on a layer of their own."""
+    size = tuple(map(int, os.environ["TEST_SIZE"].split()))
+    image = kit.new(size)
+    for name in ("scene", "shoes"):
+        with open(t.path(name + ".rgba"), "rb") as file:
+            layer = kit.paint(image, name, file.read(), (0, 0, *size))
+    image.set_selected_layers([layer])
+    return image, layer
+
+
+def case_menu_dialog_result_undo_repeat(t):
+    image, layer = picture(t)
+    kit.pictures.settings(model="")
+    show(image)
+    press("2")
+    time.sleep(1)
+    before = kit.state(image)
+    seen = kit.seen(image)
+    open_menu()
+    press("Up", "Up")
+    time.sleep(0.5)
+    t.screenshot("menu.png")
+    press("Escape", "Escape", "Escape")
+    time.sleep(0.5)
+    open_dialog()
+    t.screenshot("dialog.png")
+    press("Return")
+    added = kit.until(lambda: kit.layer(image, "shoes (harmonized)"), 60)
+    kit.until(gone)
+    time.sleep(1)
+    t.screenshot("result.png")
+    after = kit.seen(image)
+    assert after != seen
+    assert not layer.get_visible()
+    assert [one.get_id() for one in image.get_selected_layers()] == [added.get_id()]
+    t.fact("size", (image.get_width(), image.get_height()))
+    kit.write(t.path("demo.before"), seen)
+    kit.write(t.path("demo.after"), after)
+    kit.write(t.path("demo.mask"), kit.get(layer, form="R'G'B'A u8")[3::4])
+
+    press("ctrl+z")
+    kit.until(lambda: layer.get_visible())
+    time.sleep(0.5)
+    kit.same(kit.state(image), before)
+    assert kit.seen(image) == seen, "one undo takes all of it back"
+    press("ctrl+y")
+    kit.until(lambda: kit.layer(image, "shoes (harmonized)"))
+    assert kit.seen(image) == after
+    press("ctrl+z")
+    kit.until(lambda: layer.get_visible())
+
+    press("ctrl+f")
+    kit.until(lambda: kit.layer(image, "shoes (harmonized)"), 60)
+    time.sleep(0.5)
+    assert kit.seen(image) == after, "repeated without a question"
+
+
+def case_escape(t):
+    cancelled("Escape")
+
+
+def case_cancel(t):
+    cancelled("alt+c")
+
+
+def cancelled(key):
+    image, _ = kit.scene()
+    show(image)
+    before = kit.state(image)
+    open_dialog()
+    press(key)
+    kit.until(gone)
+    time.sleep(1)
+    kit.same(kit.state(image), before)
+
+
+def case_progress_and_cancel(t):
+    image, _ = kit.scene(size=(400, 300), rect=(100, 100, 200, 120))
+    show(image)
+    before = kit.state(image)
+    hold()
+    open_dialog()
+    press("Return")
+    kit.until(lambda: os.path.exists(BEGAN))
+    time.sleep(0.5)
+    t.screenshot("progress.png")
+    assert not os.path.exists(GAVE_UP)
+    click(*CANCEL)
+    kit.until(lambda: os.path.exists(GAVE_UP))
+    os.remove(HOLD)
+    time.sleep(1)
+    kit.same(kit.state(image), before)
+
+
+def case_said_in_a_box(t):
+    image, layer = kit.scene()
+    layer.set_visible(False)
+    show(image)
+    open_menu()
+    press("m")
+    kit.until(lambda: windows("GIMP Message"))
+    time.sleep(0.5)
+    t.screenshot("message.png")
+    press("Escape")
+
+
+def case_model_and_strength(t):
+    """Chosen in the dialog: the same as a script that names them."""
+    sys.path.append(os.environ["TEST_VENDOR"])
+    from glihamba_client.service import DaemonService
+
+    image, layer = kit.scene(soft=0)
+    wanted = kit.harmonize(image, layer, model="statistics", strength=0.25)
+    pixels = kit.get(wanted)
+    assert pixels != kit.get(layer)
+    image.remove_layer(wanted)
+    layer.set_visible(True)
+    image.set_selected_layers([layer])
+    show(image)
+    _, models = DaemonService().ask().result()
+    row = [model.name for model in models].index("statistics") + 1  # the default comes before them
+
+    open_dialog()
+    press("Tab", *["Down"] * row)
+    press("Tab", "0", "period", "2", "5", "Tab")
+    time.sleep(0.5)
+    t.screenshot("choices.png")
+    press("alt+a")
+    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"), 60)
+    kit.until(gone)
+    assert kit.get(added) == pixels

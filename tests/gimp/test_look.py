@@ -1,0 +1,76 @@
+"""What the person sees in a real GIMP under a screen, once with the weights that ship."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import apps
+import gimp_app
+import numpy as np
+import pytest
+from gimp_app import Profile
+from PIL import Image
+
+from glihamba.models import registry
+
+SCRIPT = gimp_app.HERE / "cases" / "look.py"
+DEMO = apps.REPOSITORY / "backend" / "glihamba" / "demo"
+SHOTS = ("menu", "dialog", "result", "progress", "message", "choices")
+
+pytestmark = pytest.mark.timeout(600)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("look")
+
+
+@pytest.fixture(scope="module")
+def report(profile: Profile, daemon: Any, folder: Path, artefacts: Path) -> dict[str, Any]:
+    composite, mask = (
+        Image.open(DEMO / "composite.png").convert("RGB"),
+        Image.open(DEMO / "mask.png").convert("L"),
+    )
+    for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("shoes", mask)):
+        composite.putalpha(alpha)
+        (folder / f"{name}.rgba").write_bytes(composite.tobytes())
+    extra = {"TEST_SIZE": "{} {}".format(*mask.size), "TEST_VENDOR": str(profile.vendor)}
+    report = gimp_app.run(profile, SCRIPT, folder, extra=extra, screen=True)
+    for picture in folder.glob("*.png"):
+        shutil.copy(picture, artefacts)
+    return report
+
+
+@pytest.mark.parametrize("case", apps.cases_of(SCRIPT))
+def test_in_gimp(report: dict[str, Any], case: str) -> None:
+    apps.check(report, case)
+
+
+@pytest.mark.parametrize("name", SHOTS)
+def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, name: str) -> None:
+    pixels = np.asarray(Image.open(artefacts / f"{name}.png").convert("RGB"))
+    assert pixels.shape == (800, 1280, 3)
+    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500
+
+
+def test_the_default_does_in_gimp_what_it_does_in_files(
+    report: dict[str, Any], folder: Path, tmp_path: Path
+) -> None:
+    width, height = apps.check(report, "menu_dialog_result_undo_repeat")["size"]
+    before, after, mask = (
+        np.fromfile(folder / f"demo.{name}", np.uint8).reshape(height, width, -1).squeeze()
+        for name in ("before", "after", "mask")
+    )
+    wanted = apps.harmonized(before, mask, tmp_path, registry.DEFAULT)
+    assert np.array_equal(before[mask == 0], after[mask == 0])
+    # Of a hundred thousand values one may be rounded the other way: the daemon works in other tiles.
+    apart = np.abs(wanted.astype(int) - after[..., :3])[mask == 255]
+    assert apart.max() <= 1
+    assert np.mean(apart > 0) < 1e-4
+    # The shoes are too blue for the warm light of their floor.
+    blueness = [
+        float((image[mask > 200, 2].astype(float) - image[mask > 200, 0]).mean()) for image in (before, after)
+    ]
+    assert blueness[1] < blueness[0] - 3
