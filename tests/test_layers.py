@@ -24,6 +24,7 @@ ROOM_OF = {
     "glihamba.cli": "commands",
     "glihamba.__main__": "commands",
     "glihamba.commands": "commands",
+    "glihamba.bench": "bench",
     "glihamba.file_host": "file_host",
     "glihamba.image_files": "file_host",
     "glihamba.demo": "demo",
@@ -41,6 +42,7 @@ ROOM_OF = {
 }
 MAY_IMPORT = {
     "commands": {
+        "bench",
         "file_host",
         "demo",
         "daemon",
@@ -53,6 +55,7 @@ MAY_IMPORT = {
         "base",
     },
     "file_host": {"client", "base"},
+    "bench": {"models", "ops", "base"},
     "demo": {"base"},
     "daemon": {"pipeline", "models", "proto", "base"},
     "pipeline": {"models", "base"},

@@ -30,7 +30,7 @@ def test_bench_measures() -> None:
 def test_the_naive_scan_it_compares_with_is_right() -> None:
     import torch
 
-    from glihamba.commands.bench_cpu import arguments, naive
+    from glihamba.bench.cpu import arguments, naive
     from glihamba.ops.reference import ss2d_reference
 
     given = arguments(5, 16, 3)

@@ -84,9 +84,9 @@ def model_(
         }
         for name, count in works
     ]
-    from glihamba.commands import bench_gpu
+    from glihamba.bench import gpu
 
-    report([*results, *bench_gpu.model_rows(list(networks), _network, runs)], as_json)
+    report([*results, *gpu.model_rows(list(networks), _network, runs)], as_json)
 
 
 @bench.command()
@@ -185,13 +185,11 @@ def scan(
     for _, length, _ in shapes:
         if (side := round(length**0.5)) ** 2 != length:
             raise click.BadParameter(f"{length} pixels are no square; try {side**2}.")
-    from glihamba.commands import bench_cpu, bench_gpu
+    from glihamba.bench import cpu, gpu
 
     results = [
-        *bench_cpu.scan_rows(
-            runs, machine()["cpu"], shapes or bench_cpu.SHAPES, threads, directions or bench_cpu.DIRECTIONS
-        ),
-        *bench_gpu.scan_rows(runs),
+        *cpu.scan_rows(runs, machine()["cpu"], shapes or cpu.SHAPES, threads, directions or cpu.DIRECTIONS),
+        *gpu.scan_rows(runs),
     ]
     report(results, as_json)
 

@@ -38,7 +38,7 @@ def scan_rows(
     scans: dict[str, Callable[..., Tensor]] = {"fused": ss2d, "torch": ss2d_torch, "naive": naive}
     for shape in shapes:
         given = arguments(*shape)
-        works = {
+        works: dict[Any, Callable[[], float]] = {
             (name, way, count): partial(_seconds, scan, given, way, count)
             for (name, scan), way, count in product(scans.items(), directions, threads)
             if name != "naive" or way == "forward"

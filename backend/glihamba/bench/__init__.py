@@ -1,0 +1,1 @@
+"""What `glihamba bench` measures of the scan and the networks, apart from saying it."""
