@@ -69,6 +69,19 @@ def ready(document, layer):
     draw(document)
 
 
+def settled(document):
+    """Until the picture stays: Krita 5.2 draws a vector layer once more, a little later, with finer edges."""
+    looks = [b""]
+
+    def same():
+        looks.append(seen(document))
+        return looks[-1] == looks[-2]
+
+    yield 0.5
+    while not same():
+        yield 0.5
+
+
 def scene(soft=4, rect=OBJECT, size=SIZE, **space):
     """A document with a scene, the object on a layer of its own chosen; (document, layer)."""
     document = new(size, **space)

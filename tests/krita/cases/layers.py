@@ -237,6 +237,7 @@ def case_vector_layer(t):
         '<rect x="8" y="8" width="20" height="16" fill="#e08040"/></svg>'
     )
     yield from kit.ready(document, vector)
+    yield from kit.settled(document)
     keep_alpha(t, document, vector)
     yield from run(t, document, vector, (7, 7, 22, 18))
 
