@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import socket
@@ -88,6 +89,14 @@ def check(report: Mapping[str, Any], case: str) -> dict[str, Any]:
     assert not result["error"], result["error"]
     facts: dict[str, Any] = result["facts"]
     return facts
+
+
+def figures(report: Mapping[str, Any], case: str, artefacts: Path) -> tuple[str, dict[str, Any]]:
+    """What a benchmark's case has measured, and a line that says so; kept beside the screenshots too."""
+    ((name, measured),) = check(report, case).items()
+    measured = {**measured, "load": round(os.getloadavg()[0], 1), "processors": os.cpu_count()}
+    (artefacts / f"{case}.json").write_text(json.dumps({name: measured}, indent=1))
+    return f"\n{name}: " + ", ".join(f"{what} {value}" for what, value in measured.items()), measured
 
 
 def harmonized(composite: np.ndarray, mask: np.ndarray, folder: Path, model: str) -> np.ndarray:

@@ -12,7 +12,6 @@ REPOSITORY = HERE.parents[1]
 sys.path[:0] = [str(HERE), str(HERE.parent / "editors"), str(REPOSITORY / "plugins")]
 
 import apps  # noqa: E402
-import assemble  # noqa: E402
 import krita_app  # noqa: E402
 from daemons import daemon, person, real_daemon  # noqa: E402, F401
 from krita_app import Profile  # noqa: E402
@@ -27,13 +26,7 @@ def krita() -> None:
 
 @pytest.fixture(scope="session")
 def profile(krita: None, tmp_path_factory: pytest.TempPathFactory) -> Profile:
-    """A Krita that has been started before, with the plugin as install.py installs it."""
-    made = Profile(tmp_path_factory.mktemp("krita"))
-    krita_app.warm(made)
-    made.add_driver()
-    assemble.assemble("krita", made.resources)
-    made.enable("glihamba_test_driver", "glihamba_krita")
-    return made
+    return krita_app.installed(tmp_path_factory.mktemp("krita"))
 
 
 @pytest.fixture(scope="session")

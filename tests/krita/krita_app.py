@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import apps
+import assemble
 from apps import REPOSITORY, cases_of, check  # noqa: F401
 
 HERE = Path(__file__).resolve().parent
@@ -86,6 +87,16 @@ class Profile:
             "[Desktop Entry]\nType=Service\nServiceTypes=Krita/PythonPlugin\n"
             "X-KDE-Library=glihamba_test_driver\nX-Python-2-Compatible=false\nName=Test driver\n"
         )
+
+
+def installed(folder: Path) -> Profile:
+    """A Krita that has been started before, with the driver and the plugin as install.py installs it."""
+    made = Profile(folder)
+    warm(made)
+    made.add_driver()
+    assemble.assemble("krita", made.resources)
+    made.enable("glihamba_test_driver", "glihamba_krita")
+    return made
 
 
 def warm(profile: Profile) -> None:

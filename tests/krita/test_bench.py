@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
+import apps
 import krita_app
 import pytest
 from krita_app import Profile
@@ -26,9 +25,7 @@ def test_large_pictures(
     report: dict[str, Any], case: str, artefacts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The figures hang on the machine and what else it does: only that it works is a verdict."""
-    ((name, figures),) = krita_app.check(report, case).items()
-    figures = {**figures, "load": round(os.getloadavg()[0], 1), "processors": os.cpu_count()}
-    (artefacts / f"{case}.json").write_text(json.dumps({name: figures}, indent=1))
+    line, figures = apps.figures(report, case, artefacts)
     with capsys.disabled():
-        print(f"\n{name}, Krita {report['krita']}: " + ", ".join(f"{k} {v}" for k, v in figures.items()))
+        print(f"{line}, Krita {report['krita']}")
     assert figures["action to result"] > 0

@@ -73,12 +73,12 @@ def settled(document):
     """Until the picture stays: Krita 5.2 draws a vector layer once more, a little later, with finer edges."""
     looks = [b""]
 
-    def same():
+    def is_still():
         looks.append(seen(document))
         return looks[-1] == looks[-2]
 
     yield 0.5
-    while not same():
+    while not is_still():
         yield 0.5
 
 

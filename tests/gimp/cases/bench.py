@@ -1,0 +1,97 @@
+"""How long a person waits, and how much of that is the plug-in's. Figures, no verdicts."""
+
+import os
+import statistics
+import sys
+import time
+
+import kit
+from kit import Gimp
+
+ROUNDS = 3
+
+
+def after_each(t):
+    kit.delete_all()
+
+
+def large(width, height):
+    """A scene with grain, and an object on a quarter of it, in RGBA of 8 bits."""
+    image = kit.new((width, height))
+    row = bytes((x * 7 + c * 40) % 120 + 60 if c < 3 else 255 for x in range(width) for c in range(4))
+    kit.paint(image, "scene", row * height, (0, 0, width, height), alpha=False)
+    half = (width // 2, height // 2)
+    other = bytes((x * 11 + c * 60) % 100 + 100 if c < 3 else 255 for x in range(half[0]) for c in range(4))
+    layer = kit.paint(image, "pasted", other * half[1], (width // 4, height // 4, *half))
+    return image, layer
+
+
+def same_job(image, layer):
+    """What the plug-in sends for it, as a job for the client alone."""
+    from glihamba_client.host import Capture, Plane
+
+    width, height = image.get_width(), image.get_height()
+    inner = layer.get_width(), layer.get_height()
+    _, left, top = layer.get_offsets()
+    mask = bytearray(width * height)
+    for y in range(top, top + inner[1]):
+        mask[y * width + left : y * width + left + inner[0]] = b"\xff" * inner[0]
+    return Capture(
+        Plane(width, height, "uint8", "rgba", kit.seen(image, "R'G'B'A u8")),
+        Plane(width, height, "uint8", "gray", bytes(mask)),
+        Plane(*inner, "uint8", "rgba", kit.get(layer, form="R'G'B'A u8"), (left, top)),
+    )
+
+
+def measured(t, name, image, layer):
+    """Medians of alternating runs: the procedure, and the same job sent by the client alone."""
+    sys.path.append(os.environ["TEST_VENDOR"])
+    from glihamba_client.service import DaemonService
+
+    job = same_job(image, layer)
+    DaemonService().start(job).result()  # warm: the model is loaded, the kernels are compiled
+    whole, alone, computed = [], [], []
+    for _ in range(ROUNDS):
+        begun = time.monotonic()
+        result = kit.harmonize(image, layer)
+        whole.append(time.monotonic() - begun)
+        image.remove_layer(result)
+        layer.set_visible(True)
+        begun = time.monotonic()
+        done = DaemonService().start(job).result()
+        alone.append(time.monotonic() - begun)
+        computed.append(done.seconds_computed)
+    values = [statistics.median(seconds) for seconds in (whole, alone, computed)]
+    names = ("procedure", "daemon, there and back", "of it computed")
+    figures = {what: round(value, 2) for what, value in zip(names, values, strict=True)}
+    t.fact(name, {**figures, "added by the plug-in": round(values[0] - values[1], 2)})
+
+
+def case_12_megapixels(t):
+    measured(t, "12 megapixels", *large(4000, 3000))
+
+
+def case_24_megapixels(t):
+    image, layer = large(6000, 4000)
+    before = kit.seen(image)
+    result = kit.harmonize(image, layer)
+    after = kit.seen(image)
+    assert after != before
+    kit.unchanged_outside(before, after, (1500, 1000, 3000, 2000), 6000, len(before) // 24_000_000)
+    image.remove_layer(result)
+    layer.set_visible(True)
+    assert kit.seen(image) == before
+    measured(t, "24 megapixels", image, layer)
+
+
+def case_12_megapixels_with_a_soft_selection(t):
+    image, layer = large(4000, 3000)
+    image.select_ellipse(Gimp.ChannelOps.REPLACE, 1200, 900, 1500, 1200)
+    Gimp.Selection.feather(image, 100)
+    measured(t, "12 megapixels, a soft selection", image, layer)
+
+
+def case_12_megapixels_of_floats(t):
+    image, layer = large(4000, 3000)
+    assert image.convert_precision(Gimp.Precision.FLOAT_LINEAR)
+    measured(t, "12 megapixels of 32-bit floats (against 8 bits alone)", image, layer)
