@@ -64,7 +64,7 @@ def ss2d_cpu(
     y, skip = None, D.float()
     for some in _slices(A.shape[-1]):
         states = _padded_states((B, C, A) if h0 is None else (B, C, A, h0), some)
-        part, _ = _Scan.apply(*shared, *states[:3], skip, order, *states[3:])
+        part, _ = _scan(*shared, *states[:3], skip, order, *states[3:])
         y, skip = (part if y is None else y + part), torch.zeros_like(skip)
     assert y is not None
     return y.to(x.dtype)
@@ -79,7 +79,7 @@ def final_state_cpu(
     ends = []
     for some in _slices(A.shape[-1]):
         B_, A_ = _padded_states((B, A), some)
-        end = _Scan.apply(*shared, B_, B_.detach(), A_, skip, order)[1]
+        end = _scan(*shared, B_, B_.detach(), A_, skip, order)[1]
         ends.append(end[..., : A[..., some].shape[-1]])
     return ends[0] if len(ends) == 1 else torch.cat(ends, -1)
 
@@ -96,19 +96,24 @@ def _padded_states(tensors: Sequence[Tensor], some: slice) -> list[Tensor]:
     return [F.pad(t, (0, missing)) for t in chosen] if missing else chosen
 
 
+def _scan(*given: Any) -> tuple[Tensor, Tensor]:
+    """`_Scan`, told whether a backward can follow: inside, autograd does not let on."""
+    keep = torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in given)
+    return _Scan.apply(keep, *given)
+
+
 class _Scan(torch.autograd.Function):
-    """x, low-rank steps, their weight and bias, B, C, A, D, order[, h0], float32, N one of STATES.
+    """keep, x, low-rank steps, their weight and bias, B, C, A, D, order[, h0], float32, N one of STATES.
 
     Shapes as in `glihamba.ops.reference`, order as in `_flat_orders`. Returns y and the states (B, K, D, N)
     after the last step.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, keep: bool, x: Tensor, *args: Any) -> tuple[Tensor, Tensor]:
         (low, weight, bias, B, C, A, D, order), h0 = args[:8], (*args[8:], None)[0]
         batch, L, channels = x.shape
         N, R, P = A.shape[-1], weight.shape[-1], -(-channels // LANES) * LANES
-        keep = any(ctx.needs_input_grad)
         x, rows = x.contiguous(), [_in_rows(t) for t in (low, B, C)]
         weight_, A_ = (_padded(t.transpose(1, 2), P) for t in (weight, A))
         start = x.new_zeros(batch, DIRECTIONS, N, P) if h0 is None else _padded(h0.transpose(2, 3), P)
@@ -158,6 +163,7 @@ class _Scan(torch.autograd.Function):
         for part in dx[1:]:
             dx[0] += part
         return (
+            None,
             dx[0],
             selected[..., :R],
             dweight.transpose(1, 2),
