@@ -185,6 +185,36 @@ def test_the_self_test_passes_the_kernels_and_catches_a_wrong_one(monkeypatch):
         gpu.check(wrong, torch.device(DEVICE))
 
 
+def test_what_was_timed_is_remembered_and_a_damaged_file_is_timed_again(monkeypatch, tmp_path):
+    monkeypatch.setattr(triton_tuning, "_file", lambda: tmp_path / "cache" / "plans.json")
+
+    def begin_anew():
+        monkeypatch.setattr(triton_tuning, "_plans", {})
+        monkeypatch.setattr(triton_tuning, "_read", False)
+
+    begin_anew()
+    assert triton_tuning._known() == {}
+    triton_tuning._remember("a shape", TILES)
+    begin_anew()
+    assert triton_tuning._known() == {"a shape": TILES}
+    assert [file.name for file in (tmp_path / "cache").iterdir()] == ["plans.json"]
+    for damaged in ("{", "[]", '{"a shape": {"kernel": 1}}', '{"a shape": 3}'):
+        triton_tuning._file().write_text(damaged)
+        begin_anew()
+        assert triton_tuning._known() == {}
+    monkeypatch.setattr(triton_tuning, "_file", lambda: tmp_path / "cache" / "plans.json" / "no folder")
+    triton_tuning._remember("a shape", CHUNKED)
+    assert triton_tuning._known() == {"a shape": CHUNKED}
+
+
+def test_few_plans_are_tried_and_one_reads_the_whole_sequence():
+    x = torch.empty(2, 1000, 96, device=DEVICE)
+    plans = triton_tuning.forward_plans(x)
+    assert 2 <= len(plans) <= 5
+    assert any(plan.steps >= 1000 for plan in plans)
+    assert all(plan.steps % plan.tile == 0 for plan in plans)
+
+
 if REAL:
 
     def test_dispatch_takes_the_kernels_and_the_timing_is_remembered(caplog):

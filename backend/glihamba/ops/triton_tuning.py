@@ -44,7 +44,8 @@ def forward_plans(x: Tensor) -> list[Plan]:
     programs = 2 * batch * triton.cdiv(channels, 32)
     chunks = triton.cdiv(_multiprocessors(x) * WARPS_WANTED, programs)
     whole, steps = (16 * triton.cdiv(triton.cdiv(length, chunks_), 16) for chunks_ in (1, chunks))
-    tiles = (Plan("tiles", each, *shape) for each in (steps, whole) for shape in TILES)
+    shapes = (*((steps, *shape) for shape in TILES), (whole, 32))
+    tiles = [Plan("tiles", *shape) for shape in shapes]
     return list(dict.fromkeys([*tiles, Plan("sequential", steps, 32), Plan("sequential", whole, 32)]))
 
 
