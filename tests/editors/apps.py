@@ -91,6 +91,50 @@ def check(report: Mapping[str, Any], case: str) -> dict[str, Any]:
     return facts
 
 
+def told(script: Path, folder: Path, cases: Sequence[str]) -> dict[str, str]:
+    """The environment that tells a driver what to run, and where to leave its report."""
+    (folder / "report.json").unlink(missing_ok=True)
+    return {
+        "GLIHAMBA_TEST_SCRIPT": str(script),
+        "GLIHAMBA_TEST_FOLDER": str(folder),
+        "GLIHAMBA_TEST_CASES": " ".join(cases),
+    }
+
+
+def reported(folder: Path, log: str, status: int) -> dict[str, Any]:
+    """What the driver has left there; fails when it could not run any case."""
+    report = folder / "report.json"
+    said = (folder / log).read_text("utf-8", "replace")[-6000:]
+    assert report.exists(), f"The editor ended with status {status} and no report:\n{said}"
+    values: dict[str, Any] = json.loads(report.read_text("utf-8"))
+    assert "error" not in values, values["error"]
+    if "finished" not in values:
+        values["ended"] = f"The editor ended with status {status} before this case:\n{said}"
+    return values
+
+
+def left(folder: Path, case: str, *names: str, size: Sequence[int]) -> list[np.ndarray]:
+    """Pictures that a case has left as bytes: (H,W,4) in the editor's own order, or (H,W) for a mask."""
+    width, height = size
+    return [
+        np.fromfile(folder / f"{case}.{name}", np.uint8).reshape(height, width, -1).squeeze()
+        for name in names
+    ]
+
+
+def demo_layers(folder: Path, order: str) -> str:
+    """The composite that ships, as bytes and PNGs: `scene`, and `shoes` cut out; returns "width height"."""
+    demo = REPOSITORY / "backend" / "glihamba" / "demo"
+    composite, mask = (Image.open(demo / f"{name}.png") for name in ("composite", "mask"))
+    mask = mask.convert("L")
+    for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("shoes", mask)):
+        layer = composite.convert("RGB")
+        layer.putalpha(alpha)
+        layer.save(folder / f"{name}.png")
+        (folder / f"{name}.{order.lower()}").write_bytes(layer.tobytes("raw", order))
+    return "{} {}".format(*mask.size)
+
+
 def figures(report: Mapping[str, Any], case: str, artefacts: Path) -> tuple[str, dict[str, Any]]:
     """What a benchmark's case has measured, and a line that says so; kept beside the screenshots too."""
     ((name, measured),) = check(report, case).items()

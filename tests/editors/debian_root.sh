@@ -20,5 +20,7 @@ mmdebstrap --quiet --variant=minbase --mode=root --include="$(IFS=,; echo "$*")"
   --aptopt='Acquire::Check-Valid-Until "false"' \
   --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
   "$suite" "$root.part" "$mirror"
+# A program that was looking into it may have kept it from being taken down.
+if mountpoint -q "$root.part/proc"; then umount --lazy "$root.part/proc"; fi
 mv "$root.part" "$root"
 echo "$wanted" >"$root/.ready"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import json
 import os
 import re
 import shutil
@@ -118,12 +117,9 @@ def run(
     """Run a script's cases in GIMP; returns the driver's report. Everything started here has ended."""
     # What was chosen last in a dialog is the next one's default.
     shutil.rmtree(profile.settings / "plug-in-settings", ignore_errors=True)
-    (folder / "report.json").unlink(missing_ok=True)
     environment = {
         **profile.environment,
-        "GLIHAMBA_TEST_SCRIPT": str(script),
-        "GLIHAMBA_TEST_FOLDER": str(folder),
-        "GLIHAMBA_TEST_CASES": " ".join(cases),
+        **apps.told(script, folder, cases),
         **(extra or {}),
     }
     with shown(environment) if screen else _unseen():
@@ -139,14 +135,7 @@ def run(
                 if gimp.poll() is None:
                     os.killpg(gimp.pid, signal.SIGKILL)
                     status = gimp.wait()
-    said = (folder / "gimp.log").read_text("utf-8", "replace")[-6000:]
-    report = folder / "report.json"
-    assert report.exists(), f"GIMP ended with status {status} and no report:\n{said}"
-    values: dict[str, Any] = json.loads(report.read_text("utf-8"))
-    assert "error" not in values, values["error"]
-    if "finished" not in values:
-        values["ended"] = f"GIMP ended with status {status} before this case:\n{said}"
-    return values
+    return apps.reported(folder, "gimp.log", status)
 
 
 @contextmanager

@@ -16,7 +16,6 @@ from PIL import Image
 from glihamba.models import registry
 
 SCRIPT = gimp_app.HERE / "cases" / "look.py"
-DEMO = apps.REPOSITORY / "backend" / "glihamba" / "demo"
 SHOTS = ("menu", "dialog", "result", "progress", "message", "choices")
 
 pytestmark = pytest.mark.timeout(600)
@@ -29,14 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(profile: Profile, daemon: Any, folder: Path, artefacts: Path) -> dict[str, Any]:
-    composite, mask = (
-        Image.open(DEMO / "composite.png").convert("RGB"),
-        Image.open(DEMO / "mask.png").convert("L"),
-    )
-    for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("shoes", mask)):
-        composite.putalpha(alpha)
-        (folder / f"{name}.rgba").write_bytes(composite.tobytes())
-    extra = {"TEST_SIZE": "{} {}".format(*mask.size), "TEST_VENDOR": str(profile.vendor)}
+    extra = {"TEST_SIZE": apps.demo_layers(folder, "RGBA"), "TEST_VENDOR": str(profile.vendor)}
     report = gimp_app.run(profile, SCRIPT, folder, extra=extra, screen=True)
     for picture in folder.glob("*.png"):
         shutil.copy(picture, artefacts)
@@ -58,11 +50,8 @@ def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, nam
 def test_the_default_does_in_gimp_what_it_does_in_files(
     report: dict[str, Any], folder: Path, tmp_path: Path
 ) -> None:
-    width, height = apps.check(report, "menu_dialog_result_undo_repeat")["size"]
-    before, after, mask = (
-        np.fromfile(folder / f"demo.{name}", np.uint8).reshape(height, width, -1).squeeze()
-        for name in ("before", "after", "mask")
-    )
+    size = apps.check(report, "menu_dialog_result_undo_repeat")["size"]
+    before, after, mask = apps.left(folder, "demo", "before", "after", "mask", size=size)
     wanted = apps.harmonized(before, mask, tmp_path, registry.DEFAULT)
     assert np.array_equal(before[mask == 0], after[mask == 0])
     # Of a hundred thousand values one may be rounded the other way: the daemon works in other tiles.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shutil
@@ -147,13 +146,10 @@ def run(
     """Run a script's cases in Krita; returns the driver's report. Everything started here has ended."""
     environment = {
         **profile.environment,
-        "GLIHAMBA_TEST_SCRIPT": str(script),
-        "GLIHAMBA_TEST_FOLDER": str(folder),
-        "GLIHAMBA_TEST_CASES": " ".join(cases),
+        **apps.told(script, folder, cases),
         "GLIHAMBA_TEST_LIMIT": str(limit),
         **(extra or {}),
     }
-    (folder / "report.json").unlink(missing_ok=True)
     xvfb, display = apps.start_xvfb()
     try:
         with (folder / "krita.log").open("wb") as log:
@@ -168,11 +164,4 @@ def run(
     finally:
         xvfb.terminate()
         xvfb.wait(20)
-    report = folder / "report.json"
-    said = (folder / "krita.log").read_text("utf-8", "replace")[-4000:]
-    assert report.exists(), f"Krita ended with status {done.returncode} and no report:\n{said}"
-    values = json.loads(report.read_text("utf-8"))
-    assert "error" not in values, values["error"]
-    if "finished" not in values:
-        values["ended"] = f"Krita ended with status {done.returncode} before this case:\n{said}"
-    return values
+    return apps.reported(folder, "krita.log", done.returncode)

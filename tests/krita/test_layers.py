@@ -32,17 +32,12 @@ def test_in_krita(report: dict[str, Any], case: str) -> None:
     krita_app.check(report, case)
 
 
-def picture(folder: Path, case: str, name: str, size: list[int]) -> np.ndarray:
-    """(H,W,4) BGRA, or (H,W) for a mask, as the case has left it."""
-    return np.fromfile(folder / f"{case}.{name}", np.uint8).reshape(size[1], size[0], -1).squeeze()
-
-
 @pytest.mark.parametrize(
     "case", ["soft_object_without_selection", "partly_off_the_canvas", "multiplied", "soft_selection"]
 )
 def test_equals_the_command_line(report: dict[str, Any], folder: Path, tmp_path: Path, case: str) -> None:
     size = krita_app.check(report, case)["size"]
-    before, after, mask = (picture(folder, case, name, size) for name in ("before", "after", "mask"))
+    before, after, mask = apps.left(folder, case, "before", "after", "mask", size=size)
     wanted = apps.harmonized(before[..., 2::-1], mask, tmp_path, "tiny")[..., ::-1]
     assert np.array_equal(before[mask == 0], after[mask == 0])
     assert np.abs(after[..., :3].astype(int) - before[..., :3])[mask == 255].max() > 4
@@ -56,9 +51,8 @@ def test_soft_edges_are_composed_once(report: dict[str, Any], folder: Path) -> N
     """scene * (1 - alpha) + harmonized colour * alpha: what neither a second layer nor a halo would give."""
     case = "soft_object_without_selection"
     size = krita_app.check(report, case)["size"]
-    before, after, own, result = (
-        picture(folder, case, name, size).astype(float) for name in ("before", "after", "object", "result")
-    )
+    names = ("before", "after", "object", "result")
+    before, after, own, result = (one.astype(float) for one in apps.left(folder, case, *names, size=size))
     alpha = own[..., 3:] / 255
     soft = (alpha[..., 0] > 0.1) & (alpha[..., 0] < 0.9)
     assert soft.sum() > 100

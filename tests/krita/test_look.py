@@ -17,7 +17,6 @@ from PIL import Image
 from glihamba.models import registry
 
 SCRIPT = krita_app.HERE / "cases" / "look.py"
-DEMO = krita_app.REPOSITORY / "backend" / "glihamba" / "demo"
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -29,16 +28,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def report(profile: Profile, daemon: Any, folder: Path, artefacts: Path) -> dict[str, Any]:
-    composite, mask = (
-        Image.open(DEMO / "composite.png").convert("RGB"),
-        Image.open(DEMO / "mask.png").convert("L"),
-    )
-    for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("shoes", mask)):
-        composite.putalpha(alpha)
-        composite.save(folder / f"{name}.png")
-        (folder / f"{name}.bgra").write_bytes(composite.tobytes("raw", "BGRA"))
     archive = assemble.pack("krita", folder / "glihamba-krita.zip")
-    extra = {"TEST_SIZE": "{} {}".format(*mask.size), "TEST_ARCHIVE": str(archive)}
+    extra = {"TEST_SIZE": apps.demo_layers(folder, "BGRA"), "TEST_ARCHIVE": str(archive)}
     report = krita_app.run(profile, SCRIPT, folder, extra=extra)
     for name in ("menu", "before", "progress", "result", "settings"):
         if (folder / f"{name}.png").exists():

@@ -9,7 +9,7 @@ from gi.repository import Babl, Gegl, Gimp, Gio
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "editors"))
 import pictures
-from pictures import OBJECT, SIZE, same, swapped, unchanged_outside, write  # noqa: F401
+from pictures import OBJECT, SIZE, same, swapped, unchanged_outside, write, write_png  # noqa: F401
 
 PROCEDURE = "plug-in-harmonize-selection"
 SUCCESS, CANCEL, FAILED = (

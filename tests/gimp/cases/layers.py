@@ -322,7 +322,39 @@ def case_text_layer(t):
     result = run(t, image, text, (8, 6, text.get_width(), text.get_height()))
     assert text.is_text_layer()
     assert text.get_text() == "Hamba"
-    assert not result.is_text_layer()
+    assert not result.is_text_layer() or result.is_rasterized()
+
+
+def case_link_layer(t):
+    if not hasattr(Gimp, "LinkLayer"):
+        t.fact("skipped", "link layers came with GIMP 3.2")
+        return
+    image, _ = kit.scene()
+    kit.write_png(t.path("linked.png"), kit.pictures.object_bytes(20, 16, 0), 20, 16)
+    link = Gimp.LinkLayer.new(image, kit.Gio.File.new_for_path(t.path("linked.png")))
+    assert image.insert_layer(link, None, 0)
+    link.set_offsets(8, 6)
+    result = run(t, image, link, (8, 6, 20, 16))
+    assert result.is_rasterized()
+    assert not link.is_rasterized()
+
+
+def case_vector_layer(t):
+    if not hasattr(Gimp, "VectorLayer"):
+        t.fact("skipped", "vector layers came with GIMP 3.2")
+        return
+    image, _ = kit.scene()
+    shape = Gimp.Path.new(image, "shape")
+    shape.bezier_stroke_new_ellipse(40, 30, 16, 12, 0)
+    assert image.insert_path(shape, None, 0)
+    vector = Gimp.VectorLayer.new(image, shape)
+    assert image.insert_layer(vector, None, 0)
+    vector.set_enable_fill(True)
+    vector.set_fill_color(Gegl.Color.new("orange"))
+    vector.refresh()
+    result = run(t, image, vector, (20, 12, 40, 36))
+    assert result.is_rasterized()
+    assert not vector.is_rasterized()
 
 
 def case_layer_without_alpha(t):
