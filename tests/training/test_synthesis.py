@@ -27,7 +27,8 @@ def test_bank_holds_every_photograph_and_mask(bank, photo_shards):
 
 def test_a_folder_without_shards_is_named(tmp_path):
     with pytest.raises(
-        FileNotFoundError, match=r"holds no train\*\.tar: give the folder of photograph shards"
+        FileNotFoundError,
+        match=r"holds no photographs to use as train: give a folder of JPEG or PNG files, or of train\*\.tar",
     ):
         load_bank(tmp_path, "train", 48)
 
@@ -80,7 +81,7 @@ def test_families_stay_in_range_and_change_something():
     for made in (
         retouch(real, g),
         random_lut(real, g),
-        transfer_statistics(real, mask, real.roll(1, 0), mask, g),
+        transfer_statistics(real, mask, real.roll(1, 0), mask),
     ):
         assert torch.isfinite(made).all()
         assert made.min() >= 0
@@ -92,5 +93,5 @@ def test_transfer_gives_the_others_mean():
     real = torch.full((1, 3, 8, 8), 0.4)
     other = torch.tensor([0.6, 0.5, 0.3]).view(1, 3, 1, 1).expand(1, 3, 8, 8)
     ones = torch.ones(1, 1, 8, 8)
-    moved = transfer_statistics(real, ones, other, ones, torch.Generator().manual_seed(0))
+    moved = transfer_statistics(real, ones, other, ones)
     torch.testing.assert_close(moved, other, atol=1e-4, rtol=0)

@@ -1,27 +1,37 @@
-"""Photographs with object masks, decoded once and kept as arrays.
+"""Photographs with object masks: tars or a plain folder, decoded once and kept as arrays.
 
-The source is a folder of WebDataset-style tars (`NAME.jpg`, `NAME.mask0.png`, ...), with a
-`manifest.csv` that names each mask's kind. Decoding is what would starve a training, so a bank of one
-size is written to the cache folder on first use and memory-mapped afterwards.
+Tars are WebDataset's (`NAME.jpg`, `NAME.mask0.png`, ...), `train*.tar` and `val*.tar`. A folder is searched
+with the folders in it; masks lie beside (`NAME.mask0.png`) or in a folder `masks` (`NAME.png`,
+`NAME.mask0.png`). Where there is no split, every twentieth photograph is held out as val. A `manifest.csv`
+may name each mask's kind and each photograph's licence. Photographs without masks get regions that GrabCut
+finds.
 """
 
 from __future__ import annotations
 
 import csv
-import hashlib
-import io
+import logging
 import os
+import re
 import tarfile
+import zlib
+from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-import platformdirs
-from PIL import Image
+
+from glihamba_training.banks import Growing, Progress, ahead, cached
+from glihamba_training.pictures import SUFFIXES, BadPicture, read_mask, read_photo, squashed
 
 KINDS = {"h": 0, "g": 1, "b": 1, "r": 2}  # human annotation, GrabCut, colour region
+HELD_OUT = 20  # every so manieth photograph is for val, where nothing else says which
+NAMED = 20  # files left out that are named one by one
+
+_log = logging.getLogger(__name__)
+_MASK = re.compile(r"(.+)\.mask(\d+)")
 
 
 @dataclass(frozen=True)
@@ -36,70 +46,184 @@ class PhotoBank:
     kind_of: np.ndarray
 
 
-def load_bank(root: Path, split: str, size: int) -> PhotoBank:
+@dataclass(frozen=True)
+class Example:
+    """A photograph and its masks, encoded: bytes, or paths to read. kinds: a letter of `KINDS` a mask."""
+
+    name: str
+    photo: Path | bytes
+    masks: tuple[Path | bytes, ...]
+    kinds: str
+
+
+def load_bank(root: Path, split: str, size: int, progress: Progress = lambda done, total: None) -> PhotoBank:
     """The bank of `split` ("train" or "val") at `size` pixels; built on first use.
 
-    Raises FileNotFoundError, with a sentence, when `root` holds no shards of the split.
+    What can't be used is left out, and the log names it. Raises FileNotFoundError, with a sentence, when
+    `root` holds no photographs of the split, and BadPicture when none of them can be used.
     """
     shards = sorted(root.glob(f"{split}*.tar"))
-    if not shards:
-        raise FileNotFoundError(f"{root} holds no {split}*.tar: give the folder of photograph shards.")
-    identity = f"{size}:" + ";".join(f"{s.name}:{s.stat().st_size}" for s in shards)
-    folder = platformdirs.user_cache_path("glihamba") / "photo-banks"
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"{split}-{size}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
-    names = ("photos", "masks", "photo_of", "kind_of")
-    paths = {name: stem.with_name(f"{stem.name}-{name}.npy") for name in names}
-    if not all(path.exists() for path in paths.values()):
-        for name, array in _decode(shards, _mask_kinds(root), size).items():
-            partial = paths[name].with_suffix(".part.npy")
-            np.save(partial, array)
-            os.replace(partial, paths[name])
-    return PhotoBank(**{name: np.load(path, mmap_mode="r") for name, path in paths.items()})
+    if shards:
+        identity = f"{size}:" + ";".join(f"{s.name}:{s.stat().st_size}" for s in shards)
+    else:
+        files = sorted(photo_files(root)) or sorted(root.glob("*.tar"))
+        stats = [(path, path.stat()) for path in files]
+        identity = f"{size}:{root.resolve()}:" + ";".join(
+            f"{path.relative_to(root)}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats
+        )
+        if not files or next(examples(root, split), None) is None:
+            raise FileNotFoundError(
+                f"{root} holds no photographs to use as {split}: give a folder of JPEG or PNG files,"
+                f" or of {split}*.tar."
+            )
+
+    def build(arrays: dict[str, Growing]) -> None:
+        _decode(root, split, size, arrays, progress)
+
+    pixels = {"photos": ((size, size, 3), np.uint8), "masks": ((size, size), np.uint8)}
+    return PhotoBank(
+        **cached(
+            f"{split}-{size}",
+            identity,
+            {**pixels, "photo_of": ((), np.int32), "kind_of": ((), np.int8)},
+            build,
+        )
+    )
+
+
+def examples(root: Path, split: str | None) -> Iterator[Example]:
+    """Every photograph of the split, or of all of them, in a fixed order; nothing is decoded."""
+    kinds = {name: row["mask_kinds"] for name, row in manifest(root).items() if row.get("mask_kinds")}
+    shards = sorted(root.glob(f"{split}*.tar")) if split else []
+    unsplit = not shards
+    shards = shards or sorted(root.glob("*.tar"))
+    found = read_shards(shards) if shards else _files(root)
+    for name, photo, masks in found:
+        if split is None or not unsplit or _split_of(name) == split:
+            yield Example(name, photo, tuple(masks), kinds.get(name, "h" * len(masks)))
 
 
 def read_shards(shards: list[Path]) -> Iterator[tuple[str, bytes, list[bytes]]]:
     """Name, encoded photograph and encoded masks of every example, in the shards' order."""
     for shard in shards:
-        examples: dict[str, dict[str, bytes]] = {}
+        parts_of: dict[str, dict[str, bytes]] = {}
         with tarfile.open(shard) as tar:
             for member in tar:
                 name, _, part = Path(member.name).name.partition(".")
                 stream = tar.extractfile(member)
                 if stream is not None:
-                    examples.setdefault(name, {})[part] = stream.read()
-        for name, parts in examples.items():
-            masks = sorted((p for p in parts if p.startswith("mask")), key=lambda p: int(p[4:-4]))
-            yield name, parts["jpg"], [parts[p] for p in masks]
+                    parts_of.setdefault(name, {})[part.lower()] = stream.read()
+        for name, parts in parts_of.items():
+            photo = next((parts[p] for p in parts if f".{p}" in SUFFIXES), None)
+            masks = sorted((p for p in parts if re.fullmatch(r"mask\d+\.png", p)), key=lambda p: int(p[4:-4]))
+            if photo is not None:
+                yield name, photo, [parts[p] for p in masks]
 
 
-def _mask_kinds(root: Path) -> dict[str, str]:
-    with open(root / "manifest.csv", newline="") as file:
-        return {row["name"]: row["mask_kinds"] for row in csv.DictReader(file)}
-
-
-def _decode(shards: list[Path], kinds: dict[str, str], size: int) -> dict[str, np.ndarray]:
-    def decode(example: tuple[str, bytes, list[bytes]]) -> tuple[str, np.ndarray, list[np.ndarray]]:
-        name, photo, masks = example
-        pixels = Image.open(io.BytesIO(photo)).convert("RGB").resize((size, size), Image.Resampling.BOX)
-        planes = [Image.open(io.BytesIO(mask)).convert("L") for mask in masks]
-        planes = [plane.resize((size, size), Image.Resampling.BOX) for plane in planes]
-        return name, np.asarray(pixels), [np.asarray(plane) for plane in planes]
-
-    photos: list[np.ndarray] = []
-    masks: list[np.ndarray] = []
-    photo_of: list[int] = []
-    kind_of: list[int] = []
-    with ThreadPoolExecutor() as pool:
-        for name, pixels, planes in pool.map(decode, read_shards(shards)):
-            for letter, plane in zip(kinds[name], planes, strict=True):
-                masks.append(plane)
-                photo_of.append(len(photos))
-                kind_of.append(KINDS[letter])
-            photos.append(pixels)
+def photo_files(root: Path) -> dict[Path, list[Path]]:
+    """Every photograph below `root`, with its masks in order."""
+    masks: dict[tuple[Path, str], list[tuple[int, Path]]] = {}
+    photos = []
+    for path in sorted(root.rglob("*")):
+        if path.suffix.lower() not in SUFFIXES or not path.is_file():
+            continue
+        numbered = _MASK.fullmatch(path.stem)
+        if path.parent.name == "masks" or numbered:
+            folder = path.parent.parent if path.parent.name == "masks" else path.parent
+            stem, number = (numbered[1], int(numbered[2])) if numbered else (path.stem, -1)
+            masks.setdefault((folder, stem), []).append((number, path))
+        else:
+            photos.append(path)
     return {
-        "photos": np.stack(photos),
-        "masks": np.stack(masks),
-        "photo_of": np.array(photo_of, np.int32),
-        "kind_of": np.array(kind_of, np.int8),
+        photo: [path for _, path in sorted(masks.get((photo.parent, photo.stem), []))] for photo in photos
     }
+
+
+def manifest(root: Path) -> dict[str, dict[str, str]]:
+    """The rows of `manifest.csv` by their name; none where there is no such file."""
+    path = root / "manifest.csv"
+    if not path.is_file():
+        return {}
+    with open(path, newline="", encoding="utf-8") as file:
+        return {row["name"]: row for row in csv.DictReader(file) if row.get("name")}
+
+
+def licences(root: Path, split: str) -> dict[str, int]:
+    """Photographs of each licence, as the manifest says, most first; empty where none is stated."""
+    rows = [r for r in manifest(root).values() if r.get("split", split) == split and r.get("licence")]
+    return dict(Counter(row["licence"] for row in rows).most_common())
+
+
+def _files(root: Path) -> Iterator[tuple[str, Path, list[Path]]]:
+    for photo, masks in photo_files(root).items():
+        yield photo.relative_to(root).with_suffix("").as_posix(), photo, masks
+
+
+def _split_of(name: str) -> str:
+    return "val" if zlib.crc32(name.encode()) % HELD_OUT == 0 else "train"
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """photo: (S,S,3) uint8, None if it can't be used. masks: (S,S) uint8, each with its kind's letter.
+    wrong: what can't be used and why, a sentence each.
+    """
+
+    photo: np.ndarray | None
+    masks: list[tuple[np.ndarray, str]]
+    wrong: list[str]
+
+
+def decode(example: Example, size: int) -> Decoded:
+    """The example squashed to `size` pixels a side; objects are looked for if it comes without masks."""
+    try:
+        where = str(example.photo) if isinstance(example.photo, Path) else example.name
+        image, whole = read_photo(example.photo, where, size)
+    except BadPicture as error:
+        return Decoded(None, [], [str(error)])
+    photo, masks, wrong = squashed(image, size), [], []
+    for number, (source, letter) in enumerate(zip(example.masks, example.kinds, strict=False)):
+        where = str(source) if isinstance(source, Path) else f"{example.name}.mask{number}"
+        try:
+            masks.append((squashed(read_mask(source, where, whole), size), letter))
+        except BadPicture as error:
+            wrong.append(str(error))
+    if not example.masks:
+        masks = [(region, "g") for region in _regions(photo, zlib.crc32(example.name.encode()))]
+        if not masks:
+            wrong.append(f"{example.name} has no mask, and no object was found in it: draw one.")
+    return Decoded(photo if masks else None, masks, wrong)
+
+
+def _regions(photo: np.ndarray, seed: int) -> list[np.ndarray]:
+    try:
+        from glihamba_training.regions import find_regions
+    except ModuleNotFoundError as error:
+        raise BadPicture(
+            "There are photographs without masks, and finding objects in them needs OpenCV:"
+            " pip install 'glihamba[train]', or lay masks beside them."
+        ) from error
+    return find_regions(photo, seed)
+
+
+def _decode(root: Path, split: str, size: int, arrays: dict[str, Growing], progress: Progress) -> None:
+    threads = os.cpu_count() or 1
+    left_out: list[str] = []
+    found = ahead(partial(decode, size=size), examples(root, split), threads, 4 * threads)
+    for number, decoded in enumerate(found):
+        left_out += decoded.wrong
+        for mask, letter in decoded.masks:
+            arrays["masks"].append(mask)
+            arrays["photo_of"].append(arrays["photos"].count)
+            arrays["kind_of"].append(KINDS.get(letter, 0))
+        if decoded.photo is not None:
+            arrays["photos"].append(decoded.photo)
+        progress(number + 1, 0)
+    for sentence in left_out[:NAMED]:
+        _log.warning("Left out: %s", sentence)
+    if len(left_out) > NAMED:
+        _log.warning("Left out: %d more; `glihamba data check %s` names them.", len(left_out) - NAMED, root)
+    if not arrays["masks"].count:
+        raise BadPicture(
+            f"None of the photographs in {root} can be used. {left_out[0] if left_out else ''}".strip()
+        )
