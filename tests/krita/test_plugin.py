@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import ast
-import importlib.util
 import shutil
 import subprocess
 import sys
 import types
 from pathlib import Path
-from string import Formatter
 from typing import Any
 
 import assemble
 import pytest
+import words
 
 PLUGIN = Path(assemble.__file__).parent / "krita" / "glihamba_krita"
 READABLE_BY_OLD = ("__init__.py", "gate.py")
@@ -25,16 +24,6 @@ def test_the_syntax(path: Path) -> None:
     ast.parse(path.read_text("utf-8"), str(path), feature_version=oldest)
 
 
-def load(name: str) -> Any:
-    """A module of the plugin that needs no Krita; `krita` and Qt are there in name only."""
-    spec = importlib.util.spec_from_file_location(f"plugin_{name}", PLUGIN / f"{name}.py")
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
 def gate(monkeypatch: pytest.MonkeyPatch) -> Any:
     for name, member in (("krita", "Extension"), ("PyQt5", ""), ("PyQt5.QtWidgets", "QMessageBox")):
@@ -42,7 +31,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Any:
         if member:
             setattr(module, member, object)
         monkeypatch.setitem(sys.modules, name, module)
-    return load("gate")
+    return words.load(PLUGIN / "gate.py")
 
 
 @pytest.mark.parametrize(
@@ -64,20 +53,14 @@ def test_too_old_is_said(gate: Any, python: tuple[int, ...], krita: str, said: s
 
 
 def test_both_languages_say_the_same() -> None:
-    texts = load("texts")
-    english, german = texts.TEXTS["en"], texts.TEXTS["de"]
-    assert list(english) == list(german)
+    texts = words.load(PLUGIN / "texts.py")
+    words.say_the_same(texts.TEXTS)
     assert sorted(texts.LANGUAGES) == sorted(texts.TEXTS)
-    for name, text in english.items():
-        fields = {field for _, field, _, _ in Formatter().parse(text) if field}
-        assert fields == {field for _, field, _, _ in Formatter().parse(german[name]) if field}, name
     assert texts.text("busy", "de", layer="Schuh").startswith("„Schuh“ wird schon harmonisiert.")
 
 
 def test_every_text_that_is_used_exists_and_none_is_left_over() -> None:
-    texts = load("texts").TEXTS["en"]
-    sources = "".join(path.read_text("utf-8") for path in PLUGIN.glob("*.py") if path.name != "texts.py")
-    assert not [name for name in texts if f'"{name}"' not in sources]
+    assert not words.left_over(words.load(PLUGIN / "texts.py").TEXTS, PLUGIN)
 
 
 DIALOGS = """
