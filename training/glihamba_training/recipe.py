@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from glihamba.errors import UnknownModel
+from glihamba.errors import BadRequest, UnknownModel
 from glihamba.models import settings_of
 from glihamba_training.losses import LOSSES
 from glihamba_training.synthesis import SynthesisSettings
@@ -21,17 +21,26 @@ if sys.version_info >= (3, 11):
 else:  # the same parser, under its name before it joined the standard library
     import tomli as tomllib
 
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
+"""What a recipe may say -> what Lightning calls it; of the mixed ones the weights stay in 32 bits."""
 
-class RecipeError(ValueError):
+
+class RecipeError(BadRequest, ValueError):
     """A recipe that can't be followed; `str(error)` names the key."""
 
 
 @dataclass(frozen=True)
 class Recipe:
     """model: a name that `glihamba.models.build` knows. size: side of the training pictures in pixels.
-    batch: pictures a step. steps: in all. learning_rate: Adam's; warmed up over `warmup` steps, multiplied
-    by `decay` at each of `milestones` (in steps). ema: of the weights that are kept, 0: the last ones.
-    loss: one of `losses.LOSSES`; loss_power, smallest_area: see there. clip: of the gradient's norm, 0: none.
+    batch: pictures a step, of all processes together. steps: in all. learning_rate: Adam's; warmed up over
+    `warmup` steps, multiplied by `decay` at each of `milestones` (in steps). ema: of the weights that are kept,
+    0: the last ones. loss: one of `losses.LOSSES`; loss_power, smallest_area: see there. clip: of the
+    gradient's norm, 0: none. precision: "32", or mixed, "bf16" or "16". checkpoint_every: in steps.
+    pictures_every: steps between pictures in TensorBoard, 0: none.
     config: settings of the network that differ from what its name stands for.
     """
 
@@ -50,11 +59,19 @@ class Recipe:
     smallest_area: float = 100.0
     clip: float = 1.0
     seed: int = 0
+    precision: str = "32"
     checkpoint_every: int = 500
+    pictures_every: int = 500
     config: Mapping[str, Any] = field(default_factory=dict)
     synthesis: SynthesisSettings = field(default_factory=SynthesisSettings)
 
     def __post_init__(self) -> None:
+        for name in ("size", "batch", "steps", "checkpoint_every"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise RecipeError(f'The recipe\'s "{name}" must be a whole number above 0, not {value!r}.')
+        if self.precision not in PRECISIONS:
+            raise RecipeError(f'There is no precision "{self.precision}": choose {", ".join(PRECISIONS)}.')
         if self.loss not in LOSSES:
             raise RecipeError(f'There is no loss "{self.loss}": choose {" or ".join(LOSSES)}.')
         if self.loss == "two-stages" and self.model != "frih":

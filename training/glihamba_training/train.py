@@ -1,56 +1,67 @@
-"""Training on synthesised composites, on Lightning."""
+"""Training on Lightning: one process, or as many as `torchrun` starts."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Iterator
+import logging
+import os
+import platform
+import time
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
-from lightning.pytorch.loggers import CSVLogger
+from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
-from torch.utils.data import DataLoader, IterableDataset
 
+import glihamba
+from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.models import build
+from glihamba_training.banks import DISK_FULL, Progress
+from glihamba_training.checkpoints import (
+    BadCheckpoint,
+    WholeCheckpoints,
+    averaged_weights,
+    disk_full,
+    fill,
+    read_checkpoint,
+    starting_weights,
+)
 from glihamba_training.losses import LOSSES, foreground_normalised
-from glihamba_training.photos import load_bank
-from glihamba_training.recipe import Recipe
-from glihamba_training.synthesis import Batch, Synthesis
+from glihamba_training.recipe import PRECISIONS, Recipe, RecipeError
+from glihamba_training.sources import Loader, Source, open_source
+from glihamba_training.synthesis import Batch
 
-BANK_PER_TRAINING_SIZE = 1.5  # crops down to two thirds are still sampled without enlarging
+__all__ = ["HarmonizationTask", "NotANumber", "averaged_weights", "train"]
+
+_log = logging.getLogger(__name__)
+SHOWN = 4  # pictures in TensorBoard
 
 
-class Composites(IterableDataset[Batch]):
-    """Endless batches, the same for the same recipe and step: a resumed run sees an unbroken run's."""
-
-    def __init__(self, data: Path, recipe: Recipe, split: str, first_step: int = 0) -> None:
-        bank = load_bank(data, split, round(recipe.size * BANK_PER_TRAINING_SIZE))
-        self.synthesis = Synthesis(bank, recipe.synthesis, recipe.seed)
-        self.recipe, self.first_step = recipe, first_step
-
-    def __iter__(self) -> Iterator[Batch]:
-        worker = torch.utils.data.get_worker_info()
-        torch.set_num_threads(1)
-        step, stride = self.first_step, 1
-        if worker is not None:
-            step, stride = step + worker.id, worker.num_workers
-        while True:
-            yield self.synthesis.batch(step, self.recipe.size, self.recipe.batch)
-            step += stride
+class NotANumber(HarmonizeError, FloatingPointError):
+    """The loss is not finite; `str(error)` says where its batch is."""
 
 
 class HarmonizationTask(L.LightningModule):
-    """The network, its loss and its optimiser, as the recipe says."""
+    """The network, its loss and its optimiser, as the recipe says; and the record of what it has seen.
 
-    def __init__(self, recipe: Recipe) -> None:
+    provenance: what the weights come from, in plain types; every checkpoint has it.
+    """
+
+    def __init__(self, recipe: Recipe, provenance: dict[str, Any]) -> None:
         super().__init__()
         self.recipe = recipe
+        self.provenance = provenance
         self.network = build(recipe.model, **recipe.config)
         self.save_hyperparameters({"recipe": dataclasses.asdict(recipe)})
+
+    def on_train_batch_start(self, batch: Batch, index: int) -> None:
+        # Chance by the step alone: a resumed run draws what the unbroken one would.
+        torch.manual_seed((self.recipe.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank)
+        self._begun = time.monotonic()
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss, harmonized = LOSSES[self.recipe.loss](self.network, batch, self.recipe)
@@ -60,14 +71,26 @@ class HarmonizationTask(L.LightningModule):
                 for picture in (harmonized, batch.composite)
             )
         if not torch.isfinite(loss):
-            path = Path(self.trainer.default_root_dir) / f"not-finite-{self.global_step}.pt"
-            torch.save(batch._asdict(), path)
-            raise FloatingPointError(
-                f"The loss is not a number at step {self.global_step}; its batch is in {path}."
-            )
+            self._stop(batch)
         self.log("loss", loss, prog_bar=True)
         self.log("ratio", ours / untouched, prog_bar=True)  # below 1: better than the composite
         return loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
+        self.provenance["composites"] += self.recipe.batch
+        self.provenance["seconds"] += time.monotonic() - self._begun
+
+    def _stop(self, batch: Batch) -> None:
+        process = f"-{self.global_rank}" if self.trainer.world_size > 1 else ""
+        path = Path(self.trainer.default_root_dir) / f"not-finite-{self.global_step}{process}.pt"
+        torch.save({name: picture.cpu() for name, picture in batch._asdict().items()}, path)
+        raise NotANumber(
+            f"The loss is not a number at step {self.global_step}; its batch is in {path}."
+            " Lower the recipe's learning_rate, or clip its gradient, and go on from the last checkpoint."
+        )
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["provenance"] = dict(self.provenance)
 
     def configure_optimizers(self) -> Any:
         r = self.recipe
@@ -80,24 +103,84 @@ class HarmonizationTask(L.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-def train(recipe: Recipe, data: Path, run: Path, *, resume: Path | None = None, workers: int = 0) -> Path:
+class Pictures(L.Callback):
+    """Every so many steps, the same few pictures in TensorBoard: composite, mask, harmonized, real."""
+
+    def __init__(self, source: Source, recipe: Recipe) -> None:
+        self.every = recipe.pictures_every
+        self.batch = source.batch(-1, recipe.size, SHOWN)  # of a step that no training reaches
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, task: Any, outputs: Any, batch: Batch, index: int
+    ) -> None:
+        step = trainer.global_step
+        if not trainer.is_global_zero or step % self.every:
+            return
+        composite, mask, real = (picture.to(task.device) for picture in self.batch)
+        training = task.network.training
+        with torch.no_grad():
+            harmonized = task.network.eval()(composite, mask).float().clamp(0, 1)
+        task.network.train(training)
+        rows = torch.cat((composite, mask.expand(-1, 3, -1, -1), harmonized, real), 3)
+        for logger in trainer.loggers:
+            if isinstance(logger, TensorBoardLogger):
+                logger.experiment.add_image(
+                    "composite, mask, harmonized, real", torch.cat(list(rows), 1), step
+                )
+
+
+def train(
+    recipe: Recipe,
+    data: Path,
+    run: Path,
+    *,
+    resume: Path | None = None,
+    start: str | None = None,
+    workers: int = 0,
+    progress: Progress = lambda done, total: None,
+) -> Path:
     """Trains to `recipe.steps` and returns the last checkpoint, `run/last.ckpt`.
 
-    `resume`: a checkpoint to go on from, optimiser, averages and step included. The recipe may ask for
-    more steps, another size or other perturbations than the checkpoint's did.
+    data: see `sources.open_source`. resume: a checkpoint to go on from, optimiser, averages and step
+    included. The recipe may ask for more steps, another size or other perturbations than the checkpoint's did.
+    start: a registered model, checkpoint or safetensors file whose weights to start from. workers: threads
+    that make batches ahead. Under `torchrun` each process takes its share of every batch.
+
+    Raises FileNotFoundError, BadPicture, BadCheckpoint, RecipeError, CannotSave, NotANumber.
     """
+    world, rank = (int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", 1), ("RANK", 0)))
+    if recipe.batch % world:
+        raise RecipeError(
+            f"A batch of {recipe.batch} can't be shared by {world} processes: change one of them."
+        )
+    last = run / "last.ckpt"
+    if last.exists() and (resume is None or resume.resolve() != last.resolve()):
+        raise BadRequest(
+            f"{run} holds a training already: go on with --resume {last}, or name another folder."
+        )
     torch.manual_seed(recipe.seed)
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=1))
-    first_step = 0
-    if resume is not None:
-        first_step = torch.load(resume, map_location="cpu", weights_only=True)["global_step"]
-    loader = DataLoader(
-        Composites(data, recipe, "train", first_step),
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
-    )
+    provenance, first_step = _past(recipe, resume)
+    device = _device()
+    source, described = open_source(data, recipe, device="cpu" if workers else device, progress=progress)
+    _note(provenance, described, data, start)
+    task = HarmonizationTask(recipe, provenance)
+    if start is not None:
+        fill(task.network, starting_weights(start), start, recipe.model)
+    loader = Loader(source, recipe, first_step=first_step, rank=rank, world=world, threads=workers)
+    try:
+        run.mkdir(parents=True, exist_ok=True)
+        if not rank:
+            (run / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=1))
+        trainer = _trainer(recipe, run, world, source)
+        trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise disk_full(last) from error
+        raise
+    return last
+
+
+def _trainer(recipe: Recipe, run: Path, world: int, source: Source) -> L.Trainer:
     checkpoints = ModelCheckpoint(
         run,
         save_last=True,
@@ -105,22 +188,60 @@ def train(recipe: Recipe, data: Path, run: Path, *, resume: Path | None = None, 
         every_n_train_steps=recipe.checkpoint_every,
         enable_version_counter=False,
     )
-    trainer = L.Trainer(
+    callbacks: list[L.Callback] = [checkpoints, EMAWeightAveraging(decay=recipe.ema)]
+    if recipe.pictures_every:
+        callbacks.append(Pictures(source, recipe))
+    local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    return L.Trainer(
         default_root_dir=run,
         max_steps=recipe.steps,
         gradient_clip_val=recipe.clip,
-        callbacks=[checkpoints, EMAWeightAveraging(decay=recipe.ema)],
-        logger=CSVLogger(run, name="log"),
+        precision=PRECISIONS[recipe.precision],
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        plugins=[WholeCheckpoints()],
+        callbacks=callbacks,
+        logger=[CSVLogger(run, name="log"), TensorBoardLogger(run, name="tensorboard", version="")],
         log_every_n_steps=50,
         enable_model_summary=False,
     )
-    trainer.fit(HarmonizationTask(recipe), loader, ckpt_path=resume, weights_only=True)
-    return run / "last.ckpt"
 
 
-def averaged_weights(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """The network's averaged weights in a checkpoint, and the recipe it was trained by."""
-    saved = torch.load(checkpoint, map_location="cpu", weights_only=True)
-    prefix = "network."
-    weights = {k.removeprefix(prefix): v for k, v in saved["state_dict"].items() if k.startswith(prefix)}
-    return weights, saved["hyper_parameters"]["recipe"]
+def _device() -> torch.device:
+    """Where this process trains."""
+    if not torch.cuda.is_available():
+        return torch.device("cpu")
+    if (count := torch.cuda.device_count()) > 1 and "LOCAL_RANK" not in os.environ:
+        _log.warning("One of %d graphics cards is used: `torchrun` starts a process for each.", count)
+    return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def _past(recipe: Recipe, resume: Path | None) -> tuple[dict[str, Any], int]:
+    """The record that the resumed checkpoint has, or a new one, and the step to go on from."""
+    if resume is None:
+        return {"composites": 0, "seconds": 0.0, "data": [], "started_from": "", "machine": ""}, 0
+    saved = read_checkpoint(resume)
+    before = saved["hyper_parameters"]["recipe"]
+    if before["model"] != recipe.model:
+        raise BadCheckpoint(
+            f"{resume} is a training of {before['model']}, the recipe is {recipe.model}'s:"
+            " resume with its own recipe."
+        )
+    step = saved["global_step"]
+    unrecorded = {"composites": step * before["batch"], "seconds": 0.0, "data": [], "started_from": ""}
+    return {**unrecorded, **saved.get("provenance", {})}, step
+
+
+def _note(provenance: dict[str, Any], described: dict[str, Any], data: Path, start: str | None) -> None:
+    """Adds this run to the record: its data (once), its start, its machine."""
+    entry = {**described, "root": str(data.resolve())}
+    if entry not in provenance["data"]:
+        provenance["data"] = [*provenance["data"], entry]
+    if start is not None:
+        provenance["started_from"] = Path(start).name
+    cards = (
+        f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    )
+    provenance["machine"] = cards or platform.machine()
+    provenance["glihamba"] = glihamba.__version__

@@ -1,0 +1,122 @@
+"""Checkpoints: written whole or not at all, read with a sentence for what is wrong with them."""
+
+from __future__ import annotations
+
+import io
+import os
+import pickle
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+from torch import Tensor
+
+from glihamba.errors import BadRequest, HarmonizeError
+from glihamba.models import load
+from glihamba_training.banks import DISK_FULL
+
+
+class BadCheckpoint(BadRequest):
+    """A file that is no checkpoint, or another model's; `str(error)` names it and says what to do."""
+
+
+class CannotSave(HarmonizeError):
+    """The disk is full; `str(error)` says which checkpoint is left."""
+
+
+class WholeCheckpoints(TorchCheckpointIO):
+    """Writes beside and renames: whatever happens meanwhile, the last checkpoint is whole.
+
+    Lightning's own way writes into the folder for temporary files, which may be on another disk.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
+        path = Path(path)
+        part = path.with_name(path.name + ".part")
+        stream = io.BytesIO()
+        torch.save(checkpoint, stream)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with part.open("wb") as file:
+                file.write(stream.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(part, path)
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            if error.errno in DISK_FULL:
+                raise disk_full(path, checkpoint["global_step"]) from error
+            raise
+
+
+def disk_full(last: Path, step: int | None = None) -> CannotSave:
+    """What to say when the disk is full: `last` is where the last checkpoint lies, if there is one."""
+    lost = (
+        f"step {step} could not be saved in {last.parent}"
+        if step is not None
+        else f"make room in {last.parent}"
+    )
+    if not last.is_file():
+        return CannotSave(
+            f"The disk is full: {lost}. No checkpoint had been written: make room and start again."
+        )
+    kept = read_checkpoint(last)["global_step"]
+    return CannotSave(
+        f"The disk is full: {lost}. The checkpoint of step {kept} is unharmed: make room and go on with"
+        f" --resume {last}"
+    )
+
+
+def read_checkpoint(path: Path) -> dict[str, Any]:
+    """A training's checkpoint, on the CPU; raises BadCheckpoint."""
+    try:
+        saved = torch.load(path, map_location="cpu", weights_only=True)
+    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
+        raise BadCheckpoint(
+            f"{path} is no checkpoint, or it is damaged: give one that training wrote."
+        ) from error
+    if not isinstance(saved, dict) or not {"state_dict", "global_step", "hyper_parameters"} <= saved.keys():
+        raise BadCheckpoint(f"{path} is no checkpoint of `glihamba train`: give one that it wrote.")
+    return saved
+
+
+def averaged_weights(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The network's averaged weights in a checkpoint, and the recipe it was trained by."""
+    saved = read_checkpoint(checkpoint)
+    return network_weights(saved), saved["hyper_parameters"]["recipe"]
+
+
+def network_weights(saved: dict[str, Any]) -> dict[str, Tensor]:
+    """The averaged weights in what `read_checkpoint` has read, by the network's own names."""
+    prefix = "network."
+    return {k.removeprefix(prefix): v for k, v in saved["state_dict"].items() if k.startswith(prefix)}
+
+
+def starting_weights(name_or_path: str) -> dict[str, Tensor]:
+    """Weights to start from: a registered model's, a checkpoint's or a safetensors file's.
+
+    Raises UnknownModel, ModelNotInstalled, ModelDamaged, BadCheckpoint.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".ckpt":
+        return averaged_weights(path)[0]
+    if path.suffix == ".safetensors":
+        import safetensors.torch
+
+        try:
+            return dict(safetensors.torch.load_file(path))
+        except (OSError, safetensors.SafetensorError) as error:
+            raise BadCheckpoint(f"{path} is no safetensors file, or it is damaged: give another.") from error
+    return dict(load(name_or_path).state_dict())
+
+
+def fill(network: torch.nn.Module, weights: dict[str, Tensor], origin: str, model: str) -> None:
+    """Gives the network all the weights; raises BadCheckpoint when they are another network's."""
+    try:
+        network.load_state_dict(weights)
+    except RuntimeError as error:
+        raise BadCheckpoint(
+            f"The weights of {origin} do not fit the recipe's {model}: start from the same network, with the"
+            " settings that the recipe's [config] gives it."
+        ) from error
