@@ -9,7 +9,9 @@ import torch
 from glihamba.models import build
 from glihamba_training.evaluate import evaluate, summarise, val_triples
 from glihamba_training.iharmony4 import Triple, read_triples
-from glihamba_training.protocols import fullres, score, strict
+from glihamba_training.protocols import PERFECT, PROTOCOLS, Planes
+
+strict, fullres = PROTOCOLS["strict"], PROTOCOLS["fullres"]
 
 
 def triple(difference=10, size=256):
@@ -31,7 +33,7 @@ def test_scores_by_hand():
 
 def test_a_perfect_picture_is_finite():
     image = torch.rand(1, 3, 8, 8)
-    assert score(image, image, torch.ones(1, 1, 8, 8)).psnr == 78.0
+    assert strict.score(image, Planes(image, torch.ones(1, 1, 8, 8), image)).psnr == PERFECT
 
 
 def test_strict_counts_the_whole_picture_and_fullres_only_the_mask():

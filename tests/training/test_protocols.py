@@ -1,0 +1,164 @@
+"""The protocols against cases computed by hand that tell them apart, and SSIM against torchmetrics."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torchmetrics.functional.image import structural_similarity_index_measure
+
+from glihamba_training.iharmony4 import Triple
+from glihamba_training.protocols import PERFECT, PROTOCOLS, Planes
+from glihamba_training.similarity import ssim
+
+FLAT = 100
+DOWNSIZED = sorted(set(PROTOCOLS) - {"fullres"})
+
+
+def flat(mask, composite, real=FLAT):
+    """A triple from a (H,W) mask and levels or (H,W) planes of levels."""
+    levels = [
+        np.broadcast_to(np.asarray(p, np.uint8)[..., None], (*mask.shape, 3)).copy()
+        for p in (composite, real)
+    ]
+    return Triple("made", "made", levels[0], mask, levels[1])
+
+
+def square(size, part=2):
+    mask = np.zeros((size, size), np.uint8)
+    mask[: size // part, : size // part] = 255
+    return mask
+
+
+def decibels(mse, spread):
+    return pytest.approx(10 * np.log10(spread**2 / mse), abs=1e-3)
+
+
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_where_nothing_tells_them_apart_they_agree(name):
+    """A quarter of the picture off by 10 levels, 256 x 256, a hard mask; but for the range of PSNR."""
+    mask = square(256)
+    triple = flat(mask, np.where(mask, 110, FLAT))
+    scores = PROTOCOLS[name](triple, None)
+    assert scores.mse == pytest.approx(100 / 4)
+    assert scores.fmse == pytest.approx(100)
+    assert scores.psnr == decibels(25, {"dovenet": 10, "idih": 100}.get(name, 255))
+    assert PROTOCOLS[name].planes(triple).ratio == pytest.approx(1 / 4)
+
+
+def test_the_ranges_of_psnr():
+    """An output of 50 and 150 and a target of 0 and 200, off by 50 everywhere."""
+    mask = square(256, 1)
+    left = np.arange(256)[None, :] < 128
+    triple = flat(mask, np.where(left, 50, 150), np.where(left, 0, 200))
+    expected = {"strict": 255, "dovenet": 100, "idih": 200, "gtbg": 255, "fullres": 255}
+    for name, spread in expected.items():
+        assert PROTOCOLS[name](triple, None).psnr == decibels(2500, spread), name
+
+
+def test_antialias_or_not():
+    """Lines of 0 and 200: averaged to 100 with antialias; bilinear alone takes two of the four pixels it
+    covers, here always the same two."""
+    lines = np.zeros((1024, 1024), np.uint8)
+    lines[:, 1::4] = lines[:, 2::4] = 200
+    triple = flat(square(1024, 1), lines, 0)
+    for name in DOWNSIZED:
+        expected = 200 if name == "idih" else 100
+        inside = PROTOCOLS[name].planes(triple).composite[..., 8:-8] * 255
+        assert inside.mean() == pytest.approx(expected, abs=1), name
+        assert PROTOCOLS[name](triple, None).mse == pytest.approx(expected**2, rel=0.05), name
+
+
+def test_soft_masks_stay_soft_or_become_one_bit():
+    """Coverage of 200/255 over the whole picture, off by 10: dithering makes 200 of 255 pixels full."""
+    mask = np.full((256, 256), 200, np.uint8)
+    triple = flat(mask, 110)
+    share = 200 / 255
+    for name in PROTOCOLS:
+        planes = PROTOCOLS[name].planes(triple)
+        levels = planes.mask.unique().tolist()
+        assert levels == pytest.approx([0, 1] if name in ("dovenet", "gtbg") else [share]), name
+        assert planes.ratio == pytest.approx(share, abs=0.005), name
+    scores = {name: PROTOCOLS[name](triple, None) for name in PROTOCOLS}
+    # The whole picture is wrong; what each counts of it:
+    for name, share_counted in {
+        "strict": 1,
+        "dovenet": 1,
+        "idih": 1,
+        "gtbg": share,
+        "fullres": share,
+    }.items():
+        assert scores[name].mse == pytest.approx(100 * share_counted, rel=0.01), name
+    # Over the foreground's area, strict counts all that is covered at all, the others by coverage.
+    for name, fmse in {
+        "strict": 100 / share,
+        "dovenet": 100,
+        "idih": 100,
+        "gtbg": 100,
+        "fullres": 100,
+    }.items():
+        assert scores[name].fmse == pytest.approx(fmse, rel=0.01), name
+
+
+def test_the_mask_is_resized_by_area_by_two_pixels_or_by_the_nearest():
+    """A mask of single lines, one in four, at 1024: a quarter covered."""
+    mask = np.zeros((1024, 1024), np.uint8)
+    mask[:, ::4] = 255
+    middle = {
+        name: PROTOCOLS[name].planes(flat(mask, FLAT)).mask[..., 8:-8].unique().tolist() for name in DOWNSIZED
+    }
+    assert middle["strict"][0] > 0.1
+    assert middle["strict"][-1] < 0.4
+    assert middle["idih"] == [0.0]
+    assert middle["dovenet"] == middle["gtbg"]
+    assert set(middle["dovenet"]) <= {0.0, 1.0}
+
+
+def test_damage_to_the_background():
+    """10 levels off in the quarter that is masked, 50 in a sixteenth that is not."""
+    mask = square(256)
+    composite = np.where(mask, 110, FLAT)
+    composite[-64:, -64:] += 50
+    triple = flat(mask, composite)
+    for name in PROTOCOLS:
+        counted = 100 / 4 if name in ("gtbg", "fullres") else 100 / 4 + 2500 / 16
+        scores = PROTOCOLS[name](triple, None)
+        assert scores.mse == pytest.approx(counted), name
+        assert scores.fmse == pytest.approx(100), name
+
+
+def test_answers_are_rounded_to_eight_bits_or_not():
+    """0.4 of a level off, which rounding takes away."""
+    real = torch.full((1, 3, 256, 256), FLAT / 255)
+    planes = Planes(real, torch.ones(1, 1, 256, 256), real)
+    for name, protocol in PROTOCOLS.items():
+        scores = protocol.score(real + 0.4 / 255, planes)
+        assert scores.mse == pytest.approx(0.16 if name == "idih" else 0, abs=1e-4), name
+        assert (scores.psnr == PERFECT) == (name != "idih"), name
+
+
+def test_only_fullres_is_at_full_size():
+    triple = flat(square(300), FLAT)
+    assert PROTOCOLS["fullres"].planes(triple).real.shape[-2:] == (300, 300)
+    for name in DOWNSIZED:
+        assert PROTOCOLS[name].planes(triple).real.shape[-2:] == (256, 256), name
+
+
+@pytest.mark.parametrize(
+    "box", [(0, 60, 0, 90), (0, 1, 0, 1), (59, 60, 80, 90), (20, 50, 30, 33), (3, 4, 40, 60), (33, 34, 0, 90)]
+)
+def test_similarity_is_torchmetrics(box):
+    generator = torch.Generator().manual_seed(3)
+    wanted = (torch.rand(1, 3, 60, 90, generator=generator) * 255).round()
+    got = wanted.clone()
+    top, bottom, left, right = box
+    got[:, :, top:bottom, left:right] = (got[:, :, top:bottom, left:right] * 0.7 + 20).round()
+    theirs = float(structural_similarity_index_measure(got, wanted, data_range=255.0))
+    assert ssim(got, wanted) == pytest.approx(theirs, abs=2e-6)
+    assert theirs < 1
+
+
+def test_similarity_of_equal_and_of_tiny_pictures():
+    picture = torch.rand(1, 3, 40, 40) * 255
+    assert ssim(picture, picture.clone()) == 1.0
+    assert np.isnan(ssim(picture[..., :5, :5], picture[..., 5:10, 5:10]))
