@@ -28,6 +28,7 @@ COMMANDS = {
     "doctor": ("doctor", "Check the installation and harmonize a small picture."),
     "settings": ("settings", "Show all settings and the environment variables that change them."),
     "bench": ("bench", "Measure speed and memory on this machine."),
+    "data": ("data", "Check training pictures, or look at what a model is fed."),
     "train": ("training", "Train a model on photographs."),
     "evaluate": ("training", "Score models on iHarmony4 triples or synthesised composites."),
     "export": ("training", "Turn a checkpoint into a model file with its record."),

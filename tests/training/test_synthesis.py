@@ -8,7 +8,14 @@ import pytest
 import torch
 
 from glihamba_training.photos import load_bank
-from glihamba_training.synthesis import Synthesis, SynthesisSettings, random_lut, retouch, transfer_statistics
+from glihamba_training.synthesis import (
+    Synthesis,
+    SynthesisSettings,
+    look_up,
+    random_lattice,
+    retouch,
+    transfer_statistics,
+)
 
 
 @pytest.fixture
@@ -80,7 +87,7 @@ def test_families_stay_in_range_and_change_something():
     mask = torch.ones(8, 1, 16, 16)
     for made in (
         retouch(real, g),
-        random_lut(real, g),
+        look_up(real, random_lattice(8, g)),
         transfer_statistics(real, mask, real.roll(1, 0), mask),
     ):
         assert torch.isfinite(made).all()

@@ -174,8 +174,8 @@ class Decoded:
     wrong: list[str]
 
 
-def decode(example: Example, size: int) -> Decoded:
-    """The example squashed to `size` pixels a side; objects are looked for if it comes without masks."""
+def decode(example: Example, size: int, find: bool = True) -> Decoded:
+    """The example squashed to `size` pixels a side; if it comes without masks, objects are to `find`."""
     try:
         where = str(example.photo) if isinstance(example.photo, Path) else example.name
         image, whole = read_photo(example.photo, where, size)
@@ -188,11 +188,11 @@ def decode(example: Example, size: int) -> Decoded:
             masks.append((squashed(read_mask(source, where, whole), size), letter))
         except BadPicture as error:
             wrong.append(str(error))
-    if not example.masks:
+    if find and not example.masks:
         masks = [(region, "g") for region in _regions(photo, zlib.crc32(example.name.encode()))]
         if not masks:
             wrong.append(f"{example.name} has no mask, and no object was found in it: draw one.")
-    return Decoded(photo if masks else None, masks, wrong)
+    return Decoded(photo if masks or not find else None, masks, wrong)
 
 
 def _regions(photo: np.ndarray, seed: int) -> list[np.ndarray]:

@@ -37,8 +37,8 @@ class RecipeError(BadRequest, ValueError):
 class Recipe:
     """model: a name that `glihamba.models.build` knows. size: side of the training pictures in pixels.
     batch: pictures a step, of all processes together. steps: in all. learning_rate: Adam's; warmed up over
-    `warmup` steps, multiplied by `decay` at each of `milestones` (in steps). ema: of the weights that are kept,
-    0: the last ones. loss: one of `losses.LOSSES`; loss_power, smallest_area: see there. clip: of the
+    `warmup` steps, multiplied by `decay` at each of `milestones` (in steps). ema: of the weights that are
+    kept, 0: the last ones. loss: one of `losses.LOSSES`; loss_power, smallest_area: see there. clip: of the
     gradient's norm, 0: none. precision: "32", or mixed, "bf16" or "16". checkpoint_every: in steps.
     pictures_every: steps between pictures in TensorBoard, 0: none.
     config: settings of the network that differ from what its name stands for.

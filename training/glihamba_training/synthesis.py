@@ -140,10 +140,12 @@ def recolour(
     if s.transfer:
         whole = _odds(0.3, count, g, rgb)
         other = torch.where(whole, everywhere, mask.roll(1, 0))
-        transferred = transfer_statistics(rgb, mask, rgb.roll(1, 0), other)
-        moved = torch.where(_odds(s.transfer, count, g, rgb), transferred, moved)
+        chosen = _odds(s.transfer, count, g, rgb).flatten()
+        moved[chosen] = transfer_statistics(rgb[chosen], mask[chosen], rgb.roll(1, 0)[chosen], other[chosen])
     if s.lut:
-        moved = torch.where(_odds(s.lut, count, g, rgb), random_lut(moved, g), moved)
+        chosen = _odds(s.lut, count, g, rgb).flatten()
+        lattice = random_lattice(count, g).to(rgb.device)
+        moved[chosen] = look_up(moved[chosen], lattice[chosen])
     return moved
 
 
@@ -208,12 +210,18 @@ def transfer_statistics(rgb: Tensor, mask: Tensor, other: Tensor, other_weight: 
     return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(matrix), moved).clamp(0, 1)
 
 
-def random_lut(rgb: Tensor, g: torch.Generator, nodes: int = 4) -> Tensor:
-    """A random smooth 3-D LUT: `nodes` cubed displacements, mostly of brightness, trilinear between."""
-    n = len(rgb)
-    strength = 0.14 * torch.exp(0.5 * torch.randn(n, 1, 1, 1, 1, generator=g))
-    lattice = torch.randn(n, 3, nodes, nodes, nodes, generator=g) * 0.4
-    lattice = (strength * (lattice + torch.randn(n, 1, nodes, nodes, nodes, generator=g))).to(rgb.device)
+def random_lattice(count: int, g: torch.Generator, nodes: int = 4) -> Tensor:
+    """A random smooth 3-D LUT for each picture: displacements at `nodes` cubed colours, mostly of brightness.
+
+    (count, 3, nodes, nodes, nodes), blue slowest.
+    """
+    strength = 0.14 * torch.exp(0.5 * torch.randn(count, 1, 1, 1, 1, generator=g))
+    lattice = torch.randn(count, 3, nodes, nodes, nodes, generator=g) * 0.4
+    return strength * (lattice + torch.randn(count, 1, nodes, nodes, nodes, generator=g))
+
+
+def look_up(rgb: Tensor, lattice: Tensor) -> Tensor:
+    """The colours displaced as the lattice says, trilinear between its nodes: (B,3,H,W) -> the same."""
     where = (rgb.permute(0, 2, 3, 1) * 2 - 1)[:, None]
     shift = F.grid_sample(lattice, where, mode="bilinear", padding_mode="border", align_corners=True)
     return (rgb + shift[:, :, 0]).clamp(0, 1)

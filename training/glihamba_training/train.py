@@ -48,7 +48,7 @@ class NotANumber(HarmonizeError, FloatingPointError):
 class HarmonizationTask(L.LightningModule):
     """The network, its loss and its optimiser, as the recipe says; and the record of what it has seen.
 
-    provenance: what the weights come from, in plain types; every checkpoint has it.
+    provenance: what the weights came from before this run, in plain types; every checkpoint continues it.
     """
 
     def __init__(self, recipe: Recipe, provenance: dict[str, Any]) -> None:
@@ -61,7 +61,9 @@ class HarmonizationTask(L.LightningModule):
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
         # Chance by the step alone: a resumed run draws what the unbroken one would.
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank)
-        self._begun = time.monotonic()
+
+    def on_train_start(self) -> None:
+        self._begun, self._first_step = time.monotonic(), self.global_step
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss, harmonized = LOSSES[self.recipe.loss](self.network, batch, self.recipe)
@@ -76,10 +78,6 @@ class HarmonizationTask(L.LightningModule):
         self.log("ratio", ours / untouched, prog_bar=True)  # below 1: better than the composite
         return loss
 
-    def on_train_batch_end(self, outputs: Any, batch: Batch, index: int) -> None:
-        self.provenance["composites"] += self.recipe.batch
-        self.provenance["seconds"] += time.monotonic() - self._begun
-
     def _stop(self, batch: Batch) -> None:
         process = f"-{self.global_rank}" if self.trainer.world_size > 1 else ""
         path = Path(self.trainer.default_root_dir) / f"not-finite-{self.global_step}{process}.pt"
@@ -90,7 +88,12 @@ class HarmonizationTask(L.LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["provenance"] = dict(self.provenance)
+        seen = (self.global_step - self._first_step) * self.recipe.batch
+        checkpoint["provenance"] = {
+            **self.provenance,
+            "composites": self.provenance["composites"] + seen,
+            "seconds": self.provenance["seconds"] + time.monotonic() - self._begun,
+        }
 
     def configure_optimizers(self) -> Any:
         r = self.recipe
@@ -142,7 +145,7 @@ def train(
     """Trains to `recipe.steps` and returns the last checkpoint, `run/last.ckpt`.
 
     data: see `sources.open_source`. resume: a checkpoint to go on from, optimiser, averages and step
-    included. The recipe may ask for more steps, another size or other perturbations than the checkpoint's did.
+    included; the recipe may ask for more steps, another size or other perturbations than its own did.
     start: a registered model, checkpoint or safetensors file whose weights to start from. workers: threads
     that make batches ahead. Under `torchrun` each process takes its share of every batch.
 

@@ -194,6 +194,26 @@ def scan(
     report(results, as_json)
 
 
+@bench.command("data")
+@click.option(
+    "--data",
+    "root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Photographs; made ones if not given.",
+)
+@click.option(
+    "--size", "sizes", type=click.IntRange(8, 1024), multiple=True, default=(32, 64, 256), show_default=True
+)
+@click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True, help="Of the loader.")
+@runs_option
+@json_option
+def data_(root: Path | None, sizes: tuple[int, ...], threads: int, runs: int, as_json: bool) -> None:
+    """How fast the loader makes composites for training: samples a second."""
+    from glihamba.commands import bench_data
+
+    report(bench_data.rows(runs, sizes, threads, root, machine()["cpu"]), as_json)
+
+
 def alternate(works: Mapping[Name, Callable[[], object]], runs: int) -> dict[Name, float]:
     """Median seconds of each, run in turn so that the machine's moods meet all alike."""
     for work in works.values():

@@ -1,8 +1,9 @@
-"""`glihamba train` and `evaluate`: they hand over to `glihamba_training`."""
+"""`glihamba train`, `evaluate` and `export`: they hand over to `glihamba_training`."""
 
 from __future__ import annotations
 
 import importlib
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from glihamba.commands.common import bar, json_option, print_json, print_table
 from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.models.registry import BadRecord
 
-_EXTRA = ("lightning", "torchmetrics", "tensorboard", "tomli")
+_EXTRA = ("lightning", "torchmetrics", "tensorboard", "tomli", "cv2")
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -23,8 +24,11 @@ class NeedsExtra(HarmonizeError):
 
 
 @click.command()
-@click.argument("recipe")
-@click.option("--data", required=True, type=_folder, help="Folder of photograph shards.")
+@click.argument("name", required=False)
+@click.option("--recipe", help="Recipe's name, or a .toml file; NAME does the same.")
+@click.option(
+    "--data", required=True, type=_folder, help="iHarmony4 (IHD_train.txt), or photographs: a folder or tars."
+)
 @click.option(
     "--run",
     "run_folder",
@@ -33,39 +37,74 @@ class NeedsExtra(HarmonizeError):
     help="Folder for checkpoints and log.",
 )
 @click.option("--resume", type=_file, help="Checkpoint to go on from.")
-@click.option("--steps", type=click.IntRange(1), help="Train for so many steps instead of the recipe's.")
 @click.option(
-    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Processes that make composites."
+    "--from", "start", metavar="MODEL", help="Weights to start from: a model's name, a .ckpt or .safetensors."
+)
+@click.option("--steps", type=click.IntRange(1), help="Train for so many steps instead of the recipe's.")
+@click.option("--batch", type=click.IntRange(1), help="Pictures a step instead of the recipe's.")
+@click.option(
+    "--precision",
+    type=click.Choice(["32", "bf16", "16"]),
+    help="Instead of the recipe's; bf16 and 16 are mixed.",
+)
+@click.option(
+    "--workers", type=click.IntRange(0), default=0, show_default=True, help="Threads that make batches ahead."
 )
 @json_option
 def train(
-    recipe: str,
+    name: str | None,
+    recipe: str | None,
     data: Path,
     run_folder: Path,
     resume: Path | None,
+    start: str | None,
     steps: int | None,
+    batch: int | None,
+    precision: str | None,
     workers: int,
     as_json: bool,
 ) -> None:
-    """Train a model on composites made from photographs while it trains.
+    """Train a model on iHarmony4, or on composites made from photographs while it trains.
 
-    RECIPE is a network's name (glihamba-tiny, hdnet, gknet, regional, frih, ...) or a .toml file.
-    Checkpoints are written as it goes, so Ctrl-C loses little: go on with --resume RUN/last.ckpt.
+    The recipe is a network's name (glihamba-tiny, hdnet, gknet, regional, frih, ...) or a .toml file.
+    Checkpoints are written as it goes, so Ctrl-C loses little: go on with --resume RUN/last.ckpt. Several
+    graphics cards: torchrun --nproc-per-node 4 -m glihamba train ...
 
     \b
-      glihamba train glihamba-tiny --data photos/ --run runs/tiny
+      glihamba train --recipe hdnet --data iharmony4/ --run runs/hdnet
+      glihamba train --recipe glihamba-tiny --data photos/ --run runs/mine --from glihamba-tiny
     """
+    chosen = recipe or name
+    if chosen is None or (recipe and name):
+        raise click.UsageError("Name one recipe: glihamba train --recipe NAME.")
+    if resume and start:
+        raise click.UsageError("--resume goes on with a training, --from starts a new one: give one of them.")
     training = _training("train")
-    recipes = _training("recipe")
+    settings = _training("recipe").load_recipe(chosen, steps=steps, batch=batch, precision=precision)
     try:
-        checkpoint = training.train(
-            recipes.load_recipe(recipe, steps=steps), data, run_folder, resume=resume, workers=workers
-        )
-    except recipes.RecipeError as error:
-        raise BadRequest(str(error)) from error
+        with bar(not as_json) as shown:
+            checkpoint = training.train(
+                settings,
+                data,
+                run_folder,
+                resume=resume,
+                start=start,
+                workers=workers,
+                progress=counting(shown, "Decoding"),
+            )
     except FileNotFoundError as error:
         raise _missing(error, data) from error
     print_json({"checkpoint": str(checkpoint)}) if as_json else click.echo(f"Trained: {checkpoint}")
+
+
+def counting(shown: Any, text: str) -> Callable[[int, int], None]:
+    """A progress callback, (done, total or 0 if nobody knows), that draws a bar."""
+
+    def show(done: int, total: int) -> None:
+        of = f" of {total:,}" if total else ""
+        shown.show(text, f"{text} {done:,}{of}", done, total or done)
+
+    return show
 
 
 @click.command()
@@ -149,9 +188,14 @@ def _missing(error: FileNotFoundError, data: Path) -> BadRequest:
 )
 @click.option("--title", help="Its name for people.  [default: the name]")
 @click.option("--description", default="", help="A sentence on what it is for.")
-@click.option("--licence", default="not stated", show_default=True, help="Licence of the weights.")
-@click.option("--training-data", default="", help="What it was trained on, in words.")
-@click.option("--data", type=_folder, multiple=True, help="Score it on these pictures too; can be repeated.")
+@click.option("--licence", default="", help="Licence of the weights.  [default: the training pictures']")
+@click.option("--training-data", default="", help="What it was trained on.  [default: as the run recorded]")
+@click.option(
+    "--data",
+    type=_folder,
+    multiple=True,
+    help="Score it on these pictures; can be repeated.  [default: what its training data holds out]",
+)
 @click.option(
     "--count", type=click.IntRange(1), default=256, show_default=True, help="Pictures of each at most."
 )
@@ -170,7 +214,7 @@ def export(
 ) -> None:
     """Turn a CHECKPOINT into a model file that `glihamba models add` takes.
 
-    Its record says what it was trained on, by which recipe, and, with --data, how it scores.
+    Its record says what it was trained on, for how long, under which licences, and how it scores.
 
     \b
       glihamba export runs/tiny/last.ckpt --name mine -o weights/ --data iharmony4/
@@ -185,7 +229,10 @@ def export(
             description=description,
             licence=licence,
             training_data=training_data,
-            scored_on={root.name: (scoring.triples_of(root, count), ("strict", "fullres")) for root in data},
+            scored_on={
+                root.name: (scoring.triples_of(root, count), ("strict", "fullres"))
+                for root in data or exporting.held_out(checkpoint)
+            },
         )
     except (FileNotFoundError, BadRecord) as error:
         raise BadRequest(str(error)) from error

@@ -1,0 +1,86 @@
+"""`glihamba data`: what training pictures a folder holds, and what a model would be fed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from glihamba.commands.common import bar, json_option, print_json, print_table
+from glihamba.commands.training import _missing, _training, counting
+from glihamba.errors import BadRequest
+
+NAMED = 20  # problems that are printed one by one
+_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+
+
+@click.group()
+def data() -> None:
+    """Check a folder of training pictures, or look at what a model is fed from it."""
+
+
+@data.command()
+@click.argument("root", type=_folder)
+@json_option
+@click.pass_context
+def check(context: click.Context, root: Path, as_json: bool) -> None:
+    """Decode everything in ROOT and name what is missing, broken or of another size.
+
+    ROOT is a copy of iHarmony4, which is compared with its official lists (65,742 and 7,404 composites), or a
+    folder or tars of photographs. Exit status 1 if something is wrong; --json lists everything.
+
+    \b
+      glihamba data check iharmony4/
+    """
+    checking = _training("check")
+    with bar(not as_json) as shown:
+        try:
+            report = checking.check(root, counting(shown, "Checking"))
+        except FileNotFoundError as error:
+            raise _missing(error, root) from error
+    if as_json:
+        print_json(asdict(report))
+    else:
+        if report.rows:
+            columns = [name if isinstance(v, str) else f">{name}" for name, v in report.rows[0].items()]
+            cells = [[f"{v:,}" if isinstance(v, int) else v for v in row.values()] for row in report.rows]
+            print_table(columns, cells)
+        for sentences in (report.problems, report.notes):
+            for sentence in sentences[:NAMED]:
+                click.echo(sentence)
+            if len(sentences) > NAMED:
+                click.echo(f"... and {len(sentences) - NAMED:,} more: --json lists them all.")
+        click.echo(f"{len(report.problems):,} problems." if report.problems else "Nothing is wrong.")
+    context.exit(1 if report.problems else 0)
+
+
+@data.command()
+@click.argument("root", type=_folder)
+@click.option("--recipe", default="glihamba-tiny", show_default=True, help="Recipe's name, or a .toml file.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default="sheet.png", show_default=True)
+@click.option(
+    "--count", type=click.IntRange(1, 200), default=24, show_default=True, help="Pictures on the sheet."
+)
+@click.option("--size", type=click.IntRange(8, 1024), help="Pixels a side.  [default: the recipe's]")
+@click.option("--step", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
+def view(root: Path, recipe: str, output: Path, count: int, size: int | None, step: int) -> None:
+    """Write a sheet of what the model is fed from ROOT: composite, mask, real, with the foreground's MSE.
+
+    \b
+      glihamba data view photos/ --recipe hdnet -o sheet.png
+    """
+    sources, viewer = _training("sources"), _training("viewer")
+    settings = _training("recipe").load_recipe(recipe, size=size)
+    if output.suffix.lower() != ".png":
+        raise BadRequest(f"{output} is no .png: name one for the sheet.")
+    with bar() as shown:
+        try:
+            source, _ = sources.open_source(root, settings, progress=counting(shown, "Decoding"))
+        except FileNotFoundError as error:
+            raise _missing(error, root) from error
+    batch = source.batch(step, settings.size, count)
+    viewer.contact_sheet(batch).save(output)
+    errors = viewer.foreground_mse(batch).sort().values.tolist()
+    shown_errors = ", ".join(f"{errors[round(q * (count - 1))]:,.0f}" for q in (0, 0.25, 0.5, 0.75, 1))
+    click.echo(f"Written: {output}. Foreground MSE, least to most in quarters: {shown_errors}.")
