@@ -127,7 +127,7 @@ class _Scan(torch.autograd.Function):
         def run(first: int, last: int) -> None:
             scratch = _flat(torch.empty(cpu_kernels.forward_scratch(WIDE)))
             for b0, b1, d0, d1 in _rectangles(first, last, P // LANES):
-                for lanes, c0, c1 in _by_width(d0 * LANES, d1 * LANES):
+                for lanes, c0, c1 in _by_width(d0 * LANES, d1 * LANES, WIDE):
                     _compiled("forward", N, lanes)(*arrays, scratch, sizes, b0, b1, c0, c1)
 
         _share(batch * P // LANES, L * DIRECTIONS * N * LANES, run)
@@ -151,7 +151,8 @@ class _Scan(torch.autograd.Function):
         arrays += [_flat(t) for t in (dy, dend, dx, selected, *sums, dh0)]
         sizes = (L, channels, P, R, *ctx.strides, batch, groups, parts)
 
-        for lanes, d0, d1 in _by_width(0, P):
+        # Many states of wide blocks would not stay in the second-level cache from replay to retreat.
+        for lanes, d0, d1 in _by_width(0, P, WIDE if N <= 2 else LANES):
             places = cpu_kernels.backward_places(N, R, lanes, LANES, d1 - d0)
 
             def run(first: int, last: int, d0=d0, d1=d1, lanes=lanes, places=places) -> None:
@@ -206,11 +207,11 @@ def _flat_orders(height: int, width: int) -> np.ndarray:
     return scan_orders(height, width)[0].int().reshape(-1).numpy()
 
 
-def _by_width(first: int, last: int) -> Iterator[tuple[int, int, int]]:
-    """Padded channels as lanes of the kernel to use, first and last: wide blocks, then single registers."""
-    middle = first + (last - first) // WIDE * WIDE
+def _by_width(first: int, last: int, widest: int) -> Iterator[tuple[int, int, int]]:
+    """Padded channels as lanes of the kernel to use, first and last: the widest blocks, then registers."""
+    middle = first + (last - first) // widest * widest
     if middle > first:
-        yield WIDE, first, middle
+        yield widest, first, middle
     if last > middle:
         yield LANES, middle, last
 
