@@ -33,24 +33,41 @@ def test_in_gimp(report: dict[str, Any], case: str) -> None:
     apps.check(report, case)
 
 
-def test_a_damaged_plugin_says_so(gimp: None, daemon: Any, tmp_path: Path) -> None:
-    damaged = Profile(tmp_path / "profile")
-    assemble.assemble("gimp", damaged.plugins)
+@pytest.fixture
+def damaged(gimp: None, tmp_path: Path) -> Profile:
+    """A GIMP of its own, whose plug-in a test may spoil."""
+    made = Profile(tmp_path / "profile")
+    assemble.assemble("gimp", made.plugins)
+    return made
+
+
+def said(damaged: Profile, folder: Path) -> str:
+    """What the procedure answers there; its menu entry is there, whatever is wrong."""
+    report = gimp_app.run(damaged, gimp_app.HERE / "cases" / "broken.py", folder)
+    facts = apps.check(report, "broken")
+    assert facts["menu"] == "Har_monize…"
+    return str(facts["said"])
+
+
+def test_a_damaged_plugin_says_so(damaged: Profile, daemon: Any, tmp_path: Path) -> None:
     (damaged.vendor / "grpclib" / "client.py").write_text("raise ImportError('half a file')\n")
-    report = gimp_app.run(damaged, gimp_app.HERE / "cases" / "broken.py", tmp_path)
-    assert apps.check(report, "broken")["said"] == (
+    assert said(damaged, tmp_path) == (
         "The GLIHamba plugin is damaged or clashes with another plugin (ImportError: half a file). "
         "Install it again with install.py."
     )
-    assert apps.check(report, "broken")["menu"] == "Har_monize…"
 
 
-def test_a_plugin_without_its_vendor_folder_says_so(gimp: None, daemon: Any, tmp_path: Path) -> None:
-    damaged = Profile(tmp_path / "profile")
-    assemble.assemble("gimp", damaged.plugins)
+def test_a_plugin_without_its_vendor_folder_says_so(damaged: Profile, daemon: Any, tmp_path: Path) -> None:
     shutil.rmtree(damaged.vendor)
-    report = gimp_app.run(damaged, gimp_app.HERE / "cases" / "broken.py", tmp_path)
-    said = apps.check(report, "broken")["said"]
-    assert said.startswith("The GLIHamba plugin is damaged"), said
-    assert "glihamba_client" in said
-    assert apps.check(report, "broken")["menu"] == "Har_monize…"
+    words = said(damaged, tmp_path)
+    assert words.startswith("The GLIHamba plugin is damaged")
+    assert "glihamba_client" in words
+
+
+def test_a_python_that_is_too_old_is_said(damaged: Profile, daemon: Any, tmp_path: Path) -> None:
+    script = damaged.plugins / "glihamba" / "glihamba.py"
+    old = "import sys\nsys.version_info = (3, 9, 1, 'final', 0)\n"
+    script.write_text(script.read_text("utf-8").replace("import sys\n", old))
+    assert said(damaged, tmp_path) == (
+        "GLIHamba needs a GIMP with Python 3.10 or newer, and this one has 3.9. Update GIMP."
+    )

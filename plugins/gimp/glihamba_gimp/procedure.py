@@ -15,6 +15,7 @@ from gi.repository import Gimp, GLib, GObject  # noqa: E402
 
 NAME = "plug-in-harmonize-selection"
 MENU = "<Image>/Filters/Enhance"
+OLDEST_PYTHON = (3, 10)
 ENGLISH = {
     "menu": "Har_monize…",
     "tip": "Recolour the layer to fit what lies below it.",
@@ -68,6 +69,12 @@ class Harmonize(Gimp.PlugIn):
 
 
 def run(procedure, mode, image, drawables, config, data):
+    if sys.version_info < OLDEST_PYTHON:
+        wanted, found = (".".join(map(str, number[:2])) for number in (OLDEST_PYTHON, sys.version_info))
+        return failed(
+            procedure,
+            f"GLIHamba needs a GIMP with Python {wanted} or newer, and this one has {found}. Update GIMP.",
+        )
     try:
         from . import action
     except Exception as error:

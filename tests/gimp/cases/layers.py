@@ -1,68 +1,12 @@
 """Cases about layers: which one is read, what is added, what stays as it was."""
 
 import kit
+from checks import chosen_in, coverage, keep, opaque_scene, run, shape
 from kit import OBJECT, SIZE, Gegl, Gimp
 
 
 def after_each(t):
     kit.delete_all()
-
-
-def without_pixels_of_groups(image, layers):
-    """A group's own pixels are what is in it: those change with the layers that do."""
-    groups = {one.get_id() for one in kit.all_layers(image) if one.is_group()}
-    return [{**one, "pixels": b""} if one["id"] in groups else one for one in layers]
-
-
-def run(t, image, layer, rect=OBJECT, name="", **arguments):
-    """Harmonize the layer and check what every result must be; returns the result."""
-    before, old, picture = kit.state(image), kit.describe(layer), kit.seen(image)
-    result = kit.harmonize(image, layer, **arguments)
-    new, now = kit.describe(result), kit.state(image)
-    assert new["name"] == old["name"] + " (harmonized)", new["name"]
-    for what in ("parent", "opacity", "mode"):
-        assert new[what] == old[what], (what, new[what], old[what])
-    assert new["visible"]
-    assert not layer.get_visible()
-    assert image.get_item_position(result) + 1 == image.get_item_position(layer)
-    assert now["chosen"] == [new["id"]]
-    for what in ("selection", "size", "images"):
-        assert now[what] == before[what], what
-    others = [one for one in now["layers"] if one["id"] != new["id"]]
-    for one in others:
-        one["visible"] = one["visible"] or one["id"] == old["id"]
-    kit.same(*(without_pixels_of_groups(image, layers) for layers in (others, before["layers"])))
-    after = kit.seen(image)
-    width, height = before["size"]
-    assert after != picture, "nothing has changed"
-    kit.unchanged_outside(picture, after, rect, width, len(after) // (width * height))
-    keep(t, image, before=picture, after=after)
-    return result
-
-
-def keep(t, image, **pictures):
-    t.fact("size", (image.get_width(), image.get_height()))
-    for name, raw in pictures.items():
-        kit.write(t.path(f"{t.case}.{name}"), raw)
-
-
-def opaque_scene(t, feather=3):
-    """An opaque object, a part of it chosen with a soft edge; keeps the mask that the daemon is to have."""
-    image, layer = kit.scene(soft=0)
-    image.select_rectangle(Gimp.ChannelOps.REPLACE, 36, 24, 18, 14)
-    Gimp.Selection.feather(image, feather)
-    keep(t, image, mask=bytes(map(min, coverage(image), shape(image, layer))))
-    return image, layer
-
-
-def coverage(image):
-    return kit.get(image.get_selection(), form="Y u8")
-
-
-def shape(image, layer):
-    """The layer's alpha on the canvas."""
-    _, left, top = layer.get_offsets()
-    return kit.get(layer, (-left, -top, image.get_width(), image.get_height()), "R'G'B'A u8")[3::4]
 
 
 def case_soft_object_without_selection(t):
@@ -82,11 +26,6 @@ def case_soft_selection(t):
     outside = [at for at, value in enumerate(chosen_in(layer, chosen)) if not value]
     assert len(outside) > 100
     assert all(old[4 * at : 4 * at + 4] == new[4 * at : 4 * at + 4] for at in outside)
-
-
-def chosen_in(layer, chosen):
-    _, left, top = layer.get_offsets()
-    return kit.pictures.cut(chosen, (left, top, layer.get_width(), layer.get_height()), SIZE[0], 1)
 
 
 def case_hard_selection(t):
