@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
+import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+sys.path.append(str(Path(__file__).parent))
 
 
 def encoded(pixels: np.ndarray, kind: str) -> bytes:

@@ -150,6 +150,5 @@ def _photographs(root: Path, progress: Progress) -> Report:
     report.rows.append({"photographs": photographs, "masks": masks, "without masks": without})
     if without:
         report.notes.append(f"{without:,} photographs have no mask: objects are looked for in them.")
-    stated = licences(root, "") if (root / "manifest.csv").is_file() else {}
-    report.notes += [f"{count:,} photographs: {licence}" for licence, count in stated.items()]
+    report.notes += [f"{count:,} photographs: {licence}" for licence, count in licences(root, None).items()]
     return report

@@ -148,9 +148,13 @@ def manifest(root: Path) -> dict[str, dict[str, str]]:
         return {row["name"]: row for row in csv.DictReader(file) if row.get("name")}
 
 
-def licences(root: Path, split: str) -> dict[str, int]:
+def licences(root: Path, split: str | None) -> dict[str, int]:
     """Photographs of each licence, as the manifest says, most first; empty where none is stated."""
-    rows = [r for r in manifest(root).values() if r.get("split", split) == split and r.get("licence")]
+    rows = [
+        row
+        for row in manifest(root).values()
+        if row.get("licence") and (split is None or row.get("split", split) == split)
+    ]
     return dict(Counter(row["licence"] for row in rows).most_common())
 
 

@@ -7,9 +7,10 @@ import numpy as np
 from PIL import Image
 
 SIDE = 128  # GrabCut's time grows with the pixels, an object's outline hardly gains
-TRIES, MOST = 6, 3
+TRIES, MOST = 10, 3
 SHARES = (0.02, 0.6)  # least and greatest part of the picture
 FILLING = (0.15, 0.95)  # of its rectangle: less is scraps, more is the rectangle itself
+CUT = 0.12  # of the rectangle's edge that it may touch: more is half an object
 
 
 def find_regions(photo: np.ndarray, seed: int) -> list[np.ndarray]:
@@ -22,12 +23,14 @@ def find_regions(photo: np.ndarray, seed: int) -> list[np.ndarray]:
     small = np.ascontiguousarray(np.asarray(Image.fromarray(photo).resize((SIDE, SIDE)))[..., ::-1])
     found: list[np.ndarray] = []
     for _ in range(TRIES):
-        width, height = (int(SIDE * rng.uniform(0.3, 0.85)) for _ in range(2))
-        left, top = (int(rng.integers(2, SIDE - length - 2)) for length in (width, height))
+        width, height = (int(SIDE * rng.uniform(0.35, 0.9)) for _ in range(2))
+        left, top = (int(rng.integers(2, SIDE - length - 1)) for length in (width, height))
         region = _grab(small, (left, top, width, height))
-        share, filling = region.mean(), region.sum() / (width * height)
+        within = region[top : top + height, left : left + width]
+        edge = within[[0, -1]].sum() + within[:, [0, -1]].sum()
+        share, filling, cut = region.mean(), within.mean(), edge / (2 * (width + height))
         fresh = all((region & other).sum() < 0.5 * (region | other).sum() for other in found)
-        if SHARES[0] < share < SHARES[1] and FILLING[0] < filling < FILLING[1] and fresh:
+        if SHARES[0] < share < SHARES[1] and FILLING[0] < filling < FILLING[1] and cut < CUT and fresh:
             found.append(region)
         if len(found) == MOST:
             break

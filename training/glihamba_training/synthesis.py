@@ -140,12 +140,13 @@ def recolour(
     if s.transfer:
         whole = _odds(0.3, count, g, rgb)
         other = torch.where(whole, everywhere, mask.roll(1, 0))
-        chosen = _odds(s.transfer, count, g, rgb).flatten()
-        moved[chosen] = transfer_statistics(rgb[chosen], mask[chosen], rgb.roll(1, 0)[chosen], other[chosen])
+        chosen = _drawn(s.transfer, count, g)
+        goal = rgb.roll(1, 0)[chosen]
+        moved[chosen] = transfer_statistics(rgb[chosen], mask[chosen], goal, other[chosen])
     if s.lut:
-        chosen = _odds(s.lut, count, g, rgb).flatten()
-        lattice = random_lattice(count, g).to(rgb.device)
-        moved[chosen] = look_up(moved[chosen], lattice[chosen])
+        chosen = _drawn(s.lut, count, g)
+        lattice = random_lattice(count, g)[chosen].to(rgb.device)
+        moved[chosen] = look_up(moved[chosen], lattice)
     return moved
 
 
@@ -282,3 +283,8 @@ def _crop(
 
 def _odds(p: float, count: int, g: torch.Generator, like: Tensor) -> Tensor:
     return (torch.rand(count, generator=g) < p).view(-1, 1, 1, 1).to(like.device)
+
+
+def _drawn(p: float, count: int, g: torch.Generator) -> Tensor:
+    """The pictures that a chance of `p` falls on. On the CPU: a graphics card need not wait for it."""
+    return (torch.rand(count, generator=g) < p).nonzero()[:, 0]

@@ -1,0 +1,272 @@
+"""Folders of training pictures: what is read, and the sentence for each thing that can be wrong."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from training_pictures import cut_short, iharmony4, photographs, scene
+
+from glihamba_training.check import check
+from glihamba_training.iharmony4 import BadList, read_triples
+from glihamba_training.pairs import load_pairs
+from glihamba_training.photos import examples, load_bank
+from glihamba_training.pictures import BadPicture, read_photo
+from glihamba_training.recipe import Recipe, load_recipe
+from glihamba_training.regions import find_regions
+from glihamba_training.sources import Loader, open_source
+from glihamba_training.synthesis import Synthesis, SynthesisSettings
+from glihamba_training.viewer import contact_sheet, foreground_mse
+
+RECIPE = Recipe(model="glihamba-tiny", size=32, batch=4, steps=4)
+WHOLE = SynthesisSettings(smallest_crop=1.0, flip=0.0, area=(0.0, 1.0))
+
+
+def test_iharmony4_gives_every_composite_once_an_epoch_and_its_own_real_one(tmp_path):
+    root = iharmony4(tmp_path)
+    source, described = open_source(root, dataclasses.replace(RECIPE, synthesis=WHOLE))
+    assert (described["kind"], described["composites"], described["photographs"]) == ("iHarmony4", 6, 3)
+    bank = load_pairs(root, "train", 32)
+    assert (len(bank.composites), len(bank.reals), len(bank.masks)) == (6, 3, 3)
+    epoch = torch.cat([source.batch(step, 32, 2).composite for step in range(3)])
+    whole = torch.from_numpy(np.array(bank.composites)).permute(0, 3, 1, 2) / 255
+    matches = (epoch[:, None] - whole).abs().amax((2, 3, 4)) < 1e-6
+    assert matches.sum(0).tolist() == [1] * 6, "each once"
+    order = matches.int().argmax(1)
+    later = torch.cat([source.batch(step, 32, 2).composite for step in range(3, 6)])
+    assert not torch.equal(later, epoch), "the next epoch has another order"
+    for step in range(3):
+        batch = source.batch(step, 32, 2)
+        outside = (batch.mask == 0).expand_as(batch.real)
+        assert (batch.composite - batch.real)[outside].abs().max() < 0.06, "JPEG's error and no more"
+        assert foreground_mse(batch).min() > 100
+        wanted = torch.from_numpy(np.array(bank.reals[bank.real_of[order[2 * step : 2 * step + 2]]]))
+        torch.testing.assert_close(batch.real, wanted.permute(0, 3, 1, 2) / 255)
+
+
+def test_iharmony4_is_cropped_and_mirrored_as_the_recipe_says(tmp_path):
+    root = iharmony4(tmp_path)
+    mirrored = dataclasses.replace(WHOLE, flip=1.0)
+    plain, flipped, cropped = (
+        open_source(root, dataclasses.replace(RECIPE, synthesis=s))[0].batch(0, 32, 4)
+        for s in (WHOLE, mirrored, dataclasses.replace(WHOLE, smallest_crop=0.5))
+    )
+    torch.testing.assert_close(flipped.composite, plain.composite.flip(3), atol=1e-5, rtol=0)
+    assert cropped.mask.mean() > 1.2 * plain.mask.mean(), "crops enlarge what is in the middle"
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+@pytest.mark.parametrize("layout", [iharmony4, photographs])
+def test_the_loader_gives_the_same_batches_by_any_number_of_threads(tmp_path, layout, threads):
+    source, _ = open_source(layout(tmp_path / "data"), RECIPE)
+    batches = iter(Loader(source, RECIPE, first_step=3, threads=threads))
+    for step, batch in enumerate(islice(batches, 4), 3):
+        for got, wanted in zip(batch, source.batch(step, 32, 4), strict=True):
+            assert torch.equal(got, wanted)
+    if threads:
+        batches.close()
+
+
+def test_processes_share_each_step_s_pictures(tmp_path):
+    source, _ = open_source(iharmony4(tmp_path), dataclasses.replace(RECIPE, synthesis=WHOLE))
+    alone = next(iter(Loader(source, RECIPE, first_step=1)))
+    halves = [next(iter(Loader(source, RECIPE, first_step=1, rank=rank, world=2))) for rank in (0, 1)]
+    assert torch.equal(torch.cat([half.composite for half in halves]), alone.composite)
+
+
+def test_a_plain_folder_with_masks_beside_or_in_a_folder(tmp_path):
+    root = photographs(tmp_path / "photos", 3)
+    (root / "more" / "masks").mkdir(parents=True)
+    pixels, mask = scene(9)
+    Image.fromarray(pixels).save(root / "more" / "p9.png")
+    Image.fromarray(mask // 255).save(root / "more" / "masks" / "p9.png")  # 0 and 1 for 0 and 255
+    found = {example.name: len(example.masks) for example in examples(root, None)}
+    assert found == {"more/p9": 1, "p0": 1, "p1": 1, "p2": 1}
+    bank = load_bank(root, "train", 32)
+    assert len(bank.photos) == len(bank.masks) == 4 - len(list(examples(root, "val")))
+    assert (bank.masks.max((1, 2)) == 255).all()
+
+
+def test_every_twentieth_photograph_of_a_plain_folder_is_held_out(tmp_path):
+    for index in range(200):
+        (tmp_path / f"{index}.jpg").touch()
+    train, val = ({e.name for e in examples(tmp_path, split)} for split in ("train", "val"))
+    assert not train & val
+    assert len(train | val) == 200
+    assert 3 <= len(val) <= 20
+
+
+def test_objects_are_found_in_photographs_without_masks(tmp_path):
+    y, x = np.mgrid[0:150, 0:150]
+    mask = np.uint8((y - 80) ** 2 + (x - 70) ** 2 < 30**2) * 255
+    grain = np.random.default_rng(0).normal(0, 12, (150, 150, 1))
+    pixels = np.where(mask[..., None] > 0, (190, 70, 60), (70, 120, 80)) + grain
+    pixels = pixels.clip(0, 255).astype(np.uint8)
+    found = find_regions(pixels, 1)
+    assert found
+    overlaps = [((m > 127) & (mask > 127)).sum() / ((m > 127) | (mask > 127)).sum() for m in found]
+    assert max(overlaps) > 0.8, "the disc"
+    for first, second in zip(found, find_regions(pixels, 1), strict=True):
+        assert (first == second).all()
+    root = photographs(tmp_path / "bare", 4)
+    for path in root.glob("*.mask0.png"):
+        path.unlink()
+    bank = load_bank(root, "train", 48)
+    assert len(bank.masks) >= 3
+    assert set(bank.kind_of.tolist()) == {1}
+    assert Synthesis(bank, SynthesisSettings(), 0).batch(0, 32, 4).mask.amax((1, 2, 3)).min() > 0.5
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "1", "I;16"])
+def test_photographs_of_any_mode_become_rgb(tmp_path, mode):
+    pixels, _ = scene(1)
+    gray = np.asarray(Image.fromarray(pixels).convert("L"))
+    if mode == "I;16":
+        image = Image.fromarray(gray.astype(np.uint16) * 257)
+    else:
+        image = Image.fromarray(pixels).convert(mode)
+    path = tmp_path / ("p.tif" if mode == "CMYK" else "p.png")
+    image.save(path)
+    rgb, size = read_photo(path, "p")
+    assert (rgb.mode, rgb.size, size) == ("RGB", (120, 90), (120, 90))
+    assert abs(np.asarray(rgb.convert("L")).mean() - gray.mean()) < 8
+
+
+def test_a_photograph_on_its_side_is_turned_as_its_mask_is(tmp_path):
+    image = Image.fromarray(scene(1)[0])
+    exif = image.getexif()
+    exif[0x112] = 6
+    image.save(tmp_path / "p.jpg", exif=exif)
+    turned, size = read_photo(tmp_path / "p.jpg", "p", 8)
+    assert size == (90, 120)
+    assert turned.height > turned.width
+
+
+def broken(root, name, how):
+    if how == "cut short":
+        cut_short(root / name)
+    elif how == "another size":
+        Image.new("L", (7, 5), 255).save(root / name)
+    elif how == "empty":
+        Image.new("L", (120, 90)).save(root / name)
+
+
+SENTENCES = {
+    "cut short": "{} is cut short or no picture: replace it or take it out.",
+    "another size": "{} is 7 x 5 pixels and its photograph 120 x 90: give both one size.",
+    "empty": "{} has an empty foreground: draw its object in white, or take it out.",
+}
+
+
+@pytest.mark.parametrize("how", SENTENCES)
+def test_broken_pictures_of_iharmony4_stop_with_their_name(tmp_path, how):
+    root = iharmony4(tmp_path)
+    name = "HFlickr/composite_images/f1_1_2.jpg" if how == "cut short" else "HFlickr/masks/f1_1.png"
+    broken(root, name, how)
+    with pytest.raises(BadPicture) as raised:
+        open_source(root, RECIPE)
+    others = "" if how == "cut short" else " 1 more are wrong: see `glihamba data check`."
+    assert str(raised.value) == SENTENCES[how].format(name) + others
+    assert SENTENCES[how].format(name) in check(root).problems
+    with pytest.raises(BadPicture):
+        list(read_triples(root, "train"))
+
+
+@pytest.mark.parametrize("how", SENTENCES)
+def test_broken_photographs_are_left_out_and_named(tmp_path, how, caplog):
+    root = photographs(tmp_path / "photos")
+    name = "p3.jpg" if how == "cut short" else "p3.mask0.png"
+    broken(root, name, how)
+    sentence = SENTENCES[how].format(root / name)
+    with caplog.at_level(logging.WARNING):
+        bank = load_bank(root, "train", 32)
+    assert len(bank.photos) == 7 - len(list(examples(root, "val")))
+    assert f"Left out: {sentence}" in caplog.text
+    assert check(root).problems == [sentence]
+
+
+def test_a_photograph_of_another_size_than_its_composite_is_named(tmp_path):
+    root = iharmony4(tmp_path)
+    Image.fromarray(scene(0, 45, 60)[0]).save(root / "HFlickr/real_images/f0.jpg")
+    with pytest.raises(BadPicture, match=r"f0\.jpg and its composite .*f0_1_1\.jpg are of different sizes"):
+        open_source(root, RECIPE)
+    with pytest.raises(BadPicture, match=r"f0\.jpg is 60 x 45 pixels and its composite .* 120 x 90: resize"):
+        list(read_triples(root, "train"))
+
+
+def test_when_nothing_can_be_used_it_says_so(tmp_path):
+    root = photographs(tmp_path / "photos", 2)
+    for path in root.glob("*.jpg"):
+        cut_short(path)
+    with pytest.raises(
+        BadPicture, match=r"None of the photographs in .* can be used\. .*p0\.jpg is cut short"
+    ):
+        load_bank(root, "train", 32)
+
+
+def test_missing_files_lists_and_roots_are_named(tmp_path):
+    root = iharmony4(tmp_path / "copy")
+    (root / "HFlickr/masks/f2_1.png").unlink()
+    with pytest.raises(FileNotFoundError) as raised:
+        open_source(root, RECIPE)
+    assert str(raised.value) == (
+        "IHD_train.txt names HFlickr/composite_images/f2_1_1.jpg: HFlickr/masks/f2_1.png is missing"
+        " (and 1 more: see `glihamba data check`). Complete the copy, or take it off the list."
+    )
+    report = check(root)
+    assert "HFlickr/masks/f2_1.png is missing (HFlickr/composite_images/f2_1_2.jpg)." in report.problems
+    (root / "IHD_train.txt").rename(root / "IHD_test.txt")
+    with pytest.raises(FileNotFoundError, match=r"is no copy of iHarmony4: IHD_train\.txt is missing"):
+        open_source(root, RECIPE)
+    (root / "IHD_test.txt").write_text("HFlickr/f1.jpg\n")
+    with pytest.raises(BadList, match=r'names no composite in "HFlickr/f1\.jpg": download the list again'):
+        list(read_triples(root))
+    (tmp_path / "empty").mkdir()
+    for name, sentence in (("empty", "holds no photographs to use as train"), ("nowhere", "is no folder")):
+        with pytest.raises(FileNotFoundError, match=sentence):
+            open_source(tmp_path / name, RECIPE)
+    with pytest.raises(FileNotFoundError, match=r"holds neither iHarmony4 .* nor photographs"):
+        check(tmp_path / "empty")
+
+
+def test_check_counts_against_the_official_lists_and_notes_small_objects(tmp_path):
+    root = iharmony4(tmp_path)
+    speck = np.zeros((90, 120), np.uint8)
+    speck[40:43, 50:53] = 255  # 9 of 10,800 pixels: 55 of 65,536
+    Image.fromarray(speck).save(root / "HFlickr/masks/f0_1.png")
+    report = check(root)
+    (row,) = [row for row in report.rows if row["listed"]]
+    assert row == {"list": "train", "subset": "HFlickr", "official": 7449, "listed": 6, "whole": 6}
+    assert report.problems[0] == "IHD_test.txt is missing, with its 7,404 composites."
+    assert "IHD_train.txt lists 6 composites of HFlickr, the official list 7,449." in report.problems
+    assert len(report.problems) == 1 + 4
+    assert report.notes == [
+        f"HFlickr/composite_images/f0_1_{variant}.jpg: its object has 55 pixels at 256 x 256; the loss counts"
+        " it as 100 (A_min)."
+        for variant in (1, 2)
+    ]
+
+
+def test_check_of_photographs_counts_and_tells_licences(photo_shards):
+    report = check(photo_shards)
+    assert report.rows == [{"photographs": 30, "masks": 30, "without masks": 0}]
+    assert report.problems == []
+    assert report.notes == ["30 photographs: made here"]
+
+
+def test_the_sheet_shows_what_is_fed(photo_shards):
+    batch = Synthesis(load_bank(photo_shards, "train", 96), load_recipe("hdnet").synthesis, 0).batch(0, 96, 5)
+    sheet = np.asarray(contact_sheet(batch, columns=2))
+    assert sheet.shape == (3 * (96 + 16 + 6) + 6, 2 * (3 * 96 + 18) + 6, 3)
+    for place, planes in enumerate((batch.composite, batch.mask.expand(-1, 3, -1, -1), batch.real)):
+        left = 6 + place * 98
+        shown = sheet[6:102, left : left + 96]
+        assert (shown == (planes[0] * 255).round().byte().permute(1, 2, 0).numpy()).all()
+    assert (sheet[103:118, 6:100] < 128).any(), "the foreground's MSE is written below"
+    by_hand = ((batch.composite[0] - batch.real[0]) * 255).square()[:, batch.mask[0, 0] == 1].mean()
+    assert float(foreground_mse(batch)[0]) == pytest.approx(float(by_hand), rel=0.2)
