@@ -30,7 +30,8 @@ COMMANDS = {
     "bench": ("bench", "Measure speed and memory on this machine."),
     "data": ("data", "Check training pictures, or look at what a model is fed."),
     "train": ("training", "Train a model on photographs."),
-    "evaluate": ("training", "Score models on iHarmony4 triples or synthesised composites."),
+    "evaluate": ("evaluation", "Score models, or any method's results, under named protocols."),
+    "compare": ("evaluation", "Score two methods side by side."),
     "export": ("training", "Turn a checkpoint into a model file with its record."),
 }
 

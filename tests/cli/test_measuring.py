@@ -67,7 +67,7 @@ def test_training_without_its_extra(tmp_path: Path, command: str) -> None:
     program = (
         "import sys\n"
         "for name in ('train', 'evaluate'): sys.modules['glihamba_training.' + name] = None\n"
-        "import glihamba.commands.training as t; t._EXTRA += ('glihamba_training',)\n"
+        "import glihamba.commands.training as t; t.EXTRA += ('glihamba_training',)\n"
         "from glihamba.cli import main; main(sys.argv[1:])"
     )
     words = {"train": ["train", "glihamba-tiny", "--run", str(tmp_path)], "evaluate": ["evaluate"]}[command]
@@ -85,14 +85,3 @@ def test_training_words(tmp_path: Path) -> None:
     done = glihamba("evaluate", "--data", tmp_path)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
-    done = here("evaluate", "--data", tmp_path, "--protocol", "nonsuch")
-    assert done.returncode == 2
-    assert "There is no protocol nonsuch: choose strict, fullres." in done.stderr
-
-
-@pytest.mark.shared
-def test_evaluate_scores_the_triples(shared_data: Path) -> None:
-    rows = as_json("evaluate", "statistics", "--data", shared_data / "iharmony4_sample")
-    by_model = {row["model"]: row for row in rows}
-    assert by_model["statistics"]["psnr"] > by_model["composite"]["psnr"]
-    assert by_model["composite"]["pictures"] == 9

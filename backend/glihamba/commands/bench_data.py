@@ -21,9 +21,9 @@ def rows(
     """
     import statistics
 
-    from glihamba.commands.training import _training
+    from glihamba.commands.training import training_module
 
-    recipes, sources = _training("recipe"), _training("sources")
+    recipes, sources = training_module("recipe"), training_module("sources")
     with _photographs(root) as folder:
         loaders: dict[int, Iterator[Any]] = {}
         for size in sizes:

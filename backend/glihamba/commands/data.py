@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from glihamba.commands.common import bar, json_option, print_json, print_table
-from glihamba.commands.training import _missing, _training, counting
+from glihamba.commands.training import counting, missing_data, training_module
 from glihamba.errors import BadRequest
 
 NAMED = 20  # problems that are printed one by one
@@ -33,12 +33,12 @@ def check(context: click.Context, root: Path, as_json: bool) -> None:
     \b
       glihamba data check iharmony4/
     """
-    checking = _training("check")
+    checking = training_module("check")
     with bar(not as_json) as shown:
         try:
             report = checking.check(root, counting(shown, "Checking"))
         except FileNotFoundError as error:
-            raise _missing(error, root) from error
+            raise missing_data(error, root) from error
     if as_json:
         print_json(asdict(report))
     else:
@@ -70,15 +70,15 @@ def view(root: Path, recipe: str, output: Path, count: int, size: int | None, st
     \b
       glihamba data view photos/ --recipe hdnet -o sheet.png
     """
-    sources, viewer = _training("sources"), _training("viewer")
-    settings = _training("recipe").load_recipe(recipe, size=size)
+    sources, viewer = training_module("sources"), training_module("viewer")
+    settings = training_module("recipe").load_recipe(recipe, size=size)
     if output.suffix.lower() != ".png":
         raise BadRequest(f"{output} is no .png: name one for the sheet.")
     with bar() as shown:
         try:
             source, _ = sources.open_source(root, settings, progress=counting(shown, "Decoding"))
         except FileNotFoundError as error:
-            raise _missing(error, root) from error
+            raise missing_data(error, root) from error
     batch = source.batch(step, settings.size, count)
     viewer.contact_sheet(batch).save(output)
     errors = viewer.foreground_mse(batch).sort().values.tolist()

@@ -1,4 +1,4 @@
-"""`glihamba train`, `evaluate` and `export`: they hand over to `glihamba_training`."""
+"""`glihamba train` and `export`: they hand over to `glihamba_training`."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import bar, json_option, print_json, print_table
+from glihamba.commands.common import bar, json_option, print_json
 from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.models.registry import BadRecord
 
-_EXTRA = ("lightning", "torchmetrics", "tensorboard", "tomli", "cv2")
+EXTRA = ("lightning", "torchmetrics", "tensorboard", "tomli", "cv2", "jinja2")
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -79,8 +79,8 @@ def train(
         raise click.UsageError("Name one recipe: glihamba train --recipe NAME.")
     if resume and start:
         raise click.UsageError("--resume goes on with a training, --from starts a new one: give one of them.")
-    training = _training("train")
-    settings = _training("recipe").load_recipe(chosen, steps=steps, batch=batch, precision=precision)
+    training = training_module("train")
+    settings = training_module("recipe").load_recipe(chosen, steps=steps, batch=batch, precision=precision)
     try:
         with bar(not as_json) as shown:
             checkpoint = training.train(
@@ -93,7 +93,7 @@ def train(
                 progress=counting(shown, "Decoding"),
             )
     except FileNotFoundError as error:
-        raise _missing(error, data) from error
+        raise missing_data(error, data) from error
     print_json({"checkpoint": str(checkpoint)}) if as_json else click.echo(f"Trained: {checkpoint}")
 
 
@@ -107,73 +107,7 @@ def counting(shown: Any, text: str) -> Callable[[int, int], None]:
     return show
 
 
-@click.command()
-@click.argument("models", nargs=-1)
-@click.option(
-    "--data", required=True, type=_folder, help="iHarmony4 triples (IHD_test.txt), or photograph shards."
-)
-@click.option(
-    "--protocol", "protocols", multiple=True, help="strict or fullres; can be given twice.  [default: strict]"
-)
-@click.option(
-    "--count", type=click.IntRange(1), default=256, show_default=True, help="Synthesised pictures at most."
-)
-@json_option
-def evaluate(
-    models: tuple[str, ...], data: Path, protocols: tuple[str, ...], count: int, as_json: bool
-) -> None:
-    """Score MODELS (and the untouched composite) on pictures whose true colours are known.
-
-    PSNR in dB (more is better), MSE and foreground MSE on the 0 to 255 scale (less is better), and how
-    many pictures lost more than 0.3 dB against the composite.
-
-    \b
-      glihamba evaluate statistics glihamba-tiny --data iharmony4/ --protocol strict --protocol fullres
-    """
-    scoring = _training("evaluate")
-    known = _training("protocols").PROTOCOLS
-    chosen = protocols or ("strict",)
-    if unknown := set(chosen) - set(known):
-        raise click.BadParameter(
-            f"There is no protocol {', '.join(sorted(unknown))}: choose {', '.join(known)}.",
-            param_hint="--protocol",
-        )
-    from glihamba.commands.models import default_model
-
-    names = dict.fromkeys([scoring.COMPOSITE, *(models or (default_model(),))])
-    networks = scoring.load_models(names)
-    try:
-        triples = list(scoring.triples_of(data, count))
-    except FileNotFoundError as error:
-        raise _missing(error, data) from error
-    with bar(not as_json) as shown:
-        done = 0
-
-        def step() -> None:
-            nonlocal done
-            done += 1
-            shown.show("all", f"{done} of {len(triples)} pictures", done, len(triples))
-
-        summaries = scoring.summarise(scoring.evaluate(triples, networks, chosen, step))
-    if as_json:
-        print_json([asdict(summary) for summary in summaries])
-        return
-    rows: list[list[Any]] = [
-        [
-            s.protocol,
-            s.model,
-            str(s.pictures),
-            f"{s.psnr:.2f}",
-            f"{s.mse:.1f}",
-            f"{s.fmse:.1f}",
-            str(s.worsened),
-        ]
-        for s in summaries
-    ]
-    print_table(["Protocol", "Model", ">Pictures", ">PSNR", ">MSE", ">fMSE", ">Worsened"], rows)
-
-
-def _missing(error: FileNotFoundError, data: Path) -> BadRequest:
+def missing_data(error: FileNotFoundError, data: Path) -> BadRequest:
     """The rooms below say in words what a folder lacks; the system only names the file."""
     return BadRequest(
         f"{data} lacks {error.filename}: give the right folder." if error.filename else str(error)
@@ -219,7 +153,7 @@ def export(
     \b
       glihamba export runs/tiny/last.ckpt --name mine -o weights/ --data iharmony4/
     """
-    exporting, scoring = _training("export"), _training("evaluate")
+    exporting, scoring = training_module("export"), training_module("evaluate")
     try:
         record = exporting.export(
             checkpoint,
@@ -242,12 +176,12 @@ def export(
         click.echo(f"Written: {folder / name}.safetensors ({record.bytes / 1e6:.1f} MB) and its record.")
 
 
-def _training(module: str) -> Any:
+def training_module(module: str) -> Any:
     """A module of `glihamba_training`; raises NeedsExtra when its libraries are missing."""
     try:
         return importlib.import_module(f"glihamba_training.{module}")
     except ModuleNotFoundError as error:
-        if (error.name or "").split(".")[0] not in _EXTRA:
+        if (error.name or "").split(".")[0] not in EXTRA:
             raise
         raise NeedsExtra(
             f"This needs {error.name}, which is not installed: pip install 'glihamba[train]'"

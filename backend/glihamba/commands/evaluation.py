@@ -1,0 +1,271 @@
+"""`glihamba evaluate` and `compare`: who scores how, by which protocol, on a page if wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+
+from glihamba.commands.common import bar, json_option, print_json, print_table
+from glihamba.commands.training import missing_data, training_module
+from glihamba.errors import BadRequest
+
+_folder = click.Path(exists=True, file_okay=False, path_type=Path)
+_written = click.Path(dir_okay=False, path_type=Path)
+
+
+def _split(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+    """NAME,NAME and the option given again mean the same."""
+    names = (name.strip() for text in value for name in text.split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
+data_option = click.option(
+    "--data", required=True, type=_folder, help="iHarmony4 (IHD_test.txt), or photographs: a folder or tars."
+)
+protocol_option = click.option(
+    "--protocol",
+    "protocols",
+    multiple=True,
+    callback=_split,
+    metavar="NAME[,NAME]",
+    help="strict, dovenet, idih, gtbg, fullres, or all of them.  [default: strict]",
+)
+count_option = click.option(
+    "--count", type=click.IntRange(1), default=256, show_default=True, help="Synthesised pictures at most."
+)
+report_option = click.option("--report", type=_written, help="Write a page for the browser: out.html.")
+csv_option = click.option("--csv", "csv_file", type=_written, help="Write every picture's scores as CSV.")
+
+
+@click.command()
+@data_option
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    callback=_split,
+    metavar="NAME[,NAME]",
+    help="Models to score.  [default: the default model, unless --results is given]",
+)
+@click.option(
+    "--results",
+    multiple=True,
+    type=_folder,
+    help="Folder of any method's results, named as iHarmony4's composites; can be repeated.",
+)
+@protocol_option
+@count_option
+@report_option
+@csv_option
+@click.option("--complexity", is_flag=True, help="Measure parameters, multiply-adds and time, too.")
+@json_option
+def evaluate(
+    data: Path,
+    models: tuple[str, ...],
+    results: tuple[Path, ...],
+    protocols: tuple[str, ...],
+    count: int,
+    report: Path | None,
+    csv_file: Path | None,
+    complexity: bool,
+    as_json: bool,
+) -> None:
+    """Score models (and the untouched composite) on pictures whose true colours are known.
+
+    PSNR in dB and SSIM (more is better), MSE and foreground MSE on the 0 to 255 scale (less is better), over
+    all pictures, by subset and by the foreground's share, on iHarmony4 beside what the papers print. Figures
+    of different protocols differ by up to a whole dB: strict is ours, the others are those of the methods
+    they are named after.
+
+    \b
+      glihamba evaluate --data iharmony4/ --model statistics,glihamba-tiny --protocol strict,fullres
+      glihamba evaluate --data iharmony4/ --results their-output/ --protocol all --report out.html
+    """
+    scoring = training_module("evaluate")
+    chosen = _protocols(protocols)
+    _writable(report, csv_file)
+    from glihamba.commands.models import default_model
+
+    names = models or (() if results else (default_model(),))
+    sources = _sources(scoring, data, chosen, [*names, *results])
+    rows = _score(scoring, data, count, sources, chosen, as_json)
+    costs = _costs(sources) if complexity else []
+    beside = scoring.is_iharmony4(data)
+    if csv_file:
+        scoring.write_csv(rows, csv_file)
+    if report:
+        pages = training_module("report")
+        triples = scoring.chosen_triples(data, pages.shown(rows), count)
+        page = pages.evaluation(rows, _named(triples, data), sources, data.name, beside=beside, costs=costs)
+        pages.write(page, report)
+    if as_json:
+        summaries = [*scoring.summarise(rows), *scoring.by_subset(rows), *scoring.by_ratio(rows)]
+        print_json({"scores": [asdict(s) for s in summaries], "complexity": [asdict(cost) for cost in costs]})
+        return
+    tables = training_module("tables")
+    print_scores(tables.overall(rows))
+    for protocol in chosen:
+        print_scores(tables.table_1(rows, protocol, beside=beside, metrics=("mse", "psnr")))
+        print_scores(tables.table_2(rows, protocol, beside=beside))
+    if costs:
+        print_scores(tables.table_3(costs))
+    for path in (report, csv_file):
+        if path:
+            click.echo(f"Written: {path}")
+
+
+@click.command()
+@click.argument("first")
+@click.argument("second")
+@data_option
+@protocol_option
+@count_option
+@report_option
+@csv_option
+@json_option
+def compare(
+    first: str,
+    second: str,
+    data: Path,
+    protocols: tuple[str, ...],
+    count: int,
+    report: Path | None,
+    csv_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Score two methods on the same pictures: how much SECOND differs from FIRST, and how sure that is.
+
+    Each is a model's name, "composite", or a folder of results named as iHarmony4's composites.
+
+    \b
+      glihamba compare statistics glihamba-tiny --data iharmony4/ --report compared.html
+    """
+    scoring = training_module("evaluate")
+    chosen = _protocols(protocols)
+    _writable(report, csv_file)
+    named = [Path(name) if Path(name).is_dir() else name for name in (first, second)]
+    sources = _sources(scoring, data, chosen, named)
+    a, b = (_label(name) for name in named)
+    if a == b:
+        raise BadRequest(f"Both are {a}: name two different models or folders.")
+    rows = _score(scoring, data, count, sources, chosen, as_json)
+    comparing = training_module("report_compare")
+    if csv_file:
+        scoring.write_csv(rows, csv_file)
+    if report:
+        wanted = {each.picture for each in comparing.wanted(rows, chosen[0], a, b)}
+        triples = scoring.chosen_triples(data, wanted, count)
+        page = comparing.comparison(rows, _named(triples, data), sources, data.name, a, b)
+        training_module("report").write(page, report)
+    tables = {protocol: comparing.table(rows, protocol, a, b) for protocol in chosen}
+    if as_json:
+        print_json({protocol: asdict(table) for protocol, table in tables.items()})
+        return
+    for table in tables.values():
+        print_scores(table)
+    for path in (report, csv_file):
+        if path:
+            click.echo(f"Written: {path}")
+
+
+def print_scores(table: Any) -> None:
+    """A table of `glihamba_training.tables`, its note under it."""
+    columns = ["", *([">Pictures"] if any(line.pictures for line in table.lines) else [])]
+    columns += [">" + f"{column.group} {column.name}".strip() for column in table.columns]
+    sources = any(line.source for line in table.lines)
+    rows = []
+    for line in table.lines:
+        cells = [line.method, *([line.pictures] if ">Pictures" in columns else [])]
+        cells += [table.text(line, index) for index in range(len(table.columns))]
+        rows.append([*cells, *([line.source or "measured here"] if sources else [])])
+    print_table([*columns, *(["Source"] if sources else [])], rows, table.title)
+    click.echo(f"{table.note}\n")
+
+
+def _protocols(named: tuple[str, ...]) -> list[str]:
+    known = list(training_module("protocols").PROTOCOLS)
+    if unknown := [name for name in named if name not in (*known, "all")]:
+        raise click.BadParameter(
+            f"There is no protocol {', '.join(unknown)}: choose {', '.join(known)}, or all.",
+            param_hint="--protocol",
+        )
+    return known if "all" in named else list(named or known[:1])
+
+
+def _writable(*paths: Path | None) -> None:
+    """Said before an hour of scoring, not after."""
+    for path in paths:
+        if path and not path.parent.is_dir():
+            raise BadRequest(f"{path} cannot be written: make the folder {path.parent} first.")
+
+
+def _label(named: str | Path) -> str:
+    return named.resolve().name if isinstance(named, Path) else named
+
+
+def _sources(scoring: Any, data: Path, protocols: list[str], named: Iterable[str | Path]) -> dict[str, Any]:
+    """The composite, and each model or folder under its name; folders are checked for every picture."""
+    found: dict[str, Any] = {scoring.COMPOSITE: None}
+    for each in named:
+        label = _label(each)
+        if isinstance(each, str):
+            found |= scoring.load_models([each])
+            continue
+        if not scoring.is_iharmony4(data):
+            raise BadRequest(
+                f"Results are scored on iHarmony4's test pictures, and {data} has no IHD_test.txt."
+            )
+        if label in found:
+            raise BadRequest(f"Two of what is to be scored are called {label}: rename a folder.")
+        found[label] = training_module("results").ResultsFolder(each)
+        try:
+            found[label].check(data, protocols)
+        except FileNotFoundError as error:
+            raise missing_data(error, data) from error
+    return found
+
+
+def _score(
+    scoring: Any, data: Path, count: int, sources: dict[str, Any], protocols: list[str], quiet: bool
+) -> Any:
+    """All rows, with a bar."""
+    try:
+        total = scoring.count_of(data, count)
+    except FileNotFoundError as error:
+        raise missing_data(error, data) from error
+    with bar(not quiet) as shown:
+        return scoring.evaluate(
+            _named(scoring.triples_of(data, count), data), sources, protocols, _counter(shown, total)
+        )
+
+
+def _counter(shown: Any, total: int) -> Callable[[], None]:
+    done = 0
+
+    def step() -> None:
+        nonlocal done
+        done += 1
+        shown.show("all", f"{done:,} of {total:,} pictures", done, total)
+
+    return step
+
+
+def _named(triples: Iterable[Any], data: Path) -> Iterator[Any]:
+    """The triples; what is missing is said with the folder's name."""
+    try:
+        yield from triples
+    except FileNotFoundError as error:
+        raise missing_data(error, data) from error
+
+
+def _costs(sources: dict[str, Any]) -> list[Any]:
+    from glihamba.daemon.runner import cpu_name
+    from glihamba.models.base import Harmonizer
+
+    networks = {name: source for name, source in sources.items() if isinstance(source, Harmonizer)}
+    measured: list[Any] = training_module("complexity").measure(networks, cpu_name())
+    return measured
