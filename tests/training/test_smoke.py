@@ -137,7 +137,7 @@ def test_frih_s_loss_is_equations_6_to_8():
             {"config": {"widht": 8}},
             'The recipe has an unknown key "config.widht". Did you mean "config.width"?',
         ),
-        ({"loss": "foregound"}, 'There is no loss "foregound": choose foreground or two-stages.'),
+        ({"loss": "foregound"}, 'There is no loss "foregound": choose foreground or cautious or two-stages.'),
         ({"loss": "two-stages"}, 'The loss "two-stages" is FRIH\'s: choose "foreground" for hdnet.'),
         (
             {"smallest_aera": 1.0},

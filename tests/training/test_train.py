@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from glihamba.models import build
-from glihamba_training.losses import foreground_normalised
+from glihamba_training.losses import cautious, foreground_normalised
 from glihamba_training.photos import load_bank
 from glihamba_training.recipe import Recipe, RecipeError, load_recipe
-from glihamba_training.synthesis import Synthesis
+from glihamba_training.synthesis import Batch, Synthesis
 from glihamba_training.train import averaged_weights, train
 
 SMALL = {"size": 32, "batch": 8, "warmup": 5, "checkpoint_every": 10, "learning_rate": 2e-3, "ema": 0.9}
@@ -25,6 +25,15 @@ def test_loss_is_the_squared_error_over_the_foreground():
     assert float(foreground_normalised(harmonized, real, mask)) == pytest.approx(by_hand)
     rooted = (0.0025**0.5 + 0.01**0.5) / 2
     assert float(foreground_normalised(harmonized, real, mask, power=0.5)) == pytest.approx(rooted, rel=1e-3)
+
+
+def test_what_is_worse_than_the_composite_counts_twice_in_the_cautious_loss() -> None:
+    real = torch.zeros(2, 3, 8, 8)
+    composite, harmonized = torch.full_like(real, 0.2), torch.zeros_like(real)
+    harmonized[0], harmonized[1] = 0.1, 0.3  # better, worse
+    batch = Batch(composite, torch.ones(2, 1, 8, 8), real)
+    loss = cautious(harmonized, batch)
+    assert float(loss) == pytest.approx((0.01 + 0.09 + (0.09 - 0.04)) / 2)
 
 
 def test_training_learns_and_a_resumed_run_is_the_unbroken_one(photo_shards, tmp_path):
