@@ -45,7 +45,7 @@ def export(
             metrics[f"{summary.protocol}, {pictures}"] = figures
     seen = provenance["composites"]
     size = recipe["size"]
-    data = training_data or _training_data(provenance)
+    data = f"{training_data} {seen:,} composites" if training_data else _training_data(provenance)
     config: dict[str, Any] = dataclasses.asdict(network.config)
     record = Record(
         name=name,
@@ -54,7 +54,7 @@ def export(
         architecture=network.architecture,
         config=config,
         licence=licence or _licence(provenance),
-        training_data=f"{data} {seen:,} composites, the last of {size} x {size} pixels.".strip(),
+        training_data=f"{data}, the last of {size} x {size} pixels.".strip(),
         source=source,
         metrics=metrics,
         paper=network.paper,
@@ -78,7 +78,7 @@ def held_out(checkpoint: Path) -> list[Path]:
 
 
 def _training_data(provenance: dict[str, Any]) -> str:
-    """What it was trained on, in words that `N composites` may follow."""
+    """What it was trained on, for how long and on what, in words."""
     sentences = []
     for data in provenance["data"]:
         if data["kind"] == "iHarmony4":
@@ -90,8 +90,8 @@ def _training_data(provenance: dict[str, Any]) -> str:
     if provenance["started_from"]:
         sentences.append(f"Started from the weights of {provenance['started_from']}.")
     if provenance["seconds"]:
-        sentences.append(f"{provenance['seconds'] / 3600:.1f} hours on {provenance['machine']}.")
-    return " ".join(sentences)
+        sentences.append(f"{provenance['seconds'] / 3600:.1f} hours on {provenance['machine']}:")
+    return " ".join([*sentences, f"{provenance['composites']:,} composites seen"])
 
 
 def _licence(provenance: dict[str, Any]) -> str:

@@ -126,12 +126,14 @@ def _composites(
                     w00 * mask[y0, x0] + w01 * mask[y0, x1] + w10 * mask[y1, x0] + w11 * mask[y1, x1]
                 ) / levels
                 _look_up(table, nodes, (n0 * nodes + n1) * nodes + n2, f0, f1, f2, colour, m > 0)
+                m = min(m, one)  # the weights' rounding
                 cover[b, 0, y, x] = m
                 for c in range(3):
+                    colour[c] = min(colour[c], one)
                     real[b, c, y, x] = composite[b, c, y, x] = colour[c]
                 if m > 0:
                     for c in range(3):
-                        thing = np.rint(colour[3 + c] * levels) / levels
+                        thing = min(np.rint(colour[3 + c] * levels) / levels, one)
                         composite[b, c, y, x] = m * thing + (one - m) * colour[c]
 
 

@@ -40,7 +40,9 @@ def load_pairs(root: Path, split: str, size: int, progress: Progress = lambda do
     """
     listed = entries(root, split)
     refuse_missing(root, split, listed)
-    identity = f"{size}:{root.resolve()}:" + ";".join(entry.line for entry in listed)
+    folders = {path.parent for entry in listed for path in (entry.composite, entry.mask, entry.real)}
+    changed = ";".join(f"{(root / folder).stat().st_mtime_ns}" for folder in sorted(folders))
+    identity = f"{size}:{root.resolve()}:{changed}:" + ";".join(entry.line for entry in listed)
     photo, mask, index = ((size, size, 3), np.uint8), ((size, size, 1), np.uint8), ((), np.int64)
     return PairBank(
         **cached(

@@ -86,7 +86,7 @@ class Loader:
         steps = self._steps()
         if not self.threads:
             return map(self._batch, steps)
-        return ahead(self._batch_on_one_core, steps, self.threads, 2 * self.threads)
+        return ahead(self._batch, steps, self.threads, 2 * self.threads)
 
     def _steps(self) -> Iterator[int]:
         step = self.first_step
@@ -96,7 +96,3 @@ class Loader:
 
     def _batch(self, step: int) -> Batch:
         return self.source.batch(step, self.size, self.count)
-
-    def _batch_on_one_core(self, step: int) -> Batch:
-        torch.set_num_threads(1)  # holds for the calling thread: the network's keep theirs
-        return self._batch(step)

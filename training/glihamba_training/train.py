@@ -21,6 +21,7 @@ import glihamba
 from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.models import build
 from glihamba_training.banks import DISK_FULL, Progress
+from glihamba_training.callbacks import LastStep, Pictures, Progressing
 from glihamba_training.checkpoints import (
     BadCheckpoint,
     WholeCheckpoints,
@@ -38,7 +39,6 @@ from glihamba_training.synthesis import Batch
 __all__ = ["HarmonizationTask", "NotANumber", "averaged_weights", "train"]
 
 _log = logging.getLogger(__name__)
-SHOWN = 4  # pictures in TensorBoard
 
 
 class NotANumber(HarmonizeError, FloatingPointError):
@@ -106,32 +106,6 @@ class HarmonizationTask(L.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
-class Pictures(L.Callback):
-    """Every so many steps, the same few pictures in TensorBoard: composite, mask, harmonized, real."""
-
-    def __init__(self, source: Source, recipe: Recipe) -> None:
-        self.every = recipe.pictures_every
-        self.batch = source.batch(-1, recipe.size, SHOWN)  # of a step that no training reaches
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, task: Any, outputs: Any, batch: Batch, index: int
-    ) -> None:
-        step = trainer.global_step
-        if not trainer.is_global_zero or step % self.every:
-            return
-        composite, mask, real = (picture.to(task.device) for picture in self.batch)
-        training = task.network.training
-        with torch.no_grad():
-            harmonized = task.network.eval()(composite, mask).float().clamp(0, 1)
-        task.network.train(training)
-        rows = torch.cat((composite, mask.expand(-1, 3, -1, -1), harmonized, real), 3)
-        for logger in trainer.loggers:
-            if isinstance(logger, TensorBoardLogger):
-                logger.experiment.add_image(
-                    "composite, mask, harmonized, real", torch.cat(list(rows), 1), step
-                )
-
-
 def train(
     recipe: Recipe,
     data: Path,
@@ -163,12 +137,14 @@ def train(
         )
     torch.manual_seed(recipe.seed)
     provenance, first_step = _past(recipe, resume)
-    device = _device()
-    source, described = open_source(data, recipe, device="cpu" if workers else device, progress=progress)
-    _note(provenance, described, data, start)
     task = HarmonizationTask(recipe, provenance)
     if start is not None:
         fill(task.network, starting_weights(start), start, recipe.model)
+    device = torch.device("cpu") if workers else _device()
+    if workers and torch.cuda.is_available():
+        torch.set_num_threads(1)  # the cores are the workers'
+    source, described = open_source(data, recipe, device=device, progress=progress)
+    _note(provenance, described, data, start)
     loader = Loader(source, recipe, first_step=first_step, rank=rank, world=world, threads=workers)
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -191,10 +167,16 @@ def _trainer(recipe: Recipe, run: Path, world: int, source: Source) -> L.Trainer
         every_n_train_steps=recipe.checkpoint_every,
         enable_version_counter=False,
     )
-    callbacks: list[L.Callback] = [checkpoints, EMAWeightAveraging(decay=recipe.ema)]
+    callbacks: list[L.Callback] = [
+        EMAWeightAveraging(decay=recipe.ema),
+        LastStep(run / "last.ckpt", recipe.checkpoint_every),
+        Progressing(),
+        checkpoints,
+    ]
     if recipe.pictures_every:
         callbacks.append(Pictures(source, recipe))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it praises other products
     return L.Trainer(
         default_root_dir=run,
         max_steps=recipe.steps,

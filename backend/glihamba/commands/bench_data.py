@@ -33,7 +33,7 @@ def rows(
         figures: dict[int, list[tuple[float, float]]] = {size: [] for size in sizes}
         for run in range(runs + 1):
             for size, batches in loaders.items():
-                figure = _rate(batches, max(1, 2048 // size // threads) * 2 * threads)
+                figure = _rate(batches, max(1, 128 // size) * 2 * threads)
                 if run:  # the first compiles and fills the queue
                     figures[size].append(figure)
         for batches in loaders.values():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -94,7 +95,8 @@ def train(
             )
     except FileNotFoundError as error:
         raise missing_data(error, data) from error
-    print_json({"checkpoint": str(checkpoint)}) if as_json else click.echo(f"Trained: {checkpoint}")
+    if os.environ.get("RANK", "0") == "0":  # of several processes one tells
+        print_json({"checkpoint": str(checkpoint)}) if as_json else click.echo(f"Trained: {checkpoint}")
 
 
 def counting(shown: Any, text: str) -> Callable[[int, int], None]:

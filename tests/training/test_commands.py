@@ -1,0 +1,168 @@
+"""The commands as they are typed: what they write, and the one sentence for what is wrong."""
+
+from __future__ import annotations
+
+import json
+import logging
+
+import pytest
+from PIL import Image
+from training_pictures import cut_short, iharmony4, photographs
+
+from glihamba.cli import main
+from glihamba.models import registry, store
+
+RECIPE = """
+model = "glihamba-tiny"
+size = 32
+batch = 4
+steps = 3
+warmup = 1
+pictures_every = 0
+[config]
+width = 8
+encoder = [1, 1, 1]
+"""
+
+
+@pytest.fixture
+def glihamba(capsys, monkeypatch, tmp_path):
+    """Runs a command line; gives status, output and the last line of what went to standard error."""
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r.toml").write_text(RECIPE)
+
+    def run(*words):
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as left:
+            main([str(word) for word in words])
+        said = capsys.readouterr()
+        lines = said.err.strip().splitlines()
+        return left.value.code or 0, said.out, lines[-1] if lines else ""
+
+    return run
+
+
+def test_train_on_iharmony4_then_export_says_what_it_was(glihamba, tmp_path):
+    root = iharmony4(iharmony4(tmp_path / "copy"), 2, "test")
+    status, out, _ = glihamba("train", "--recipe", "r.toml", "--data", root, "--run", "run")
+    assert (status, out.splitlines()[-1]) == (0, "Trained: run/last.ckpt")
+    status, out, _ = glihamba("export", "run/last.ckpt", "--name", "mine", "-o", "weights", "--json")
+    record = json.loads(out)
+    assert status == 0
+    assert record["licence"] == "as the training pictures' licences allow: iHarmony4's"
+    assert record["training_data"].startswith("iHarmony4's 6 training composites. 0.0 hours on ")
+    assert record["training_data"].endswith(": 12 composites seen, the last of 32 x 32 pixels.")
+    assert {"strict, copy", "fullres, copy"} == set(record["metrics"]), "what its training data holds out"
+    store.add(tmp_path / "weights" / "mine.safetensors")
+    assert registry.get("mine").training_data == record["training_data"]
+
+
+def test_train_from_photographs_and_fine_tune(glihamba, tmp_path, photo_shards):
+    words = ("--data", photo_shards, "--steps", 2, "--json")
+    assert glihamba("train", "r.toml", *words, "--run", "run")[0] == 0
+    status, out, _ = glihamba(
+        "train", "r.toml", *words, "--run", "more", "--from", "run/last.ckpt", "--batch", 2
+    )
+    assert (status, json.loads(out[out.index("{") :])) == (0, {"checkpoint": "more/last.ckpt"})
+    status, out, _ = glihamba(
+        "export", "more/last.ckpt", "--name", "more", "-o", "weights", "--json", "--count", 2
+    )
+    record = json.loads(out)
+    assert record["licence"] == "as the training pictures' licences allow: made here"
+    assert record["training_data"].startswith(
+        "24 photographs (licences: 24 made here), recoloured at random."
+        " Started from the weights of last.ckpt. "
+    )
+    assert record["training_data"].endswith(": 4 composites seen, the last of 32 x 32 pixels.")
+    assert len(record["metrics"]) == 2
+    status, out, _ = glihamba(
+        "export", "more/last.ckpt", "--name", "said", "-o", "weights", "--json", "--data", photo_shards,
+        "--licence", "MIT", "--training-data", "My own photographs,", "--count", 1,
+    )  # fmt: skip
+    record = json.loads(out)
+    assert (record["licence"], record["training_data"]) == (
+        "MIT",
+        "My own photographs, 4 composites, the last of 32 x 32 pixels.",
+    )
+
+
+def test_what_is_wrong_with_a_training_is_one_sentence(glihamba, tmp_path, monkeypatch):
+    root = iharmony4(tmp_path / "copy")
+
+    def told(*words):
+        status, _, said = glihamba("train", *words, "--run", tmp_path / "run")
+        assert status in (1, 2)
+        return said.removeprefix("Error: ")
+
+    assert told("--data", root) == "Name one recipe: glihamba train --recipe NAME."
+    assert told("hdnet", "--recipe", "r.toml", "--data", root).startswith("Name one recipe")
+    assert "does not exist" in told("r.toml", "--data", tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    assert told("r.toml", "--data", tmp_path / "empty") == (
+        f"{tmp_path / 'empty'} holds no photographs to use as train: give a folder of JPEG or PNG files,"
+        " or of train*.tar."
+    )
+    (tmp_path / "r.toml").write_text(RECIPE.replace("warmup", "warmpu"))
+    assert told("r.toml", "--data", root) == 'The recipe has an unknown key "warmpu". Did you mean "warmup"?'
+    (tmp_path / "r.toml").write_text(RECIPE)
+    assert told("r.toml", "--data", root, "--from", "nonsuch").startswith(
+        "There is no model called 'nonsuch'."
+    )
+    cut_short(root / "HFlickr/composite_images/f0_1_1.jpg")
+    assert told("r.toml", "--data", root) == (
+        "HFlickr/composite_images/f0_1_1.jpg is cut short or no picture: replace it or take it out."
+    )
+    (root / "IHD_train.txt").rename(root / "IHD_test.txt")
+    assert told("r.toml", "--data", root) == f"{root} is no copy of iHarmony4: IHD_train.txt is missing."
+    monkeypatch.setattr("glihamba_training.losses.foreground_normalised", lambda *a, **k: nan())
+    said = told("r.toml", "--data", photographs(tmp_path / "photos"))
+    assert said.startswith("The loss is not a number at step 0; its batch is in ")
+    assert said.endswith(
+        "Lower the recipe's learning_rate, or clip its gradient, and go on from the last checkpoint."
+    )
+
+
+def nan():
+    import torch
+
+    return torch.tensor(float("nan"))
+
+
+def test_check_ends_with_its_verdict(glihamba, tmp_path):
+    root = photographs(tmp_path / "photos", 3)
+    status, out, _ = glihamba("data", "check", root)
+    assert (status, out.splitlines()[-1]) == (0, "Nothing is wrong.")
+    Image.new("L", (3, 4), 255).save(root / "p1.mask0.png")
+    status, out, _ = glihamba("data", "check", root)
+    sentence = f"{root / 'p1.mask0.png'} is 3 x 4 pixels and its photograph 120 x 90: give both one size."
+    assert (status, out.splitlines()[-2:]) == (1, [sentence, "1 problems."])
+    status, out, _ = glihamba("data", "check", root, "--json")
+    assert json.loads(out)["problems"] == [sentence]
+    status, out, _ = glihamba("data", "check", iharmony4(tmp_path / "copy"))
+    assert status == 1
+    assert "IHD_test.txt is missing, with its 7,404 composites." in out
+    (tmp_path / "empty").mkdir()
+    status, _, said = glihamba("data", "check", tmp_path / "empty")
+    assert (status, "holds neither iHarmony4" in said) == (1, True)
+
+
+def test_view_writes_a_sheet(glihamba, tmp_path, photo_shards, caplog):
+    with caplog.at_level(logging.WARNING):
+        status, out, _ = glihamba(
+            "data", "view", photo_shards, "--recipe", "r.toml", "--count", 7, "-o", "seen.png"
+        )
+    assert status == 0
+    assert out.startswith("Written: seen.png. Foreground MSE, least to most in quarters: ")
+    with Image.open(tmp_path / "seen.png") as sheet:
+        assert sheet.size == (3 * (3 * 96 + 18) + 6, 3 * (96 + 22) + 6)
+    status, _, said = glihamba("data", "view", photo_shards, "-o", "seen.jpg")
+    assert (status, said) == (1, "Error: seen.jpg is no .png: name one for the sheet.")
+
+
+def test_bench_data_measures_every_size(glihamba):
+    status, out, _ = glihamba("bench", "data", "--size", 16, "--size", 80, "--runs", 1, "--json")
+    assert status == 0
+    rows = json.loads(out)["results"]
+    assert [row["pictures"] for row in rows] == ["16 x 16", "80 x 80"]
+    assert all(row["samples_a_second"] > 0 for row in rows)

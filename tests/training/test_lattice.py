@@ -1,0 +1,73 @@
+"""The fast way to make composites: the same pictures as the direct one, nearly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from glihamba_training.lattice import crop
+from glihamba_training.photos import PhotoBank, load_bank
+from glihamba_training.synthesis import Synthesis, SynthesisSettings, draw_crops
+from glihamba_training.viewer import foreground_mse
+
+
+@pytest.fixture
+def bank(photo_shards):
+    return load_bank(photo_shards, "train", 144)
+
+
+def test_it_makes_what_the_direct_way_makes(bank):
+    settings = SynthesisSettings(unchanged=0.0)
+    direct, fast = (
+        Synthesis(bank, settings, 3, lattice=lattice).batch(1, 96, 24) for lattice in (False, True)
+    )
+    torch.testing.assert_close(fast.mask, direct.mask, atol=2e-3, rtol=0)
+    scene = (fast.real - direct.real).square().mean((1, 2, 3)).sqrt() * 255
+    assert scene.median() < 1
+    assert scene.max() < 16
+    inside = (fast.composite - direct.composite).square() * direct.mask
+    thing = (inside.sum((1, 2, 3)) / 3 / direct.mask.sum((1, 2, 3))).sqrt() * 255
+    assert thing.median() < 3
+    ratio = foreground_mse(fast) / foreground_mse(direct).clamp_min(1)
+    assert 0.9 < ratio.median() < 1.1
+
+
+def test_the_scene_is_untouched_and_the_object_is_not(bank):
+    batch = Synthesis(bank, SynthesisSettings(unchanged=0.0), 0, lattice=True).batch(0, 96, 12)
+    outside = batch.mask == 0
+    assert ((batch.composite - batch.real).abs() * outside).max() == 0
+    assert (((batch.composite - batch.real).abs() * ~outside).amax((1, 2, 3)) > 0).all()
+    for plane in batch:
+        assert 0 <= plane.min() <= plane.max() <= 1
+
+
+def test_an_identity_is_exact_but_for_rounding(bank):
+    settings = SynthesisSettings(scene=0.0, unchanged=1.0)
+    batch = Synthesis(bank, settings, 0, lattice=True).batch(0, 96, 8)
+    direct = Synthesis(bank, settings, 0).batch(0, 96, 8)
+    torch.testing.assert_close(batch.real, direct.real, atol=1e-5, rtol=0)
+    assert (batch.composite - batch.real).abs().max() <= 0.5 / 255 + 1e-6
+
+
+@pytest.mark.parametrize("size", [17, 48])
+def test_crops_are_torch_s(bank, size):
+    theta = draw_crops(5, SynthesisSettings(), torch.Generator().manual_seed(1))
+    which = np.array([4, 0, 9, 9, 2])
+    grid = torch.nn.functional.affine_grid(theta, [5, 1, size, size], align_corners=False)
+    raw = torch.from_numpy(bank.photos[which]).permute(0, 3, 1, 2).float() / 255
+    wanted = torch.nn.functional.grid_sample(raw, grid, padding_mode="border", align_corners=False)
+    torch.testing.assert_close(crop(bank.photos, which, theta, size), wanted, atol=1e-4, rtol=0)
+
+
+def test_no_step_of_the_direct_way_is_left_on_the_cpu():
+    """`meta` refuses tensors of another device as a graphics card does."""
+    rng = np.random.default_rng(0)
+    photos, masks = (
+        rng.integers(0, 255, (6, 48, 48, 3), np.uint8),
+        rng.integers(0, 255, (6, 48, 48), np.uint8),
+    )
+    bank = PhotoBank(photos, masks, np.arange(6, dtype=np.int32), np.zeros(6, np.int8))
+    batch = Synthesis(bank, SynthesisSettings(), 0, device="meta").batch(0, 32, 8)
+    assert {plane.device.type for plane in batch} == {"meta"}
+    assert [tuple(plane.shape) for plane in batch] == [(8, 3, 32, 32), (8, 1, 32, 32), (8, 3, 32, 32)]

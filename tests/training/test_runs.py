@@ -1,0 +1,260 @@
+"""Runs that meet the world: killed, out of disk, on two processes, started from other weights."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from training_pictures import iharmony4
+
+from glihamba.errors import BadRequest
+from glihamba.models import build
+from glihamba_training.checkpoints import (
+    BadCheckpoint,
+    CannotSave,
+    averaged_weights,
+    read_checkpoint,
+    starting_weights,
+)
+from glihamba_training.recipe import Recipe, RecipeError
+from glihamba_training.synthesis import SynthesisSettings
+from glihamba_training.train import train
+
+SMALL = {"width": 8, "encoder": [1, 1, 1]}
+RECIPE = Recipe(
+    model="glihamba-tiny",
+    size=32,
+    batch=4,
+    steps=6,
+    warmup=2,
+    checkpoint_every=2,
+    pictures_every=4,
+    config=SMALL,
+)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+def written(path: Path, recipe: Recipe) -> Path:
+    """The recipe as a file."""
+    lists = {"encoder": SMALL["encoder"]}
+    path.write_text(
+        f'model = "{recipe.model}"\nsize = {recipe.size}\nbatch = {recipe.batch}\nsteps = {recipe.steps}\n'
+        f"warmup = {recipe.warmup}\ncheckpoint_every = {recipe.checkpoint_every}\npictures_every = 0\n"
+        f"[config]\nwidth = 8\nencoder = {lists['encoder']}\n"
+    )
+    return path
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def command(*words: object) -> list[str]:
+    return [sys.executable, "-m", "glihamba", *map(str, words)]
+
+
+def test_killed_in_the_middle_and_resumed_it_is_the_unbroken_run(photo_shards, tmp_path):
+    recipe = written(tmp_path / "endless.toml", dataclasses.replace(RECIPE, steps=10**6))
+    run = tmp_path / "killed"
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    words = command("train", "--recipe", recipe, "--data", photo_shards, "--run", run, "--workers", 1)
+    process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    try:
+        while not (run / "last.ckpt").exists() or read_checkpoint(run / "last.ckpt")["global_step"] < 4:
+            assert process.poll() is None, process.stderr.read().decode()
+            time.sleep(0.02)
+    finally:
+        process.kill()  # SIGKILL: nothing is tidied up
+        process.wait()
+    assert process.returncode in (-signal.SIGKILL, 1)
+    saved = read_checkpoint(run / "last.ckpt")
+    steps = saved["global_step"] + 5
+    longer = dataclasses.replace(RECIPE, steps=steps)
+    resumed = averaged_weights(train(longer, photo_shards, run, resume=run / "last.ckpt"))[0]
+    unbroken_run = train(longer, photo_shards, tmp_path / "unbroken")
+    assert same(resumed, averaged_weights(unbroken_run)[0])
+    again, whole = read_checkpoint(run / "last.ckpt"), read_checkpoint(unbroken_run)
+    assert same(again["current_model_state"], whole["current_model_state"])
+    assert again["global_step"] == whole["global_step"] == steps, "the last step is kept, whatever its number"
+    assert again["provenance"]["composites"] == whole["provenance"]["composites"] == 4 * steps
+    assert again["provenance"]["seconds"] > saved["provenance"]["seconds"] > 0
+
+
+def test_a_full_disk_leaves_the_last_checkpoint(photo_shards, tmp_path):
+    resource = pytest.importorskip("resource", reason="limits on a file's size are a Unix thing")
+    last = train(RECIPE, photo_shards, tmp_path / "run")
+    size, before = last.stat().st_size, last.read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size // 2, limits[1]))
+        with pytest.raises(CannotSave) as raised:
+            train(dataclasses.replace(RECIPE, steps=10), photo_shards, tmp_path / "run", resume=last)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert str(raised.value) == (
+        f"The disk is full: step 8 could not be saved in {last.parent}. The checkpoint of step 6 is unharmed:"
+        f" make room and go on with --resume {last}"
+    )
+    assert last.read_bytes() == before
+    assert not list(last.parent.glob("*.part"))
+    assert read_checkpoint(
+        train(dataclasses.replace(RECIPE, steps=8), photo_shards, last.parent, resume=last)
+    )
+
+
+WATCHED = """
+import json, os, sys, torch
+from pathlib import Path
+from glihamba_training import train as training
+from glihamba_training.recipe import load_recipe
+
+torch.set_num_threads(1)
+seen = []
+
+class Watched(training.HarmonizationTask):
+    def training_step(self, batch, index):
+        seen.append([round(float(x), 4) for x in batch.composite.mean((1, 2, 3))])
+        return super().training_step(batch, index)
+
+    def on_train_end(self):
+        weights = {name: tensor.clone() for name, tensor in self.network.state_dict().items()}
+        torch.save({"weights": weights, "seen": seen}, f"{sys.argv[3]}-{os.environ['RANK']}.pt")
+
+training.HarmonizationTask = Watched
+recipe = load_recipe(sys.argv[1], synthesis={"smallest_crop": 1.0, "flip": 0.0, "area": [0.0, 1.0]})
+training.train(recipe, Path(sys.argv[2]), Path(sys.argv[3]))
+"""
+
+
+def test_two_processes_share_every_batch_and_keep_the_same_weights(tmp_path):
+    root = iharmony4(tmp_path / "data", 8)
+    recipe = written(tmp_path / "r.toml", dataclasses.replace(RECIPE, steps=3))
+    (tmp_path / "watched.py").write_text(WATCHED)
+    run = tmp_path / "run"
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    done = subprocess.run(
+        [*launch, str(tmp_path / "watched.py"), str(recipe), str(root), str(run)],
+        env=environment,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    first, second = (torch.load(f"{run}-{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert same(first["weights"], second["weights"])
+    for ours, theirs in zip(first["seen"], second["seen"], strict=True):
+        assert not set(ours) & set(theirs), "both see pictures that the other does not"
+    whole = dataclasses.replace(
+        RECIPE,
+        steps=3,
+        synthesis=SynthesisSettings(smallest_crop=1.0, flip=0.0, area=(0.0, 1.0)),
+    )
+    alone = averaged_weights(train(whole, root, tmp_path / "alone"))[0]
+    fresh = build("glihamba-tiny", **SMALL).state_dict()
+    for name, weight in averaged_weights(run / "last.ckpt")[0].items():
+        torch.testing.assert_close(weight, alone[name], atol=2e-4, rtol=1e-3)
+        assert weight.shape == fresh[name].shape
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(photo_shards, tmp_path, monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "3")
+    with pytest.raises(
+        RecipeError, match=r"A batch of 4 can't be shared by 3 processes: change one of them\."
+    ):
+        train(RECIPE, photo_shards, tmp_path)
+
+
+def test_a_training_is_never_overwritten(photo_shards, tmp_path):
+    last = train(dataclasses.replace(RECIPE, steps=2), photo_shards, tmp_path)
+    with pytest.raises(BadRequest) as raised:
+        train(RECIPE, photo_shards, tmp_path)
+    assert str(raised.value) == (
+        f"{tmp_path} holds a training already: go on with --resume {last}, or name another folder."
+    )
+
+
+def test_weights_to_start_from(photo_shards, tmp_path, monkeypatch):
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "home"))
+    first = train(RECIPE, photo_shards, tmp_path / "first")
+    still = dataclasses.replace(RECIPE, steps=1, learning_rate=0.0, checkpoint_every=1)
+    second = train(still, photo_shards, tmp_path / "second", start=str(first))
+    assert same(averaged_weights(second)[0], averaged_weights(first)[0]), (
+        "at a rate of 0 they stay what they were"
+    )
+    assert read_checkpoint(second)["provenance"]["started_from"] == "last.ckpt"
+    assert starting_weights("glihamba-tiny").keys() == build("glihamba-tiny").state_dict().keys()
+    with pytest.raises(BadCheckpoint) as raised:
+        train(RECIPE, photo_shards, tmp_path / "third", start="glihamba-tiny")
+    assert str(raised.value) == (
+        "The weights of glihamba-tiny do not fit the recipe's glihamba-tiny: start from the same network,"
+        " with the settings that the recipe's [config] gives it."
+    )
+    wider = dataclasses.replace(RECIPE, model="unet")
+    with pytest.raises(BadCheckpoint, match=r"is a training of glihamba-tiny, the recipe is unet's: resume"):
+        train(dataclasses.replace(wider, config={}), photo_shards, tmp_path / "fourth", resume=first)
+
+
+def test_files_that_are_no_checkpoints_are_named(tmp_path):
+    path = tmp_path / "x.ckpt"
+    path.write_bytes(b"nothing of the kind")
+    with pytest.raises(BadCheckpoint, match=r"x\.ckpt is no checkpoint, or it is damaged: give one that"):
+        read_checkpoint(path)
+    torch.save({"weights": 1}, path)
+    with pytest.raises(BadCheckpoint, match=r"x\.ckpt is no checkpoint of `glihamba train`: give one that"):
+        read_checkpoint(path)
+    weights = path.with_suffix(".safetensors")
+    weights.write_bytes(b"nothing of the kind")
+    with pytest.raises(BadCheckpoint, match=r"x\.safetensors is no safetensors file, or it is damaged"):
+        starting_weights(str(weights))
+
+
+def test_mixed_precision_trains_and_keeps_whole_weights(photo_shards, tmp_path):
+    last = train(dataclasses.replace(RECIPE, precision="bf16"), photo_shards, tmp_path)
+    weights = averaged_weights(last)[0]
+    assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float32}
+    whole = averaged_weights(train(RECIPE, photo_shards, tmp_path / "whole"))[0]
+    differences = [
+        float((weights[n] - whole[n]).abs().max()) for n in whole if weights[n].is_floating_point()
+    ]
+    assert 0 < max(differences) < 0.1
+
+
+def test_tensorboard_has_the_loss_and_pictures(photo_shards, tmp_path):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    train(dataclasses.replace(RECIPE, steps=50, checkpoint_every=50), photo_shards, tmp_path)
+    events = EventAccumulator(str(tmp_path / "tensorboard"), size_guidance={"images": 0})
+    events.Reload()
+    assert "loss" in events.Tags()["scalars"]
+    (tag,) = events.Tags()["images"]
+    pictures = events.Images(tag)
+    assert [event.step for event in pictures] == list(range(4, 49, 4))
+    assert (pictures[0].width, pictures[0].height) == (4 * 32, 4 * 32)
+
+
+@pytest.mark.parametrize(
+    ("keys", "sentence"),
+    [
+        ({"batch": 0}, """The recipe's "batch" must be a whole number above 0, not 0."""),
+        ({"size": 32.5}, """The recipe's "size" must be a whole number above 0, not 32.5."""),
+        ({"precision": "8"}, 'There is no precision "8": choose 32, bf16, 16.'),
+    ],
+)
+def test_impossible_recipes_are_refused(keys, sentence):
+    with pytest.raises(RecipeError) as raised:
+        dataclasses.replace(RECIPE, **keys)
+    assert str(raised.value) == sentence
