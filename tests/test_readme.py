@@ -14,7 +14,13 @@ import pytest
 
 README = Path(__file__).resolve().parent.parent / "README.md"
 PROGRAM = [sys.executable, "-m", "glihamba"]
-NEEDS_PHOTOGRAPHS = ("train", "evaluate", "export", "models add")  # only their options are checked here
+NEEDS_PHOTOGRAPHS = (
+    "train",
+    "evaluate",
+    "compare",
+    "export",
+    "models add",
+)  # only their options are checked here
 
 
 def commands() -> list[str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-UNSTATED = "not stated"
 SUBSETS = {"HCOCO": 4_283, "HAdobe5k": 2_160, "HFlickr": 828, "Hday2night": 133, "all": 7_404}
 RATIOS = ("0-5 %", "5-15 %", "15-100 %", "all")
 
@@ -62,7 +61,7 @@ COMPLEXITY_SOURCE = _SOURCES["Sun"]
 
 
 class Published(NamedTuple):
-    """A printed line: group -> metric -> figure. protocol: its public code's, or UNSTATED."""
+    """A printed line: group -> metric -> figure. protocol: its public code's, "" where there is none."""
 
     method: str
     source: str
@@ -78,7 +77,7 @@ def _read(text: str, groups: tuple[str, ...], metrics: tuple[str, ...]) -> tuple
             group: {m: float(v) for m, v in zip(metrics, cell.split(), strict=True) if v != "-"}
             for group, cell in zip(groups, cells, strict=True)
         }
-        lines.append(Published(method, _SOURCES[source], protocol or UNSTATED, figures))
+        lines.append(Published(method, _SOURCES[source], protocol, figures))
     return tuple(lines)
 
 

@@ -91,14 +91,6 @@ def evaluation(
     protocols = list(dict.fromkeys(row.protocol for row in rows))
     names = [name for name in models if name != COMPOSITE]
     sections = [Section("All in one table", [overall(rows)])]
-    for number, protocol in enumerate(protocols):
-        tables = [
-            table_1(rows, protocol, beside=beside, metrics=tuple(METRICS)),
-            table_2(rows, protocol, beside=beside),
-        ]
-        plots = [_psnr(rows, protocol, list(models)), *([_gain(rows, protocol, names)] if names else [])]
-        words = f"{PROTOCOLS[protocol].in_words}."
-        sections.append(Section(f"Protocol {protocol}", tables, plots, text=words, folded=number > 0))
     wanted = [each for name in names for each in report_pictures.extremes(rows, protocols[0], name)]
     if wanted:
         shown = report_pictures.cases(wanted, triples, models, protocols[0])
@@ -107,6 +99,14 @@ def evaluation(
             " compared them. Drag to compare before and after."
         )
         sections.append(Section("Best, median, worst", cases=shown, text=text))
+    for number, protocol in enumerate(protocols):
+        tables = [
+            table_1(rows, protocol, beside=beside, metrics=tuple(METRICS)),
+            table_2(rows, protocol, beside=beside),
+        ]
+        plots = [_psnr(rows, protocol, list(models)), *([_gain(rows, protocol, names)] if names else [])]
+        words = f"{PROTOCOLS[protocol].in_words}."
+        sections.append(Section(f"Protocol {protocol}", tables, plots, text=words, folded=number > 0))
     if costs:
         sections.append(Section("Complexity", [table_3(costs)]))
     return Page("Evaluation: " + ", ".join(names or [COMPOSITE]), facts(rows, data), sections)

@@ -89,6 +89,8 @@ def cases(
         stills = [("real", pixels[name, "real"][0])]
         if COMPOSITE not in (each.before, each.after):
             stills.insert(0, (COMPOSITE, pixels[name, COMPOSITE][0]))
+        else:
+            stills.append((each.after, pixels[name, each.after][0]))
         stills += [(f"error of {m}", pixels[name, m][1]) for m in (each.before, each.after)]
         before, after = ((m, pixels[name, m][0]) for m in (each.before, each.after))
         found.append(Case(each.heading, each.caption, shapes[name], before, after, tuple(stills)))

@@ -130,9 +130,7 @@ def table_3(costs: Sequence[Cost]) -> Table:
     ]
     for method, (flops, parameters, milliseconds) in published.COMPLEXITY.items():
         values = (flops, None, parameters, milliseconds, None)
-        lines.append(
-            Line(method, "", values, f"{published.COMPLEXITY_SOURCE}: counting and device not stated")
-        )
+        lines.append(Line(method, "", values, f"{published.COMPLEXITY_SOURCE}: counting, device unstated"))
     note = (
         "Measured: one picture at the network's working size; multiply-adds of linear layers, convolutions"
         " and products of activations; the scan's as 9 L D N a direction for L pixels, D channels, N states;"
@@ -154,23 +152,23 @@ def _grouped(
     protocol = rows[0].protocol
     found = {(s.model, s.group): s for s in summaries}
     counts = {s.group: s.pictures for s in summaries}
-    columns = [
-        replace(_column("", name), group=f"{group} ({counts.get(group, 0):,})")
-        for group in groups
-        for name in metrics
+    places = [  # SSIM is never printed: no column for it where nothing is measured
+        (group, name) for group in groups for name in metrics if group in counts or name != "ssim"
     ]
+    columns = [replace(_column("", m), group=f"{group} ({counts.get(group, 0):,})") for group, m in places]
     lines = []
     for model in dict.fromkeys(row.model for row in rows):
-        measured = [found.get((model, group)) for group in groups]
-        values = [None if s is None else float(getattr(s, name)) for s in measured for name in metrics]
+        measured = [(found.get((model, group)), name) for group, name in places]
+        values = [None if s is None else float(getattr(s, name)) for s, name in measured]
         lines.append(Line(model, f"{counts['all']:,}", tuple(values)))
     for line in beside:
-        figures = [line.figures[group].get(name) for group in groups for name in metrics]
-        whose = f"{line.source}; protocol {line.protocol}"
+        figures = [line.figures[group].get(name) for group, name in places]
+        whose = line.source + (f" · {line.protocol}" if line.protocol else "")
         lines.append(Line(line.method, f"{published.SUBSETS['all']:,}", tuple(figures), whose))
     note = (
         "In brackets: pictures measured here. Lines with a source are as printed there, over iHarmony4's"
-        " 7,404 test pictures, and comparable only over the same pictures and protocol."
+        " 7,404 test pictures, with the protocol of its public code where there is one (no paper states its"
+        " own); they compare only over the same pictures and protocol."
         if beside
         else "In brackets: pictures."
     )

@@ -91,6 +91,8 @@ def evaluate(
     from glihamba.commands.models import default_model
 
     names = models or (() if results else (default_model(),))
+    if complexity and not names:
+        raise BadRequest("A folder of results has no complexity to measure: name a model with --model.")
     sources = _sources(scoring, data, chosen, [*names, *results])
     rows = _score(scoring, data, count, sources, chosen, as_json)
     costs = _costs(sources) if complexity else []
@@ -148,10 +150,10 @@ def compare(
     chosen = _protocols(protocols)
     _writable(report, csv_file)
     named = [Path(name) if Path(name).is_dir() else name for name in (first, second)]
-    sources = _sources(scoring, data, chosen, named)
     a, b = (_label(name) for name in named)
     if a == b:
-        raise BadRequest(f"Both are {a}: name two different models or folders.")
+        raise BadRequest(f"Both are called {a}: name two different models or folders.")
+    sources = _sources(scoring, data, chosen, named)
     rows = _score(scoring, data, count, sources, chosen, as_json)
     comparing = training_module("report_compare")
     if csv_file:
