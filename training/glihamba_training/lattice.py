@@ -45,7 +45,9 @@ def composites(
     everywhere[..., : VIEW**2] = 1
     scene, thing = (colours[:, :, 0, VIEW**2 :] for colours in renditions(strip, mask, everywhere, s, g))
     tables = torch.cat((scene, thing), 1).transpose(1, 2).contiguous()
-    batch = Batch(*(torch.empty(count, channels, size, size) for channels in (3, 1, 3)))
+    pinned = torch.cuda.is_available()  # such memory is used again, and is copied to the card meanwhile
+    shapes = ((count, channels, size, size) for channels in (3, 1, 3))
+    batch = Batch(*(torch.empty(shape, pin_memory=pinned) for shape in shapes))
     _composites(
         bank.photos,
         bank.masks,
