@@ -59,7 +59,7 @@ def test_every_command_for_pictures_works_as_written(tmp_path, own_home):
 )
 def test_every_other_command_has_the_options_it_is_given(command, tmp_path):
     words = shlex.split(command)[1:]
-    name = words[:2] if words[0] == "models" else words[:1]
+    name = words[:2] if words[0] in ("models", "data") else words[:1]
     shown = run([*name, "--help"], tmp_path)
     assert shown.returncode == 0, shown.stderr
     for option in (word for word in words if word.startswith("-")):

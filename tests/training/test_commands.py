@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+import shlex
+from pathlib import Path
 
 import pytest
 from PIL import Image
 from training_pictures import cut_short, iharmony4, photographs
 
-from glihamba.cli import main
-from glihamba.models import registry, store
+from glihamba.cli import cli, main
+from glihamba.models import NETWORKS, registry, store
+from glihamba_training.recipe import load_recipe
 
 RECIPE = """
 model = "glihamba-tiny"
@@ -166,3 +170,18 @@ def test_bench_data_measures_every_size(glihamba):
     rows = json.loads(out)["results"]
     assert [row["pictures"] for row in rows] == ["16 x 16", "80 x 80"]
     assert all(row["samples_a_second"] > 0 for row in rows)
+
+
+def test_the_readme_s_commands_are_real_and_train_every_network():
+    text = (Path(__file__).parents[2] / "training" / "README.md").read_text("utf-8")
+    lines = re.findall(r"(?:^|`)(glihamba [a-z].*?)(?: *#.*)?(?:`|$)", text, re.M)
+    trained = set()
+    for line in lines:
+        command, words = cli, shlex.split(line)[1:]
+        while hasattr(command, "get_command"):
+            command = command.get_command(None, words.pop(0))
+        known = {option for parameter in command.params for option in parameter.opts}
+        assert {word for word in words if word.startswith("-")} <= known, line
+        if "--recipe" in words:
+            trained.add(load_recipe(words[words.index("--recipe") + 1]).model)
+    assert trained | {"glihamba-small"} == set(NETWORKS)

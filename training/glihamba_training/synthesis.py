@@ -67,7 +67,7 @@ class Synthesis:
     """Draws batches from a bank; the same seed and step always give the same batch.
 
     Chance is drawn on the CPU wherever the rest is computed. `lattice`: the recolourings are evaluated on a
-    lattice of colours, on the CPU, instead of on every pixel; seven times faster at 256 pixels a side, and
+    lattice of colours, on the CPU, instead of on every pixel; six times faster at 256 pixels a side, and
     nearly the same (see `lattice.py`).
     """
 
