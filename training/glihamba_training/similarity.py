@@ -1,4 +1,4 @@
-"""SSIM as torchmetrics computes it by default, in a fifteenth of its time on large pictures.
+"""SSIM as torchmetrics computes it by default, in a seventh of its time on large pictures.
 
 torchmetrics convolves with the whole Gaussian window of 11 x 11, fifteen planes at once: over a minute and
 gigabytes for the pictures of HAdobe5k. Here the window is separable, strips stay in the processor's cache,

@@ -31,15 +31,8 @@ class Picture:
 
 @click.command()
 @click.argument("composite", type=click.Path(path_type=Path))
-@click.option(
-    "--mask",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Mask file (or folder): white is the object.",
-)
-@click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="Output file (or folder)."
-)
+@click.option("--mask", type=click.Path(path_type=Path), help="Mask file (or folder): white is the object.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Output file (or folder).")
 @click.option("--model", default="", help="Model to use; see: glihamba models list.  [default: the daemon's]")
 @click.option(
     "--strength",
@@ -53,8 +46,18 @@ class Picture:
 @click.option("--remote", default="", metavar="HOST:PORT", help="Use a daemon on another machine, by TLS.")
 @click.option("--token-file", default="", help="File with the remote daemon's token.")
 @click.option("--ca-file", default="", help="PEM file of the authority that signed its certificate.")
+@click.option("--cluster", is_flag=True, help="Use all machines that Ray has: see above.")
 @json_option
-def harmonize(composite: Path, mask: Path, output: Path, as_json: bool, **options: Any) -> int:
+@click.pass_context
+def harmonize(
+    context: click.Context,
+    composite: Path,
+    mask: Path | None,
+    output: Path | None,
+    cluster: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
     """Recolour the object that MASK marks in COMPOSITE so that it fits its scene.
 
     PNG, JPEG, TIFF and WebP. 8 and 16 bits and float stay so; profile, EXIF, XMP and transparency are
@@ -65,10 +68,26 @@ def harmonize(composite: Path, mask: Path, output: Path, as_json: bool, **option
     With folders, masks are paired with composites by name (photo.jpg with photo.png), bad files are
     skipped and listed at the end, and the exit status is 1 if there were any.
 
+    With --cluster (and the extra of that name), a folder, or the pictures of a CSV file with the columns
+    composite, mask and output (paths relative to it), go to the Ray cluster that RAY_ADDRESS names, or to all
+    cores of this machine. The files must lie where every machine finds them under the same path. Outputs that
+    are there are kept, so the same command goes on after an interruption; what failed is listed in a CSV file
+    that can be run again.
+
     \b
       glihamba harmonize composite.tif --mask mask.png -o harmonized.tif --strength 0.8
       glihamba harmonize composites/ --mask masks/ -o harmonized/
+      glihamba harmonize pictures.csv --cluster
     """
+    if cluster:
+        from glihamba.commands import cluster as job
+
+        return job.harmonize(composite, mask, output, options, as_json)
+    if mask is None or output is None:
+        named = "mask" if mask is None else "output"
+        raise click.MissingParameter(
+            ctx=context, param=next(p for p in context.command.params if p.name == named)
+        )
     service = _service(options)
     work = Worker(service, options["model"], options["strength"])
     if composite.is_dir():

@@ -1,0 +1,229 @@
+"""`glihamba harmonize --cluster`: a list of pictures on all the machines that Ray has.
+
+The job is resumable because it keeps no books: an output appears whole or not at all, and one that is there
+is done. It runs on `ray.data` with one worker a CPU, or a graphics card where there are any, each with its
+model loaded once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import logging
+import os
+import platform
+import sys
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from glihamba.commands.common import Bar, bar, print_json
+from glihamba.commands.harmonize import Picture, Worker, pairs
+from glihamba.commands.training import NeedsExtra
+
+COLUMNS = ("composite", "mask", "output")
+_MOST_BLOCKS = 2_000  # of the list; Ray keeps an object for each
+_ATTEMPTS = 2  # at a block whose worker died, and at starting a worker again
+
+Row = dict[str, Any]
+
+
+def harmonize(composite: Path, mask: Path | None, output: Path | None, options: Row, as_json: bool) -> int:
+    """Every picture of a manifest, or of a folder with its masks; the exit status."""
+    from glihamba.image_files import BadPicture
+
+    if options["local"] or options["remote"]:
+        raise click.UsageError("--cluster goes to Ray's workers: leave --local and --remote out.")
+    if composite.is_dir():
+        if mask is None or output is None:
+            raise click.UsageError("A folder needs --mask and --output; a manifest (CSV) has them in it.")
+        pictures, failures = pairs(composite, mask, output), output / "failed.csv"
+    else:
+        if mask is not None or output is not None:
+            raise click.UsageError(f"{composite} names masks and outputs itself: leave --mask and -o out.")
+        pictures = read_manifest(composite)
+        failures = composite.with_name(f"{composite.stem.removesuffix('-failed')}-failed.csv")
+    rows = [_absolute(picture) for picture in pictures]
+    waiting = [row for row in rows if not row["reason"] and not os.path.exists(row["output"])]
+    failed = [row for row in rows if row["reason"]]
+    kept = len(rows) - len(waiting) - len(failed)
+    _check_model(options["model"])
+    done: list[Row] = []
+    # Ray says on standard output which worker died; what a script reads there is the result alone.
+    with bar(not as_json) as shown, contextlib.redirect_stdout(sys.stderr):
+        for row in _finished(waiting, options):
+            (failed if row["reason"] else done).append(row)
+            _show(shown, row, len(done) + len(failed), len(waiting))
+    try:
+        write_failures(failed, failures)
+    except OSError as error:
+        raise BadPicture(f"{failures} cannot be written: {error.strerror}.") from error
+    _tell(len(rows), done, kept, failed, failures, as_json)
+    return 1 if failed else 0
+
+
+def read_manifest(path: Path) -> list[Picture]:
+    """Composite, mask and output of each line, relative to the manifest; raises `BadPicture`."""
+    from glihamba.image_files import BadPicture
+
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as stream:
+            lines = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        reason = getattr(error, "strerror", None) or "it is no CSV in UTF-8"
+        raise BadPicture(f"The manifest {path} cannot be read: {reason}.") from error
+    if not lines:
+        raise BadPicture(f"The manifest {path} lists no pictures: a line composite,mask,output comes first.")
+    if lacking := [name for name in COLUMNS if name not in lines[0]]:
+        raise BadPicture(
+            f"The manifest {path} has no column {', '.join(lacking)}: its first line must be"
+            " composite,mask,output."
+        )
+    found: list[Picture] = []
+    written: dict[Path, int] = {}
+    for number, line in enumerate(lines, 2):
+        if empty := [name for name in COLUMNS if not (line[name] or "").strip()]:
+            raise BadPicture(f"The manifest {path} has no {' and no '.join(empty)} in line {number}.")
+        composite, mask, output = (path.parent / line[name].strip() for name in COLUMNS)
+        if output in (composite, mask):
+            raise BadPicture(f"The manifest {path} would overwrite {output} in line {number}.")
+        if output in written:
+            raise BadPicture(f"The manifest {path} writes {output} in lines {written[output]} and {number}.")
+        written[output] = number
+        found.append(Picture(composite, mask, output))
+    return found
+
+
+def write_failures(failed: list[Row], path: Path) -> None:
+    """The failed pictures as a manifest of their own, with the reasons; none left, no file."""
+    if not failed:
+        path.unlink(missing_ok=True)
+        return
+    part = path.with_name(path.name + ".part")
+    with part.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, [*COLUMNS, "reason"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(failed)
+    os.replace(part, path)
+
+
+class OneWorker:
+    """What runs on a machine: the model stays loaded from picture to picture."""
+
+    def __init__(self, model: str, strength: float, device: str | None) -> None:
+        from glihamba import settings
+        from glihamba.commands.local import LocalService
+
+        service = LocalService(settings.load(device=device))
+        self._work = Worker(service, model, strength)
+        self._where = f"{platform.node()}:{os.getpid()}"
+
+    def __call__(self, row: Row) -> Row:
+        """The row with what became of it; nothing raises, for one bad file must not end a million others."""
+        from glihamba.cli import sentence
+
+        if os.path.exists(row["output"]):  # by a worker that died after it had written it
+            return {**row, "worker": self._where}
+        try:
+            Path(row["output"]).parent.mkdir(parents=True, exist_ok=True)
+            picture = Picture(Path(row["composite"]), Path(row["mask"]), Path(row["output"]))
+            done = self._work.harmonize(picture, Bar())
+        except Exception as error:
+            return {**row, "reason": sentence(error), "worker": self._where}
+        return {**row, "seconds": done["seconds"], "model": done["model"], "worker": self._where}
+
+
+def _finished(rows: list[Row], options: Row) -> Iterator[Row]:
+    """Each row when it is done, in any order."""
+    if not rows:
+        return
+    ray = _ray()
+    started = not ray.is_initialized()
+    if started:  # on the cluster that RAY_ADDRESS names, else on this machine
+        ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+    try:
+        yield from _results(ray, rows, options)
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _results(ray: Any, rows: list[Row], options: Row) -> Iterator[Row]:
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = -1  # what a dying worker takes along is listed below
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it prints to standard output, JSON or not
+    resources = ray.cluster_resources()
+    graphics = 0 if options["device"] == "cpu" else int(resources.get("GPU", 0))
+    workers = max(1, min(graphics or int(resources.get("CPU", 1)), len(rows)))
+    listed = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MOST_BLOCKS))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the attempts' arguments go in Ray 2.64, and have no successor
+        dataset = listed.map(
+            OneWorker,
+            fn_constructor_kwargs={name: options[name] for name in ("model", "strength", "device")},
+            compute=ray.data.ActorPoolStrategy(size=workers),
+            num_cpus=None if graphics else 1,
+            num_gpus=1 if graphics else None,
+            max_restarts=_ATTEMPTS,
+            max_task_retries=_ATTEMPTS,
+        )
+    missing = {row["output"]: row for row in rows}
+    for row in dataset.iter_rows():
+        missing.pop(row["output"], None)
+        yield row
+    for row in missing.values():
+        reason = "Its worker died, perhaps for want of memory: run the job again, or this picture by itself."
+        yield {**row, "reason": reason}
+
+
+def _ray() -> Any:
+    try:
+        import ray
+        import ray.data
+    except ModuleNotFoundError as error:
+        raise NeedsExtra(
+            f"This needs {error.name}, which is not installed: pip install 'glihamba[cluster]'"
+        ) from None
+    return ray
+
+
+def _absolute(picture: Picture) -> Row:
+    """A row for Ray, whose workers are started in folders of their own."""
+    mask, reason = ("", picture.mask) if isinstance(picture.mask, str) else (picture.mask.absolute(), "")
+    return {
+        "composite": str(picture.composite.absolute()),
+        "mask": str(mask),
+        "output": str(picture.output.absolute()),
+        "reason": reason,
+        "seconds": 0.0,
+        "model": "",
+        "worker": "",
+    }
+
+
+def _check_model(name: str) -> None:
+    """An unknown model is said once, here, and not by each picture."""
+    if name:
+        from glihamba.models import registry
+
+        registry.get(name)
+
+
+def _show(shown: Bar, row: Row, done: int, total: int) -> None:
+    shown.show("all", f"{done:,} of {total:,}: {Path(row['composite']).name}", done, total)
+
+
+def _tell(count: int, done: list[Row], kept: int, failed: list[Row], failures: Path, as_json: bool) -> None:
+    if as_json:
+        print_json({"done": done, "kept": kept, "failed": failed})
+        return
+    there = f", {kept:,} were there already" if kept else ""
+    click.echo(f"{len(done):,} of {count:,} pictures harmonized{there}.")
+    for row in failed[:20]:
+        click.echo(f"  {Path(row['composite']).name}: {row['reason']}", err=True)
+    if failed:
+        click.echo(f"{len(failed):,} failed; {failures} lists them and is a manifest to run again.", err=True)
