@@ -15,6 +15,7 @@ import pytest
 README = Path(__file__).resolve().parent.parent / "README.md"
 PROGRAM = [sys.executable, "-m", "glihamba"]
 NEEDS_PHOTOGRAPHS = (
+    "data",
     "train",
     "evaluate",
     "compare",
