@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import tarfile
 from itertools import islice
 
 import numpy as np
@@ -90,6 +91,28 @@ def test_a_plain_folder_with_masks_beside_or_in_a_folder(tmp_path):
     bank = load_bank(root, "train", 32)
     assert len(bank.photos) == len(bank.masks) == 4 - len(list(examples(root, "val")))
     assert (bank.masks.max((1, 2)) == 255).all()
+
+
+def packed(root, path):
+    with tarfile.open(path, "w") as tar:
+        for file in sorted(root.iterdir()):
+            tar.add(file, file.name)
+    return path
+
+
+def test_tars_with_and_without_a_split_of_their_own(tmp_path):
+    photos = photographs(tmp_path / "photos", 40)
+    (tmp_path / "tars").mkdir()
+    tar = packed(photos, tmp_path / "tars" / "all.tar")
+    names = {split: {e.name for e in examples(tmp_path / "tars", split)} for split in ("train", "val")}
+    assert names["train"] | names["val"] == {f"p{index}" for index in range(40)}
+    assert names["val"]
+    assert not names["train"] & names["val"]
+    assert len(load_bank(tmp_path / "tars", "train", 24).photos) == len(names["train"])
+    tar.rename(tmp_path / "tars" / "train-0.tar")
+    assert len(load_bank(tmp_path / "tars", "train", 24).photos) == 40
+    with pytest.raises(FileNotFoundError, match="holds no photographs to use as val"):
+        load_bank(tmp_path / "tars", "val", 24)
 
 
 def test_every_twentieth_photograph_of_a_plain_folder_is_held_out(tmp_path):

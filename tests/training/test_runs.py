@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -80,7 +79,7 @@ def test_killed_in_the_middle_and_resumed_it_is_the_unbroken_run(photo_shards, t
     finally:
         process.kill()  # SIGKILL: nothing is tidied up
         process.wait()
-    assert process.returncode in (-signal.SIGKILL, 1)
+    assert process.returncode != 0
     saved = read_checkpoint(run / "last.ckpt")
     steps = saved["global_step"] + 5
     longer = dataclasses.replace(RECIPE, steps=steps)

@@ -11,7 +11,8 @@ from glihamba.models import build, store
 from glihamba.models.registry import LOCAL, Record
 from glihamba_training.checkpoints import fill, network_weights, read_checkpoint
 from glihamba_training.evaluate import evaluate, summarise
-from glihamba_training.iharmony4 import Triple
+from glihamba_training.iharmony4 import Triple, is_copy
+from glihamba_training.photos import examples
 
 
 def export(
@@ -73,7 +74,10 @@ def held_out(checkpoint: Path) -> list[Path]:
     """The folders that the run trained on and that hold pictures kept from it, if they are still there."""
     roots = [Path(data["root"]) for data in recorded(read_checkpoint(checkpoint))["data"]]
     return [
-        root for root in roots if (root / "IHD_test.txt").is_file() or next(iter(root.glob("val*.tar")), None)
+        root
+        for root in roots
+        if (root / "IHD_test.txt").is_file()
+        or (not is_copy(root) and root.is_dir() and next(examples(root, "val"), None) is not None)
     ]
 
 

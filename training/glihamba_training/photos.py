@@ -62,20 +62,19 @@ def load_bank(root: Path, split: str, size: int, progress: Progress = lambda don
     What can't be used is left out, and the log names it. Raises FileNotFoundError, with a sentence, when
     `root` holds no photographs of the split, and BadPicture when none of them can be used.
     """
-    shards = sorted(root.glob(f"{split}*.tar"))
-    if shards:
+    shards, named = _shards(root, split)
+    if not (shards if named else next(examples(root, split), None)):
+        raise FileNotFoundError(
+            f"{root} holds no photographs to use as {split}: give a folder of JPEG or PNG files,"
+            f" or of {split}*.tar."
+        )
+    if named:
         identity = f"{size}:" + ";".join(f"{s.name}:{s.stat().st_size}" for s in shards)
     else:
-        files = sorted(photo_files(root)) or sorted(root.glob("*.tar"))
-        stats = [(path, path.stat()) for path in files]
+        stats = [(path, path.stat()) for path in shards or _all_files(root)]
         identity = f"{size}:{root.resolve()}:" + ";".join(
             f"{path.relative_to(root)}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats
         )
-        if not files or next(examples(root, split), None) is None:
-            raise FileNotFoundError(
-                f"{root} holds no photographs to use as {split}: give a folder of JPEG or PNG files,"
-                f" or of {split}*.tar."
-            )
 
     def build(arrays: dict[str, Growing]) -> None:
         _decode(root, split, size, arrays, progress)
@@ -94,13 +93,22 @@ def load_bank(root: Path, split: str, size: int, progress: Progress = lambda don
 def examples(root: Path, split: str | None) -> Iterator[Example]:
     """Every photograph of the split, or of all of them, in a fixed order; nothing is decoded."""
     kinds = {name: row["mask_kinds"] for name, row in manifest(root).items() if row.get("mask_kinds")}
-    shards = sorted(root.glob(f"{split}*.tar")) if split else []
-    unsplit = not shards
-    shards = shards or sorted(root.glob("*.tar"))
-    found = read_shards(shards) if shards else _files(root)
-    for name, photo, masks in found:
-        if split is None or not unsplit or _split_of(name) == split:
+    shards, named = _shards(root, split)
+    for name, photo, masks in read_shards(shards) if shards or named else _files(root):
+        if split is None or named or _split_of(name) == split:
             yield Example(name, photo, tuple(masks), kinds.get(name, "h" * len(masks)))
+
+
+def _shards(root: Path, split: str | None) -> tuple[list[Path], bool]:
+    """The tars to read for a split, and whether their names say that they are its own."""
+    own = {name: sorted(root.glob(f"{name}*.tar")) for name in ("train", "val")}
+    if split is not None and any(own.values()):
+        return own[split], True
+    return sorted(root.glob("*.tar")), False
+
+
+def _all_files(root: Path) -> list[Path]:
+    return [path for photo, masks in photo_files(root).items() for path in (photo, *masks)]
 
 
 def read_shards(shards: list[Path]) -> Iterator[tuple[str, bytes, list[bytes]]]:
