@@ -119,7 +119,7 @@ def _fit_one(
     design = (affine[:, :, None] * cells[:, None]).flatten(1)
     grid = _ridge(design, rest, w, torch.full(design.shape[1:], _GRID_RIDGE, dtype=torch.float64))
 
-    absolute = base.T @ _recentred(mean[:, 0])
+    absolute = base.T @ recentred(mean[:, 0])
     absolute[range(3), range(1, 4)] += 1
     return absolute, grid.T.reshape(3, 4, *grid_shape)
 
@@ -130,12 +130,12 @@ def _ridge(design: Tensor, target: Tensor, weight: Tensor, ridge: Tensor) -> Ten
     return torch.linalg.solve(weighted.T @ design + torch.diag(ridge), weighted.T @ target)
 
 
-def _recentred(mean: Tensor) -> Tensor:
-    """M (10,10) with polynomial(c - mean) = M polynomial(c), for mean (3,)."""
-    matrix = torch.eye(TERMS, dtype=mean.dtype)
-    matrix[1:4, 0] = -mean
+def recentred(mean: Tensor) -> Tensor:
+    """M (...,10,10) with polynomial(c - mean) = M polynomial(c), for mean (...,3)."""
+    matrix = torch.eye(TERMS, dtype=mean.dtype, device=mean.device).repeat(*mean.shape[:-1], 1, 1)
+    matrix[..., 1:4, 0] = -mean
     for term, (i, j) in enumerate(((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)), start=4):
-        matrix[term, 1 + i] -= mean[j]
-        matrix[term, 1 + j] -= mean[i]
-        matrix[term, 0] = mean[i] * mean[j]
+        matrix[..., term, 1 + i] -= mean[..., j]
+        matrix[..., term, 1 + j] -= mean[..., i]
+        matrix[..., term, 0] = mean[..., i] * mean[..., j]
     return matrix

@@ -6,35 +6,37 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glihamba.models.colour_transform import GRID_SHAPE, TERMS, ColourTransform
+from glihamba.models.colour_transform import GRID_SHAPE, TERMS, ColourTransform, recentred
 
-_BASE_SCALE, _GRID_SCALE, _GATE_SCALE = 0.5, 0.25, 0.5
-_COLOURS = 6  # mean and deviation of r, g, b
+_BINS = 9  # of a channel's histogram, with linear flanks: 0, 1/8, ..., 1
+_COLOURS = 3 * 6 + 2 * 6 + 2 * 3 * _BINS + 1  # moments, contrasts, histograms, area
 
 
 class TransformHead(nn.Module):
     """Pools features and colours inside, outside and just around the object; predicts a `ColourTransform`.
 
-    `base` is the identity, plus gated shares of the two statistics transfers (of the surroundings' and of
-    the whole scene's means and deviations), plus a free quadratic: statistics are a strong first guess,
-    and how far to trust them is what the network learns. `grid` comes from the object's features in each
-    cell, so that light which varies over the object is followed. All start at the identity.
+    `base` is a quadratic around the object's mean colour: shift, gain and curvature are then nearly
+    independent, where in absolute colours one outweighs the other and learning crawls. `grid` comes from
+    the object's features in each cell, so that light which varies over the object is followed. Both start
+    at the identity.
     """
 
-    def __init__(self, channels: int, hidden: int = 128) -> None:
+    def __init__(self, channels: int, hidden: int = 256) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
+        self.colour_norm = nn.LayerNorm(_COLOURS)
         self.global_mlp = nn.Sequential(
-            nn.Linear(3 * channels + 2 * channels + 5 * _COLOURS, hidden),
+            nn.Linear(5 * channels + _COLOURS, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
             nn.SiLU(),
             nn.Linear(hidden, hidden),
             nn.SiLU(),
         )
         self.base = nn.Linear(hidden, 3 * TERMS)
-        self.gates = nn.Linear(hidden, 2 * 3)
-        self.local_mlp = nn.Sequential(nn.Linear(channels + 3 + hidden, hidden), nn.SiLU())
-        self.grid = nn.Linear(hidden, 12)
-        for layer in (self.base, self.gates, self.grid):
+        self.local_mlp = nn.Sequential(nn.Linear(channels + 3 + hidden, hidden // 2), nn.SiLU())
+        self.grid = nn.Linear(hidden // 2, 12)
+        for layer in (self.base, self.grid):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
 
@@ -46,32 +48,32 @@ class TransformHead(nn.Module):
         near = F.avg_pool2d(inside, 5, stride=1, padding=2) * (1 - inside)
         # Colours are averaged from full-size pixels: they are what harmony is judged by.
         around = F.interpolate(near, size=mask.shape[-2:], mode="nearest") * (1 - mask)
-        object_, scene, ring = (_statistics(composite, weight) for weight in (mask, 1 - mask, around))
-        summary = self.global_mlp(
-            torch.cat(
-                [
-                    *(_mean(x, weight) for weight in (inside, 1 - inside, near)),
-                    *(_mean(x.square(), weight) for weight in (inside, 1 - inside)),
-                    *(_contrast(object_, other) for other in (scene, ring)),
-                    *(statistics.flatten(1) for statistics in (object_, scene, ring)),
-                ],
-                1,
-            )
-        )
-        base = _BASE_SCALE * self.base(summary).view(-1, 3, TERMS)
-        gates = _GATE_SCALE * self.gates(summary).view(-1, 2, 3)
-        base = base + ColourTransform.identity(len(x), device=x.device, dtype=x.dtype).base
-        base = base + gates[:, 0, :, None] * _transfer(object_, scene)
-        base = base + gates[:, 1, :, None] * _transfer(object_, ring)
+        pooled = [_mean(x, weight) for weight in (inside, 1 - inside, near)]
+        pooled += [_mean(x.square(), weight) for weight in (inside, 1 - inside)]
+        mean, colours = _colours(composite, mask, around)
+        summary = self.global_mlp(torch.cat((*pooled, self.colour_norm(colours)), 1))
+        change = self.base(summary).view(-1, 3, TERMS) @ recentred(mean)
+        identity = ColourTransform.identity(len(x), device=x.device, dtype=x.dtype)
 
         cell = F.adaptive_avg_pool2d(inside, GRID_SHAPE).clamp_min(1e-2)
+        centred = (composite - mean[..., None, None]) * mask
         cells = F.adaptive_avg_pool2d(
-            torch.cat((x * inside, F.adaptive_avg_pool2d(composite * mask, size)), 1), GRID_SHAPE
+            torch.cat((x * inside, F.adaptive_avg_pool2d(centred, size)), 1), GRID_SHAPE
         )
         everywhere = summary[..., None, None].expand(-1, -1, *GRID_SHAPE)
         local = self.local_mlp(torch.cat((cells / cell, everywhere), 1).permute(0, 2, 3, 1))
-        grid = _GRID_SCALE * self.grid(local).permute(0, 3, 1, 2).unflatten(1, (3, 4))
-        return ColourTransform(base, grid)
+        gain, shift = self.grid(local).permute(0, 3, 1, 2).unflatten(1, (3, 4)).split((3, 1), 2)
+        shift = shift - torch.einsum("bijhw,bj->bihw", gain, mean)[:, :, None]
+        return ColourTransform(identity.base + change, torch.cat((gain, shift), 2))
+
+
+def _colours(composite: Tensor, mask: Tensor, around: Tensor) -> tuple[Tensor, Tensor]:
+    """The object's mean colour (B,3), and all that colours alone say of object, scene and ring (B,85)."""
+    object_, scene, ring = (_statistics(composite, weight) for weight in (mask, 1 - mask, around))
+    described = [statistics.flatten(1) for statistics in (object_, scene, ring)]
+    described += [_contrast(object_, other) for other in (scene, ring)]
+    described += [_histogram(composite, weight) for weight in (mask, 1 - mask)]
+    return object_[:, 0], torch.cat((*described, mask.mean((2, 3))), 1)
 
 
 def _mean(x: Tensor, weight: Tensor) -> Tensor:
@@ -91,11 +93,7 @@ def _contrast(ours: Tensor, theirs: Tensor) -> Tensor:
     return torch.cat((theirs[:, 0] - ours[:, 0], torch.log(theirs[:, 1] / ours[:, 1])), 1)
 
 
-def _transfer(ours: Tensor, theirs: Tensor) -> Tensor:
-    """What statistics transfer adds to the identity, as a `base` (B,3,10): gain and shift of each channel."""
-    gain = (theirs[:, 1] / ours[:, 1]).clamp(0.5, 2)
-    shift = theirs[:, 0] - gain * ours[:, 0]
-    change = ours.new_zeros(len(ours), 3, TERMS)
-    change[:, :, 0] = shift
-    change[:, range(3), range(1, 4)] = gain - 1
-    return change
+def _histogram(rgb: Tensor, weight: Tensor) -> Tensor:
+    """Each channel's share of pixels near 0, 1/8, ..., 1, counted with linear flanks: -> (B,27)."""
+    steps = _BINS - 1
+    return torch.cat([_mean((1 - (rgb * steps - k).abs()).clamp_min(0), weight) for k in range(_BINS)], 1)
