@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+import tarfile
 
 import numpy as np
 import pytest
@@ -177,3 +178,18 @@ def test_wrong_calls_are_refused_before_any_work(root, theirs, tmp_path, photo_s
         "evaluate", "--data", root, "--results", theirs, "--results", again
     )
     assert complain(BadResults("x")) == 1
+
+
+def test_masks_of_regions_are_no_measure(tmp_path):
+    mask = np.zeros((300, 300), np.uint8)
+    mask[90:200, 90:200] = 255
+    save(tmp_path / "p.jpg", np.random.default_rng(1).integers(0, 255, (300, 300, 3), np.uint8))
+    save(tmp_path / "p.mask0.png", mask)
+    (tmp_path / "manifest.csv").write_text("name,split,mask_kinds\np,val,r\n")
+    with tarfile.open(tmp_path / "val.tar", "w") as tar:
+        for name in ("p.jpg", "p.mask0.png"):
+            tar.add(tmp_path / name, name)
+    assert refused("evaluate", "--data", tmp_path, "--model", "statistics") == (
+        f"{tmp_path} has no masks of whole objects, and only those are a measure: put NAME.mask0.png beside"
+        " NAME.jpg."
+    )

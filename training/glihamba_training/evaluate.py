@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from glihamba.errors import BadRequest
 from glihamba.models import load
 from glihamba_training.iharmony4 import Triple, entries, read_entry, read_triples
 from glihamba_training.photos import load_bank
@@ -73,8 +74,18 @@ class Summary:
 
 
 def val_triples(data: Path, count: int = 256) -> Iterator[Triple]:
-    """The first `count` fixed synthetic composites of the val shard, 256 x 256, whole objects."""
-    synthesis = Synthesis(load_bank(data, "val", VAL_SIZE), VAL_SETTINGS, VAL_SEED)
+    """The first `count` fixed synthetic composites of the val shard, 256 x 256, whole objects.
+
+    Raises FileNotFoundError, with a sentence, where there are no photographs, and BadRequest where none has
+    the mask of a whole object: regions found by GrabCut are no measure.
+    """
+    bank = load_bank(data, "val", VAL_SIZE)
+    if not (bank.kind_of == 0).any():
+        raise BadRequest(
+            f"{data} has no masks of whole objects, and only those are a measure: put NAME.mask0.png beside"
+            " NAME.jpg."
+        )
+    synthesis = Synthesis(bank, VAL_SETTINGS, VAL_SEED)
     for index in range(count):
         batch = synthesis.batch(index, VAL_SIZE, 2)  # two: statistics are transferred from the other
         pixels = [(plane[0] * 255).round().byte().permute(1, 2, 0).numpy() for plane in batch]

@@ -7,7 +7,7 @@ from html import escape
 
 import numpy as np
 
-WIDTH, ROW, LEFT, RIGHT, BOTTOM = 720, 58, 14, 14, 40
+WIDTH, ROW, LEFT, RIGHT, BOTTOM = 480, 58, 14, 14, 40
 MOST_DOTS = 400  # of a method; beyond it a sample is drawn, and the caption says so
 _COLOURS = 6  # that the style sheet has
 
