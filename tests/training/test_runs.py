@@ -202,9 +202,14 @@ def test_weights_to_start_from(photo_shards, tmp_path, monkeypatch):
         "The weights of glihamba-tiny do not fit the recipe's glihamba-tiny: start from the same network,"
         " with the settings that the recipe's [config] gives it."
     )
-    wider = dataclasses.replace(RECIPE, model="unet")
+    wider = dataclasses.replace(RECIPE, config={**SMALL, "width": 16})
+    with pytest.raises(
+        BadCheckpoint, match=r"The weights of .*last\.ckpt do not fit the recipe's glihamba-tiny"
+    ):
+        train(wider, photo_shards, tmp_path / "wider", resume=first)
+    other = dataclasses.replace(RECIPE, model="unet", config={})
     with pytest.raises(BadCheckpoint, match=r"is a training of glihamba-tiny, the recipe is unet's: resume"):
-        train(dataclasses.replace(wider, config={}), photo_shards, tmp_path / "fourth", resume=first)
+        train(other, photo_shards, tmp_path / "fourth", resume=first)
 
 
 def test_files_that_are_no_checkpoints_are_named(tmp_path):

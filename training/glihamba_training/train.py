@@ -140,6 +140,8 @@ def train(
     task = HarmonizationTask(recipe, provenance)
     if start is not None:
         fill(task.network, starting_weights(start), start, recipe.model)
+    elif resume is not None:  # Lightning does it again, with the optimiser; it would not say it in a sentence
+        fill(task.network, averaged_weights(resume)[0], str(resume), recipe.model)
     device = torch.device("cpu") if workers else _device()
     if workers and torch.cuda.is_available():
         torch.set_num_threads(1)  # the cores are the workers'

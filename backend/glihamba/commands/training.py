@@ -69,7 +69,7 @@ def train(
 
     The recipe is a network's name (glihamba-tiny, hdnet, gknet, regional, frih, ...) or a .toml file.
     Checkpoints are written as it goes, so Ctrl-C loses little: go on with --resume RUN/last.ckpt. Several
-    graphics cards: torchrun --nproc-per-node 4 -m glihamba train ...
+    graphics cards: torchrun --nproc-per-node 4 -m -- glihamba train ...
 
     \b
       glihamba train --recipe hdnet --data iharmony4/ --run runs/hdnet
