@@ -158,6 +158,26 @@ def test_similarity_is_torchmetrics(box):
     assert theirs < 1
 
 
+@pytest.mark.parametrize("box", [(30, 50, 70, 88), (0, 3, 0, 3), (57, 60, 40, 90), (0, 60, 0, 90)])
+def test_similarity_behind_a_mask_is_the_whole_pictures(box):
+    """Only the surroundings of the mask are looked at; the figure is that of the whole picture."""
+    random = np.random.default_rng(5)
+    real = random.integers(0, 255, (60, 90, 3), np.uint8)
+    mask = np.zeros((60, 90), np.uint8)
+    top, bottom, left, right = box
+    mask[top:bottom, left:right] = random.integers(100, 255, (bottom - top, right - left), np.uint8)
+    composite = random.integers(0, 255, (60, 90, 3), np.uint8)
+    scores = PROTOCOLS["fullres"](Triple("made", "made", composite, mask, real), None)
+    share = mask[..., None] / 255
+    blended = (real + share * (composite.astype(float) - real)).transpose(2, 0, 1)[None]
+    got, wanted = (torch.tensor(p, dtype=torch.float32) for p in (blended, real.transpose(2, 0, 1)[None]))
+    theirs = float(structural_similarity_index_measure(got, wanted, data_range=255.0))
+    assert scores.ssim == pytest.approx(theirs, abs=2e-6)
+    squared = share * (composite.astype(float) - real) ** 2
+    assert scores.mse == pytest.approx(squared.mean(), rel=1e-5)
+    assert scores.fmse == pytest.approx(squared.mean() * share.size / share.sum(), rel=1e-5)
+
+
 def test_similarity_of_equal_and_of_tiny_pictures():
     picture = torch.rand(1, 3, 40, 40) * 255
     assert ssim(picture, picture.clone()) == 1.0

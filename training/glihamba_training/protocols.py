@@ -31,7 +31,7 @@ from torchmetrics.functional.image import peak_signal_noise_ratio
 from glihamba.models.base import Harmonizer
 from glihamba.pipeline.harmonize import harmonize
 from glihamba_training.iharmony4 import Triple
-from glihamba_training.similarity import ssim
+from glihamba_training.similarity import MARGIN, ssim
 
 SIDE = 256
 PERFECT = 78.0  # dB; see `_psnr`
@@ -121,22 +121,27 @@ class ScoringProtocol:
 
     def score(self, harmonized: Tensor, planes: Planes) -> Scores:
         """harmonized (1,3,H,W) in [0,1] against the real picture."""
-        got, wanted = (p.mul(255).clamp(0, 255) for p in (harmonized, planes.real))
+        mask, pixels = planes.mask, planes.mask.numel()
+        # A masked error is nowhere but around the mask: a photograph of 16 megapixels is not worked on whole.
+        part = _around(mask) if self.background == "masked" else ...
+        mask = mask[part]
+        got, wanted = (p[part].mul(255).clamp(0, 255) for p in (harmonized, planes.real))
         if self.rounded:
             got, wanted = got.round(), wanted.round()
         squared = (got - wanted).square().mean(1, keepdim=True)
         if self.background == "masked":
-            got = wanted + planes.mask * (got - wanted)  # for SSIM; the error itself is weighed below
-            squared = squared * planes.mask
+            got = wanted + mask * (got - wanted)  # for SSIM; the error itself is weighed below
+            squared = squared * mask
             inside = squared
         elif self.antialias and not self.one_bit:
-            inside = squared * (planes.mask > 0)  # a soft edge is the foreground's too
+            inside = squared * (mask > 0)  # a soft edge is the foreground's too
         else:
-            inside = squared * planes.mask
-        mse = float(squared.double().mean())
-        fmse = float(inside.double().sum() / planes.mask.double().sum().clamp_min(1))
+            inside = squared * mask
+        mse = float(squared.double().sum() / pixels)
+        fmse = float(inside.double().sum() / mask.double().sum().clamp_min(1))
         spread = {"255": 255.0, "target": float(wanted.max()), "output": float(got.max() - got.min())}
-        return Scores(_psnr(mse, spread[self.psnr_range]), mse, fmse, ssim(got, wanted))
+        alike = 1 - (1 - ssim(got, wanted)) * mask.numel() / pixels
+        return Scores(_psnr(mse, spread[self.psnr_range]), mse, fmse, alike)
 
     def _by_network(self, triple: Triple, planes: Planes, network: Harmonizer) -> Tensor:
         if self.full_size:
@@ -198,6 +203,16 @@ def planes_of(pixels: np.ndarray) -> Tensor:
     scale = 1 if pixels.dtype == bool else 255
     floats = torch.from_numpy(pixels.astype(np.float32) / scale)
     return floats[None, None] if pixels.ndim == 2 else floats.permute(2, 0, 1)[None].contiguous()
+
+
+def _around(mask: Tensor) -> tuple[slice, ...]:
+    """Of a (1,1,H,W) mask: the box that holds every window of SSIM that touches it, and their neighbours."""
+    box = [slice(None), slice(None)]
+    for axis in (1, 0):
+        where = (mask[0, 0] > 0).any(axis).nonzero()
+        first, last = (int(where[0]), int(where[-1])) if len(where) else (0, 0)
+        box.append(slice(max(first - 2 * MARGIN, 0), last + 2 * MARGIN + 1))
+    return tuple(box)
 
 
 def _psnr(mse: float, spread: float) -> float:
