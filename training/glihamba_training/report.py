@@ -140,5 +140,7 @@ def _gain(rows: Sequence[Row], protocol: str, models: Sequence[str]) -> Plot:
         model: [r.scores.psnr - before[r.picture] for r in rows if (r.protocol, r.model) == (protocol, model)]
         for model in models
     }
-    svg = distributions(series, "gain over the composite (dB), right of 0 is better", zero=True)
+    svg = distributions(
+        series, "gain over the composite (dB), right of 0 is better", zero=True, first_colour=1
+    )
     return Plot(caption(rows, protocol, "Gain in PSNR over the composite"), Markup(svg))

@@ -105,11 +105,22 @@ def comparison(
         pairs = pairs_of(rows, protocol, first, second)
         series = {f"{second} - {first}": [b.scores.psnr - a.scores.psnr for a, b in pairs]}
         axis = f"difference in PSNR (dB), right of 0 {second} is better"
-        plots = [Plot(caption(rows, protocol, "Differences"), Markup(distributions(series, axis, zero=True)))]
+        plots = [
+            Plot(
+                caption(rows, protocol, "Differences"),
+                Markup(distributions(series, axis, zero=True, first_colour=2)),
+            )
+        ]
         both = {
             name: [pair[index].scores.psnr for pair in pairs] for index, name in enumerate((first, second))
         }
-        plots.insert(0, Plot(caption(rows, protocol, "PSNR"), Markup(distributions(both, "PSNR (dB)"))))
+        plots.insert(
+            0,
+            Plot(
+                caption(rows, protocol, "PSNR"),
+                Markup(distributions(both, "PSNR (dB), more is better", first_colour=1)),
+            ),
+        )
         tables = [table(rows, protocol, first, second)]
         words = f"{PROTOCOLS[protocol].in_words}."
         sections.append(Section(f"Protocol {protocol}", tables, plots, text=words, folded=number > 0))

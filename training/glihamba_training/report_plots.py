@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from html import escape
 
 import numpy as np
@@ -12,10 +12,13 @@ MOST_DOTS = 400  # of a method; beyond it a sample is drawn, and the caption say
 _COLOURS = 6  # that the style sheet has
 
 
-def distributions(series: Mapping[str, Sequence[float]], axis: str, *, zero: bool = False) -> str:
+def distributions(
+    series: Mapping[str, Sequence[float]], axis: str, *, zero: bool = False, first_colour: int = 0
+) -> str:
     """A row for each method: a dot a picture, the box from quartile to quartile, the median.
 
-    axis: what it shows and in what unit. zero: mark 0, where nothing changed.
+    axis: what it shows and in what unit. zero: mark 0, where nothing changed. first_colour: of the
+    first method, so that each keeps its own from plot to plot; 0 is gray, for the composite.
     """
     values = {name: np.asarray(each, float) for name, each in series.items()}
     everything = np.concatenate([*values.values(), *([[0.0]] if zero else [])])
@@ -34,13 +37,13 @@ def distributions(series: Mapping[str, Sequence[float]], axis: str, *, zero: boo
         parts.append(f'<text class="tick" x="{x(tick)}" y="{bottom + 16}">{tick:g}</text>')
     parts.append(f'<text class="tick" x="{WIDTH / 2}" y="{height - 4}">{escape(axis)}</text>')
     for row, (name, each) in enumerate(values.items()):
-        parts += _row(name, each, row, x)
+        parts += _row(name, each, row, colour_of(first_colour + row), x)
     return "\n".join([*parts, "</svg>"])
 
 
-def colour_of(row: int) -> str:
-    """The style sheet's class of the row-th method."""
-    return f"m{row % _COLOURS}"
+def colour_of(method: int) -> str:
+    """The style sheet's class of a method's colour."""
+    return f"m{method % _COLOURS}"
 
 
 def sampled(values: Sequence[float] | np.ndarray) -> np.ndarray:
@@ -51,8 +54,7 @@ def sampled(values: Sequence[float] | np.ndarray) -> np.ndarray:
     return np.random.default_rng(0).choice(each, MOST_DOTS, replace=False)
 
 
-def _row(name: str, values: np.ndarray, row: int, x: object) -> list[str]:
-    assert callable(x)
+def _row(name: str, values: np.ndarray, row: int, colour: str, x: Callable[[float], float]) -> list[str]:
     top = ROW * row
     middle = top + 36
     first, median, third = np.percentile(values, [25, 50, 75])
@@ -65,7 +67,7 @@ def _row(name: str, values: np.ndarray, row: int, x: object) -> list[str]:
     small = f"median {median:,.2f}, middle half {first:,.2f} to {third:,.2f}"
     label = f'{escape(name)} <tspan class="small"> {small}</tspan>'
     return [
-        f'<g class="{colour_of(row)}">',
+        f'<g class="{colour}">',
         f'<text class="name" x="{LEFT}" y="{top + 16}">{label}</text>',
         box,
         dots,
