@@ -43,7 +43,7 @@ def _lanes() -> int:
 
 
 LANES = _lanes()
-WIDE = 4 * LANES  # four registers a block share what all channels need; what is left over takes one
+WIDE = 4 * LANES  # four registers a block share what all channels need; what is left over takes two or one
 
 
 def ss2d_cpu(
@@ -209,12 +209,12 @@ def _flat_orders(height: int, width: int) -> np.ndarray:
 
 
 def _by_width(first: int, last: int, widest: int) -> Iterator[tuple[int, int, int]]:
-    """Padded channels as lanes of the kernel to use, first and last: the widest blocks, then registers."""
-    middle = first + (last - first) // widest * widest
-    if middle > first:
-        yield widest, first, middle
-    if last > middle:
-        yield LANES, middle, last
+    """Padded channels as lanes of the kernel to use, first and last: the widest blocks, then narrower."""
+    for lanes in (WIDE, 2 * LANES, LANES):
+        until = first + (last - first) // lanes * lanes if lanes <= widest else first
+        if until > first:
+            yield lanes, first, until
+        first = until
 
 
 def _rectangles(first: int, last: int, blocks: int) -> Iterator[tuple[int, int, int, int]]:
@@ -253,7 +253,7 @@ def _compiled(kind: str, N: int, lanes: int) -> Callable[..., None]:
 def compile_forward() -> None:
     """Compile, or find compiled, the forward kernels for every number of states."""
     for N in STATES:
-        for lanes in (LANES, WIDE):
+        for lanes in (LANES, 2 * LANES, WIDE):
             _compiled("forward", N, lanes)
 
 
