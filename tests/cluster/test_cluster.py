@@ -100,7 +100,9 @@ def test_a_job_lists_failures_and_is_resumed(workers, manifest, tmp_path, own_ho
     assert now == {**written, "3.png": now["3.png"]}
 
 
-def test_a_worker_that_dies_takes_its_pictures_along_and_nothing_else(workers, manifest, monkeypatch):
+def test_a_worker_that_dies_takes_its_picture_along_and_nothing_else(workers, manifest, monkeypatch):
+    """It is the only one: whatever waits behind the deadly picture waits at the worker that dies."""
+
     class Mortal(cluster.OneWorker):
         def __call__(self, row):
             if row["composite"].endswith("/7.png"):
@@ -110,6 +112,7 @@ def test_a_worker_that_dies_takes_its_pictures_along_and_nothing_else(workers, m
             return super().__call__(row)
 
     monkeypatch.setattr(cluster, "OneWorker", Mortal)
+    monkeypatch.setattr(workers, "cluster_resources", lambda: {"CPU": 1})
     _, given = told(manifest, "--cluster", "--model", "statistics")
     reasons = {row["composite"].rpartition("/")[2]: row["reason"] for row in given["failed"]}
     assert reasons.pop("7.png").startswith("Its worker died")

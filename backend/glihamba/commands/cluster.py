@@ -26,7 +26,7 @@ from glihamba.commands.training import NeedsExtra
 
 COLUMNS = ("composite", "mask", "output")
 _MOST_BLOCKS = 2_000  # of the list; Ray keeps an object for each
-_ATTEMPTS = 2  # at a block whose worker died, and at starting a worker again
+_ATTEMPTS = 2  # more, at a block whose worker died
 
 Row = dict[str, Any]
 
@@ -165,10 +165,11 @@ def _results(ray: Any, rows: list[Row], options: Row) -> Iterator[Row]:
         dataset = listed.map(
             OneWorker,
             fn_constructor_kwargs={name: options[name] for name in ("model", "strength", "device")},
-            compute=ray.data.ActorPoolStrategy(size=workers),
+            # One at a time: whatever waits at a worker that dies is charged with that death too.
+            compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             num_cpus=None if graphics else 1,
             num_gpus=1 if graphics else None,
-            max_restarts=_ATTEMPTS,
+            max_restarts=-1,  # where no worker is left Ray waits for ever; the attempts are counted below
             max_task_retries=_ATTEMPTS,
         )
     missing = {row["output"]: row for row in rows}
