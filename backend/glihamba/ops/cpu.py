@@ -8,13 +8,9 @@ writer and one order of summation, so equal inputs give equal bits, whatever the
 
 from __future__ import annotations
 
-import itertools
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache, lru_cache
-from itertools import pairwise
 from typing import Any
 
 import llvmlite.binding
@@ -27,6 +23,7 @@ from torch import Tensor
 from glihamba.ops import cpu_kernels
 from glihamba.ops.cpu_kernels import CHUNK
 from glihamba.ops.reference import DIRECTIONS, scan_orders
+from glihamba.ops.threads import share
 
 _log = logging.getLogger(__name__)
 
@@ -257,29 +254,7 @@ def compile_forward() -> None:
             _compiled("forward", N, lanes)
 
 
-@cache
-def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that keep to a processor each: one woken where its waker goes on running would wait there."""
-    places = itertools.cycle(sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None])
-
-    def stay() -> None:
-        place = next(places)
-        if place is not None:
-            os.sched_setaffinity(0, {place})
-
-    return ThreadPoolExecutor(threads, thread_name_prefix="ss2d", initializer=stay)
-
-
-if hasattr(os, "register_at_fork"):  # threads do not survive a fork; the pool that waits for them would
-    os.register_at_fork(after_in_child=_pool.cache_clear)
-
-
 def _share(tasks: int, cost: int, run: Callable[[int, int], None]) -> None:
     """run(first, last) over all tasks, on as many threads as torch was given and the work is worth."""
     threads = max(1, min(torch.get_num_threads(), tasks, tasks * cost // WORTH_A_THREAD))
-    if threads == 1:
-        run(0, tasks)
-        return
-    bounds = [round(i * tasks / threads) for i in range(threads + 1)]
-    for done in [_pool(torch.get_num_threads()).submit(run, *pair) for pair in pairwise(bounds)]:
-        done.result()
+    share(tasks, threads, run)
