@@ -123,11 +123,11 @@ def left(folder: Path, case: str, *names: str, size: Sequence[int]) -> list[np.n
 
 
 def demo_layers(folder: Path, order: str) -> str:
-    """The composite that ships, as bytes and PNGs: `scene`, and `shoes` cut out; returns "width height"."""
+    """The composite that ships, as bytes and PNGs: `scene`, and `cup` cut out; returns "width height"."""
     demo = REPOSITORY / "backend" / "glihamba" / "demo"
     composite, mask = (Image.open(demo / f"{name}.png") for name in ("composite", "mask"))
     mask = mask.convert("L")
-    for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("shoes", mask)):
+    for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("cup", mask)):
         layer = composite.convert("RGB")
         layer.putalpha(alpha)
         layer.save(folder / f"{name}.png")

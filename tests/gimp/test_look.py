@@ -58,7 +58,7 @@ def test_the_default_does_in_gimp_what_it_does_in_files(
     apart = np.abs(wanted.astype(int) - after[..., :3])[mask == 255]
     assert apart.max() <= 1
     assert np.mean(apart > 0) < 1e-4
-    # The shoes are too blue for the warm light of their floor.
+    # The cup is too blue for the warm light of its table.
     blueness = [
         float((image[mask > 200, 2].astype(float) - image[mask > 200, 0]).mean()) for image in (before, after)
     ]

@@ -86,7 +86,7 @@ def test_it_ends_with_a_harmonized_picture(installed: subprocess.CompletedProces
     )
     inside, scene = mask > 200, mask == 0
     assert np.array_equal(before[scene], after[scene])
-    # The shoes are too blue for the warm light of their floor: that is what must have changed.
+    # The cup is too blue for the warm light of its table: that is what must have changed.
     blueness = [float((image[inside, 2] - image[inside, 0]).mean()) for image in (before, after)]
     assert blueness[1] < blueness[0] - 3
     with Image.open(picture) as image:

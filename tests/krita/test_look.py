@@ -64,7 +64,7 @@ def test_the_shipped_weights_do_in_krita_what_they_do_in_files(
     off = np.abs(wanted[mask == 255].astype(int) - after[..., :3][mask == 255])
     assert off.max() <= 1
     assert off.any(1).mean() < 1e-3
-    # The shoes are too blue for the warm light of their floor.
+    # The cup is too blue for the warm light of its table.
     blueness = [
         float((image[mask > 200, 2].astype(float) - image[mask > 200, 0]).mean()) for image in (before, after)
     ]

@@ -69,10 +69,10 @@ def gone():
 
 
 def picture(t):
-    """The composite that ships with GLIHamba: the scene, and the shoes on a layer of their own."""
+    """The composite that ships with GLIHamba: the scene, and the cup on a layer of their own."""
     size = tuple(map(int, os.environ["TEST_SIZE"].split()))
     image = kit.new(size)
-    for name in ("scene", "shoes"):
+    for name in ("scene", "cup"):
         with open(t.path(name + ".rgba"), "rb") as file:
             layer = kit.paint(image, name, file.read(), (0, 0, *size))
     image.set_selected_layers([layer])
@@ -96,7 +96,7 @@ def case_menu_dialog_result_undo_repeat(t):
     open_dialog()
     t.screenshot("dialog.png")
     press("Return")
-    added = kit.until(lambda: kit.layer(image, "shoes (harmonized)"), 60)
+    added = kit.until(lambda: kit.layer(image, "cup (harmonized)"), 60)
     kit.until(gone)
     time.sleep(1)
     t.screenshot("result.png")
@@ -115,13 +115,13 @@ def case_menu_dialog_result_undo_repeat(t):
     kit.same(kit.state(image), before)
     assert kit.seen(image) == seen, "one undo takes all of it back"
     press("ctrl+y")
-    kit.until(lambda: kit.layer(image, "shoes (harmonized)"))
+    kit.until(lambda: kit.layer(image, "cup (harmonized)"))
     assert kit.seen(image) == after
     press("ctrl+z")
     kit.until(lambda: layer.get_visible())
 
     press("ctrl+f")
-    kit.until(lambda: kit.layer(image, "shoes (harmonized)"), 60)
+    kit.until(lambda: kit.layer(image, "cup (harmonized)"), 60)
     time.sleep(0.5)
     assert kit.seen(image) == after, "repeated without a question"
 

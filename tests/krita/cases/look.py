@@ -22,19 +22,19 @@ def after_each():
 
 
 def picture(t):
-    """The composite that ships with GLIHamba: the scene, and the shoes on a layer of their own."""
+    """The composite that ships with GLIHamba: the scene, and the cup on a layer of their own."""
     size = tuple(map(int, os.environ["TEST_SIZE"].split()))
     document, layers = kit.new(size), []
-    for name in ("scene", "shoes"):
+    for name in ("scene", "cup"):
         with open(t.path(name + ".bgra"), "rb") as file:
             layers.append(kit.paint(document, name, file.read(), (0, 0, *size)))
-    shoes = layers[-1]
-    yield from kit.ready(document, shoes)
+    cup = layers[-1]
+    yield from kit.ready(document, cup)
     krita.action("zoom_to_100pct").trigger()
     krita.action("view_zoom_in").trigger()
     krita.action("view_zoom_in").trigger()
     yield 0.5
-    return document, shoes
+    return document, cup
 
 
 def case_menu(t):
@@ -61,7 +61,7 @@ def case_menu(t):
 
 def case_demo(t):
     """The default model, as it ships, on the picture that ships."""
-    document, shoes = yield from picture(t)
+    document, cup = yield from picture(t)
     size = document.width(), document.height()
     kit.settings(model="")
     kit.write(t.path("demo.before"), kit.seen(document))
@@ -80,7 +80,7 @@ def case_demo(t):
     assert not kit.said(), kit.said()
     t.fact("size", size)
     kit.write(t.path("demo.after"), kit.seen(document))
-    kit.write(t.path("demo.mask"), bytes(shoes.pixelData(0, 0, *size))[3::4])
+    kit.write(t.path("demo.mask"), bytes(cup.pixelData(0, 0, *size))[3::4])
 
 
 def case_strength_is_the_result_s_opacity(t):
