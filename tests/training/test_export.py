@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from glihamba.models import loading, registry, store
+from glihamba_training.checkpoints import BadCheckpoint
 from glihamba_training.evaluate import evaluate, summarise, val_triples
 from glihamba_training.export import export
 from glihamba_training.recipe import Recipe
@@ -33,5 +35,34 @@ def test_an_exported_model_can_be_added_loaded_and_scores_the_same(photo_shards,
     weights, _ = averaged_weights(checkpoint)
     assert all(torch.equal(t, weights[name]) for name, t in network.state_dict().items())
 
+    # A half as large, and the figures are those of the rounded weights.
+    small = export(
+        checkpoint,
+        tmp_path / "out",
+        name="half",
+        title="Half",
+        description="Made by a test.",
+        scored_on={"3 made pictures": (val_triples(photo_shards, 3), ["strict"])},
+        half=True,
+    )
+    assert small.bytes < 0.55 * record.bytes
+    store.add(tmp_path / "out" / "half.safetensors")
+    halved = loading.load("half")
+    assert {t.dtype for t in halved.state_dict().values()} == {torch.float32}
+    assert all(torch.equal(t, weights[name].half().float()) for name, t in halved.state_dict().items())
+
     (summary,) = summarise(evaluate(val_triples(photo_shards, 3), {"mine": network}, ["strict"]))
     assert registry.get("mine").metrics["strict, 3 made pictures"]["psnr"] == round(summary.psnr, 2)
+
+
+def test_a_weight_that_half_precision_has_no_room_for_is_named(photo_shards, tmp_path):
+    recipe = Recipe(model="glihamba-tiny", size=32, batch=4, steps=1, warmup=1, checkpoint_every=1)
+    checkpoint = train(recipe, photo_shards, tmp_path / "run")
+    saved = torch.load(checkpoint, weights_only=True)
+    for key, value in saved["state_dict"].items():
+        if key.endswith("head.base.bias"):
+            value.fill_(1e5)
+    torch.save(saved, checkpoint)
+    with pytest.raises(BadCheckpoint, match=r"no room for, in head\.base\.bias: leave out --half\.$"):
+        export(checkpoint, tmp_path, name="much", title="Much", description="", scored_on={}, half=True)
+    assert not (tmp_path / "much.safetensors").exists()

@@ -14,6 +14,7 @@ from PIL import Image
 
 from glihamba.cli import cli, complain
 from glihamba_training.evaluate import evaluate, triples_of
+from glihamba_training.protocols import PERFECT
 from glihamba_training.results import BadResults, ResultsFolder
 
 NAMES = ("f1_1_1", "f2_1_1", "c3_1_2")
@@ -192,4 +193,17 @@ def test_masks_of_regions_are_no_measure(tmp_path):
     assert refused("evaluate", "--data", tmp_path, "--model", "statistics") == (
         f"{tmp_path} has no masks of whole objects, and only those are a measure: put NAME.mask0.png beside"
         " NAME.jpg."
+    )
+
+
+def test_what_is_in_harmony_is_given_as_it_is(root, theirs, tmp_path):
+    words = ("evaluate", "--data", root, "--harmonious")
+    page = tmp_path / "page.html"
+    scores = json.loads(told(*words, "--model", "statistics", "--report", page, "--json"))["scores"]
+    overall = {s["model"]: s for s in scores if s["group"] == "all"}
+    assert overall["composite"]["psnr"] == PERFECT, "the real pictures themselves"
+    assert overall["statistics"]["psnr"] > 45, "gray on the same gray"
+    assert page.is_file()
+    assert refused(*words, "--results", theirs) == (
+        "Results are of the composites: --harmonious is for models alone, without --results."
     )

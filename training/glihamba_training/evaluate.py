@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +113,12 @@ def chosen_triples(root: Path, names: Container[str], count: int = 256) -> Itera
         yield from (read_entry(root, entry) for entry in entries(root, "test") if entry.name in names)
     else:
         yield from (triple for triple in val_triples(root, count) if triple.name in names)
+
+
+def harmonious(triples: Iterable[Triple]) -> Iterator[Triple]:
+    """The same pictures with nothing to correct: the real ones in the composites' place."""
+    for triple in triples:
+        yield replace(triple, composite=triple.real)
 
 
 def evaluate(

@@ -7,9 +7,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from glihamba.models import build, store
 from glihamba.models.registry import LOCAL, Record
-from glihamba_training.checkpoints import fill, network_weights, read_checkpoint
+from glihamba_training.checkpoints import BadCheckpoint, fill, network_weights, read_checkpoint
 from glihamba_training.evaluate import evaluate, summarise
 from glihamba_training.iharmony4 import Triple, is_copy
 from glihamba_training.photos import examples
@@ -26,8 +29,11 @@ def export(
     training_data: str = "",
     scored_on: Mapping[str, tuple[Iterable[Triple], Iterable[str]]],
     source: str = LOCAL,
+    half: bool = False,
 ) -> Record:
     """Writes `folder/NAME.safetensors` and `NAME.json` from a checkpoint's averaged weights.
+
+    half: in half precision; the figures are those of the rounded weights.
 
     scored_on: a set's name in words -> its triples and the protocols to score it under; the figures go
     into the record as "PROTOCOL, SET". What `licence` and `training_data` leave empty is filled in from what
@@ -35,6 +41,8 @@ def export(
     """
     saved = read_checkpoint(checkpoint)
     weights, recipe = network_weights(saved), saved["hyper_parameters"]["recipe"]
+    if half:
+        weights = _halved(weights, checkpoint)
     provenance = recorded(saved)
     network = build(recipe["model"], **recipe.get("config", {}))
     fill(network, weights, str(checkpoint), recipe["model"])
@@ -61,6 +69,18 @@ def export(
         paper=network.paper,
     )
     return store.save(folder / f"{name}.safetensors", weights, record)
+
+
+def _halved(weights: Mapping[str, Tensor], checkpoint: Path) -> dict[str, Tensor]:
+    """The floats in half precision; raises BadCheckpoint for one that it has no room for."""
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
+    for name, t in halves.items():
+        if not torch.isfinite(t).all():
+            raise BadCheckpoint(
+                f"{checkpoint} holds a weight that half precision has no room for, in {name}:"
+                " leave out --half."
+            )
+    return halves
 
 
 def recorded(saved: dict[str, Any]) -> dict[str, Any]:

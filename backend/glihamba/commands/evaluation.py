@@ -58,6 +58,11 @@ csv_option = click.option("--csv", "csv_file", type=_written, help="Write every 
     help="Folder of any method's results, named as iHarmony4's composites; can be repeated.",
 )
 @protocol_option
+@click.option(
+    "--harmonious",
+    is_flag=True,
+    help="Give the real pictures instead of the composites: what needs no change should stay as it is.",
+)
 @count_option
 @report_option
 @csv_option
@@ -68,6 +73,7 @@ def evaluate(
     models: tuple[str, ...],
     results: tuple[Path, ...],
     protocols: tuple[str, ...],
+    harmonious: bool,
     count: int,
     report: Path | None,
     csv_file: Path | None,
@@ -93,15 +99,20 @@ def evaluate(
     names = models or (() if results else (default_model(),))
     if complexity and not names:
         raise BadRequest("A folder of results has no complexity to measure: name a model with --model.")
+    if harmonious and results:
+        raise BadRequest(
+            "Results are of the composites: --harmonious is for models alone, without --results."
+        )
     sources = _sources(scoring, data, chosen, [*names, *results])
-    rows = _score(scoring, data, count, sources, chosen, as_json)
+    given = scoring.harmonious if harmonious else iter
+    rows = _score(scoring, data, count, sources, chosen, as_json, given)
     costs = _costs(sources) if complexity else []
-    beside = scoring.is_iharmony4(data)
+    beside = scoring.is_iharmony4(data) and not harmonious
     if csv_file:
         scoring.write_csv(rows, csv_file)
     if report:
         pages = training_module("report")
-        triples = scoring.chosen_triples(data, pages.shown(rows), count)
+        triples = given(scoring.chosen_triples(data, pages.shown(rows), count))
         page = pages.evaluation(rows, _named(triples, data), sources, data.name, beside=beside, costs=costs)
         pages.write(page, report)
     if as_json:
@@ -232,16 +243,22 @@ def _sources(scoring: Any, data: Path, protocols: list[str], named: Iterable[str
 
 
 def _score(
-    scoring: Any, data: Path, count: int, sources: dict[str, Any], protocols: list[str], quiet: bool
+    scoring: Any,
+    data: Path,
+    count: int,
+    sources: dict[str, Any],
+    protocols: list[str],
+    quiet: bool,
+    given: Callable[[Iterable[Any]], Iterator[Any]] = iter,
 ) -> Any:
-    """All rows, with a bar."""
+    """All rows, with a bar. given: from the data's triples to those that the sources are given."""
     try:
         total = scoring.count_of(data, count)
     except FileNotFoundError as error:
         raise missing_data(error, data) from error
     with bar(not quiet) as shown:
         return scoring.evaluate(
-            _named(scoring.triples_of(data, count), data), sources, protocols, _counter(shown, total)
+            given(_named(scoring.triples_of(data, count), data)), sources, protocols, _counter(shown, total)
         )
 
 

@@ -135,6 +135,7 @@ def missing_data(error: FileNotFoundError, data: Path) -> BadRequest:
 @click.option(
     "--count", type=click.IntRange(1), default=256, show_default=True, help="Pictures of each at most."
 )
+@click.option("--half", is_flag=True, help="Write the weights in half precision: half the size.")
 @json_option
 def export(
     checkpoint: Path,
@@ -146,6 +147,7 @@ def export(
     training_data: str,
     data: tuple[Path, ...],
     count: int,
+    half: bool,
     as_json: bool,
 ) -> None:
     """Turn a CHECKPOINT into a model file that `glihamba models add` takes.
@@ -169,6 +171,7 @@ def export(
                 root.name: (scoring.triples_of(root, count), ("strict", "fullres"))
                 for root in data or exporting.held_out(checkpoint)
             },
+            half=half,
         )
     except (FileNotFoundError, BadRecord) as error:
         raise BadRequest(str(error)) from error
