@@ -47,8 +47,7 @@ def test_outside_the_selection_it_is_the_picture_bit_by_bit(saved: dict[str, np.
 
 @pytest.mark.parametrize("host", ["krita", "gimp"])
 def test_inside_it_is_what_the_command_line_makes(saved: dict[str, np.ndarray], host: str) -> None:
-    """Where the selection is soft, a mixture that each host rounds for itself, of a colour it can hold: what
-    the correction moves beyond black or white is cut off before the mixture there, after it in files."""
+    """Where the selection is soft, a mixture that each host rounds for itself."""
     apart = np.abs(saved[host].astype(int) - saved["files"])
     inside, soft = saved["mask"] == 255, (saved["mask"] > 0) & (saved["mask"] < 255)
     assert np.abs(saved["files"].astype(int) - saved["before"])[inside].mean() > 3
@@ -56,8 +55,4 @@ def test_inside_it_is_what_the_command_line_makes(saved: dict[str, np.ndarray], 
     assert apart[inside].max() <= 1
     assert np.mean(apart[inside] > 0) < 1e-4
     assert soft.sum() > 1000
-    share, before = saved["mask"][soft][:, None] / 255, saved["before"][soft].astype(float)
-    corrected = before + (saved["files"][soft] - before) / share
-    beyond = np.maximum(corrected - 255, -corrected).clip(0) * share
-    assert (apart[soft] <= 1.5 + beyond).all()
-    assert np.mean(apart[soft] <= 1) > 0.9
+    assert apart[soft].max() <= 1

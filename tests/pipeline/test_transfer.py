@@ -22,12 +22,16 @@ def whole(pixels):
 
 
 def by_torch(pixels, weight, transform):
-    """Eq. 7 in float64: what the result must be before rounding, in sample units."""
+    """Eq. 7 in float64: what the result must be before rounding, in sample units. Integers hold no colour
+    beyond black and white, so none is mixed in."""
     full = full_scale(pixels.dtype)
     colours = torch.from_numpy(pixels[..., :3].astype(np.float64) / full).permute(2, 0, 1)[None]
     clipped = colours.clamp(0, 1)
     exact = ColourTransform(transform.base.double(), transform.grid.double())
-    correction = exact.apply(clipped) - clipped
+    corrected = exact.apply(clipped)
+    if pixels.dtype.kind == "u":
+        corrected = corrected.clamp(0, 1)
+    correction = corrected - clipped
     out = colours + torch.from_numpy(weight.astype(np.float64)) * correction
     return out[0].permute(1, 2, 0).numpy() * full
 

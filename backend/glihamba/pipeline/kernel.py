@@ -36,8 +36,9 @@ def correct_slowly(
     curve: (3,6), the residual's factors of rr, gg, bb, rg, rb, gb. affine: (h,3,4,n), each row's factors
     of (r, g, b, 1) at the n >= 2 columns of the grid. across: (w,), each pixel's place among those columns,
     0 to n - 1, rising. cuts: (n,), where the pixels between columns i and i + 1 begin, then w.
-    scale: the sample value that means 1. For `whole` numbers results are raised by a half and kept in
-    [0, scale + 1), so that the cast to integers that follows rounds and stays in range.
+    scale: the sample value that means 1. For `whole` numbers a colour is not moved beyond black or white
+    before it is weighed, as an editor that mixes it into its scene cannot either; and results are raised by
+    a half, so that the cast to integers that follows rounds.
     """
     r, g, b = colours = np.clip(planes * np.float32(1 / scale), 0, 1)
     squares = np.stack((r * r, g * g, b * b, r * g, r * b, g * b))
@@ -48,6 +49,8 @@ def correct_slowly(
         change = np.tensordot(curve[channel], squares, 1) + local[:, channel, 3]
         for k in range(3):
             change += local[:, channel, k] * colours[k]
+        if whole:
+            change = np.clip(change, -colours[channel], 1 - colours[channel])
         planes[channel] += weight * np.float32(scale) * change
     if whole:
         np.clip(planes + np.float32(0.5), 0, np.float32(scale + 0.75), out=planes)
@@ -61,7 +64,8 @@ def _correct(
     unit, full = np.float32(1 / scale), np.float32(scale)
     bias = np.float32(0.5) if whole else zero
     low = zero if whole else np.float32(-np.inf)
-    high = np.float32(scale + 0.75) if whole else np.float32(np.inf)
+    high = one if whole else np.float32(np.inf)
+    least, most = low, np.float32(scale + 0.75) if whole else high
     r_rr, r_gg, r_bb, r_rg, r_rb, r_gb = curve[0]
     g_rr, g_gg, g_bb, g_rg, g_rb, g_gb = curve[1]
     b_rr, b_gg, b_bb, b_rg, b_rb, b_gb = curve[2]
@@ -102,9 +106,12 @@ def _correct(
                     + g * ((b_g + db_g * t) + b_gg * g + b_gb * b)
                     + b * ((b_b + db_b * t) + b_bb * b)
                 )
-                reds[x] = min(max(reds[x] + w * red + bias, low), high)
-                greens[x] = min(max(greens[x] + w * green + bias, low), high)
-                blues[x] = min(max(blues[x] + w * blue + bias, low), high)
+                red = min(max(red, low - r), high - r)
+                reds[x] = min(max(reds[x] + w * red + bias, least), most)
+                green = min(max(green, low - g), high - g)
+                greens[x] = min(max(greens[x] + w * green + bias, least), most)
+                blue = min(max(blue, low - b), high - b)
+                blues[x] = min(max(blues[x] + w * blue + bias, least), most)
 
 
 @functools.lru_cache(maxsize=1)
