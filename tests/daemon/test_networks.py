@@ -27,13 +27,8 @@ CONFIG: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_is_served_by_its_name(
-    name: str, start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
-) -> None:
-    torch.manual_seed(0)
-    network = build(name, **CONFIG.get(name, {})).eval()
-    called = f"my-{name}" if registry.is_shipped(name) else name
+def add(name: str, network: Any, called: str) -> None:
+    """Put its weights into the person's folder."""
     record = registry.Record(
         name=called,
         title=name,
@@ -47,6 +42,16 @@ def test_a_network_is_served_by_its_name(
     )
     store.save(registry.user_folder() / f"{called}.safetensors", network.state_dict(), record)
 
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_served_by_its_name(
+    name: str, start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
+) -> None:
+    torch.manual_seed(0)
+    network = build(name, **CONFIG.get(name, {})).eval()
+    called = f"my-{name}" if registry.is_shipped(name) else name
+    add(name, network, called)
+
     peer = connect(start(default_model="statistics"))
     (listed,) = [model for model in peer.models() if model.name == called]
     assert listed.installed
@@ -59,3 +64,21 @@ def test_a_network_is_served_by_its_name(
     np.testing.assert_array_equal(reply.pixels()[mask == 0], composite[mask == 0])
     if getattr(network.config, "output", "image") == "image":
         assert (reply.pixels() != composite).any()
+
+
+def test_other_weights_of_the_same_name_take_the_place_of_the_first(
+    start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
+) -> None:
+    """Trained, tried, removed, trained anew and added again, while one daemon runs."""
+    peer = connect(start(default_model="statistics"))
+    composite, mask = said.picture(), said.object_mask()
+    seen = []
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        network = build("unet", **CONFIG["unet"]).eval()
+        add("unet", network, "mine")
+        seen.append(peer.harmonize(said.plain_job(composite, mask, model="mine")).pixels())
+        expected = harmonize(composite, mask, network).pixels
+        np.testing.assert_allclose(seen[-1].astype(int), expected.astype(int), atol=1)
+        store.remove("mine")
+    assert np.abs(seen[0].astype(int) - seen[1].astype(int)).max() > 2

@@ -56,7 +56,7 @@ class Runner:
         self._settings = settings
         self._load = load
         self._network: Any = None
-        self._loaded: tuple[str, str] | None = None
+        self._loaded: tuple[str, str, str] | None = None  # name, hash of the weights, device
         self._busy = threading.Lock()
         self._device: Device | None = None
         self._choosing = threading.Lock()
@@ -141,13 +141,15 @@ class Runner:
         progress: Callable[[str, float], None],
         cancelled: Callable[[], bool],
     ) -> Outcome:
+        from glihamba.models import registry
         from glihamba.pipeline.harmonize import harmonize
 
-        if self._loaded != (name, device.kind):
+        wanted = name, registry.get(name).sha256, device.kind  # other weights may have got the same name
+        if self._loaded != wanted:
             progress("LOADING_MODEL", LOADING)
             self._let_go()
             self._network = self._load_network(name, device.kind)
-            self._loaded = (name, device.kind)
+            self._loaded = wanted
         result = harmonize(
             request.composite,
             request.mask,
