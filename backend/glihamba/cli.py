@@ -35,6 +35,9 @@ COMMANDS = {
     "export": ("training", "Turn a checkpoint into a model file with its record."),
 }
 
+# Set once Ctrl-C has come: on its way up, an import or a callback may make any other error of it.
+interrupted = threading.Event()
+
 
 class LazyGroup(click.Group):
     """Commands are named in a table and imported when called."""
@@ -72,31 +75,28 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit status."""
-    ctrl_c = heard_ctrl_c()
+    listen_for_ctrl_c()
     try:
         result = cli.main(arguments, prog_name="glihamba", standalone_mode=False)
         status = result if isinstance(result, int) else 0
     except Exception as error:
         if os.environ.get("GLIHAMBA_DEBUG"):
             raise
-        # An interrupted import or callback may turn into any other error on its way here.
-        status = complain(click.Abort() if ctrl_c.is_set() else error)
+        status = complain(click.Abort() if interrupted.is_set() else error)
     except KeyboardInterrupt:
         status = complain(click.Abort())
     leave(status)
 
 
-def heard_ctrl_c() -> threading.Event:
-    """Set once Ctrl-C has come, which raises KeyboardInterrupt as ever."""
-    heard = threading.Event()
+def listen_for_ctrl_c() -> None:
+    """Have `interrupted` set by Ctrl-C, which raises KeyboardInterrupt as ever."""
 
     def on_signal(number: int, frame: Any) -> None:
-        heard.set()
+        interrupted.set()
         raise KeyboardInterrupt
 
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, on_signal)
-    return heard
 
 
 def leave(status: int) -> NoReturn:

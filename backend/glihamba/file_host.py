@@ -189,6 +189,13 @@ def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
     if np.abs(image_files.srgb_encoded(linear) - value).max() < 1.5 / 255:
         return "srgb"
     if not is_float:
+        try:
+            _exported(linear, picture)
+        except pyvips.Error as error:  # a scanner's or a camera's, which has no table for the way back
+            raise BadPicture(
+                f"{picture.path} has a colour profile that colours can be read by but not written: "
+                "convert it to sRGB first."
+            ) from error
         return "convert"
     if np.abs(linear - value).max() < 1e-3:
         return "linear"

@@ -84,10 +84,41 @@ def words(service: LocalService, composite: Path, mask: Path, output: Path) -> s
 
 
 def wide_gamut() -> bytes:
-    """An ICC profile with Rec. 2020's primaries and a gamma of 2.2, written by hand as the format says."""
+    """An ICC profile with Rec. 2020's primaries and a gamma of 2.2."""
 
-    def fixed(value: float) -> bytes:
-        return round(value * 65536).to_bytes(4, "big", signed=True)
+    def xyz(*values: float) -> bytes:
+        return b"XYZ " + bytes(4) + b"".join(map(_fixed, values))
+
+    curve = b"para" + bytes(4) + (0).to_bytes(2, "big") + bytes(2) + _fixed(2.2)
+    primaries = {
+        b"rXYZ": xyz(0.67348, 0.27904, -0.00194),
+        b"gXYZ": xyz(0.16566, 0.67534, 0.02998),
+        b"bXYZ": xyz(0.12505, 0.04562, 0.79687),
+    }
+    return _profile(b"mntr", {**primaries, b"rTRC": curve, b"gTRC": curve, b"bTRC": curve})
+
+
+def input_only() -> bytes:
+    """A scanner's ICC profile: a table from its RGB to XYZ, linear with sRGB's primaries, and none back."""
+
+    def words(values: Any) -> bytes:
+        return np.asarray(values).astype(">u2").tobytes()
+
+    corners = np.stack(np.meshgrid([0, 1], [0, 1], [0, 1], indexing="ij"), axis=-1).reshape(8, 3)
+    to_xyz = [[0.43607, 0.22249, 0.01392], [0.38515, 0.71687, 0.09708], [0.14307, 0.06061, 0.71410]]
+    table = np.rint(corners @ np.array(to_xyz) * 32768)
+    line = words([0, 65535] * 3)
+    matrix = b"".join(map(_fixed, np.eye(3).ravel()))
+    sizes = bytes([3, 3, 2, 0]) + matrix + words([2, 2])
+    return _profile(b"scnr", {b"A2B0": b"mft2" + bytes(4) + sizes + line + words(table) + line})
+
+
+def _fixed(value: float) -> bytes:
+    return round(value * 65536).to_bytes(4, "big", signed=True)
+
+
+def _profile(kind: bytes, tags: dict[bytes, bytes]) -> bytes:
+    """An RGB profile of that class, written by hand as the format says."""
 
     def text(value: str) -> bytes:
         raw = value.encode("utf-16-be")
@@ -102,28 +133,15 @@ def wide_gamut() -> bytes:
             + raw
         )
 
-    def xyz(*values: float) -> bytes:
-        return b"XYZ " + bytes(4) + b"".join(map(fixed, values))
-
-    curve = b"para" + bytes(4) + (0).to_bytes(2, "big") + bytes(2) + fixed(2.2)
-    tags = {
-        b"desc": text("Wide"),
-        b"cprt": text("CC0"),
-        b"wtpt": xyz(0.9642, 1.0, 0.8249),
-        b"rXYZ": xyz(0.67348, 0.27904, -0.00194),
-        b"gXYZ": xyz(0.16566, 0.67534, 0.02998),
-        b"bXYZ": xyz(0.12505, 0.04562, 0.79687),
-        b"rTRC": curve,
-        b"gTRC": curve,
-        b"bTRC": curve,
-    }
+    white = b"XYZ " + bytes(4) + b"".join(map(_fixed, (0.9642, 1.0, 0.8249)))
+    tags = {b"desc": text("A test's"), b"cprt": text("CC0"), b"wtpt": white, **tags}
     offset, table, body = 132 + 12 * len(tags), b"", b""
     for name, data in tags.items():
         data += bytes(-len(data) % 4)
         table += name + (offset + len(body)).to_bytes(4, "big") + len(data).to_bytes(4, "big")
         body += data
-    header = (offset + len(body)).to_bytes(4, "big") + bytes(4) + b"\x04\x30\x00\x00mntrRGB XYZ "
-    header += bytes(12) + b"acsp" + bytes(28) + fixed(0.9642) + fixed(1.0) + fixed(0.8249)
+    header = (offset + len(body)).to_bytes(4, "big") + bytes(4) + b"\x04\x30\x00\x00" + kind + b"RGB XYZ "
+    header += bytes(12) + b"acsp" + bytes(28) + _fixed(0.9642) + _fixed(1.0) + _fixed(0.8249)
     return header.ljust(128, b"\0") + len(tags).to_bytes(4, "big") + table + body
 
 

@@ -9,12 +9,25 @@ from typing import Any
 import numpy as np
 import pytest
 import pyvips
-from cli_pictures import HEIGHT, WIDTH, encoded, harmonized, marked, save, save_mask, scene, wide_gamut, words
+from cli_pictures import (
+    HEIGHT,
+    WIDTH,
+    encoded,
+    harmonized,
+    input_only,
+    marked,
+    save,
+    save_mask,
+    scene,
+    wide_gamut,
+    words,
+)
 from PIL import Image
 
 from glihamba import image_files
 from glihamba.commands.local import LocalService
 from glihamba.file_host import FileHost, read_mask
+from glihamba.image_files import BadPicture
 from glihamba_client.harmonize_layer import harmonize_layer, run
 
 FORMATS = [
@@ -226,6 +239,18 @@ def test_floats_in_another_profile_are_refused(service: LocalService, tmp_path: 
     composite = save(tmp_path / "in.tif", scene("float32"), wide_gamut())
     said = words(service, composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
     assert said.endswith("convert it to linear sRGB, or to 16 bits.")
+
+
+def test_a_profile_for_reading_only_is_refused_before_the_work(tmp_path: Path) -> None:
+    """Its colours are read well, but the result could never be written by it."""
+    composite = save(tmp_path / "in.tif", scene(), input_only())
+    host = FileHost(composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
+    with pytest.raises(BadPicture) as refused:
+        host.capture()
+    assert str(refused.value) == (
+        f"{composite} has a colour profile that colours can be read by but not written: "
+        "convert it to sRGB first."
+    )
 
 
 def test_gray_stays_gray_in_jpeg(service: LocalService, tmp_path: Path) -> None:

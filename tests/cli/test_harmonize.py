@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,6 +17,9 @@ from cli_pictures import PATIENCE, glihamba, here, marked, save, save_mask, scen
 from PIL import Image
 
 from glihamba import image_files
+from glihamba.commands import local
+from glihamba.daemon.runner import Runner
+from glihamba.models.statistics import Statistics
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
@@ -76,6 +80,40 @@ def test_a_folder_keeps_going_past_bad_files(tmp_path: Path) -> None:
     assert "is damaged or cut short" in reasons["b.jpg"]
     assert reasons["lonely.png"] == f"There is no mask for it: {masks} has no picture called lonely."
     assert reasons["twice.png"] == "There are 2 masks for it (twice.png, twice.tif): keep one."
+
+
+def test_a_folder_goes_on_past_a_fault_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A network that breaks at the second picture; GLIHAMBA_DEBUG ends there, to show where."""
+
+    class Breaking(Statistics):
+        calls = 0
+
+        def colour_transform(self, composite: Any, mask: Any) -> Any:
+            self.calls += 1
+            if self.calls == 2:
+                raise RuntimeError("shapes do not fit")
+            return super().colour_transform(composite, mask)
+
+    monkeypatch.setattr(local, "Runner", lambda settings: Runner(settings, lambda name, device: Breaking()))
+    composites, masks = tmp_path / "composites", tmp_path / "masks"
+    composites.mkdir()
+    masks.mkdir()
+    for name in ("a.png", "b.png", "c.png"):
+        save(composites / name, scene())
+        save_mask(masks / name)
+    where = "harmonize", composites, "--mask", masks, "-o", tmp_path / "out", "--local", "--json"
+    done = here(*where)
+    assert done.returncode == 1, done.stderr
+    told = json.loads(done.stdout)
+    assert [Path(each["output"]).name for each in told["done"]] == ["a.png", "c.png"]
+    (failure,) = told["failed"]
+    assert (Path(failure["composite"]).name, failure["code"]) == ("b.png", "INTERNAL")
+    assert failure["reason"].startswith("Something unexpected went wrong (RuntimeError: shapes do not fit).")
+
+    monkeypatch.setenv("GLIHAMBA_DEBUG", "1")
+    done = here(*where)
+    assert "shapes do not fit" in done.stderr
+    assert len(json.loads(done.stdout)["done"]) == 1
 
 
 def test_a_folder_in_words(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -205,20 +206,21 @@ def _one_after_the_other(
     done: list[dict[str, Any]],
     failed: list[dict[str, str]],
 ) -> None:
+    from glihamba import cli
     from glihamba_client.errors import ClientError
-    from glihamba_client.messages import sentence
 
     said: set[str] = set()
     for number, picture in enumerate(pictures):
         shown.show("all", f"{number + 1} of {len(pictures)}: {picture.composite.name}", number, len(pictures))
         try:
             done.append(work.harmonize(picture, shown))
-        except ClientError as error:
-            if error.code in _HOPELESS:
+        except Exception as error:
+            code = error.code if isinstance(error, ClientError) else "INTERNAL"
+            to_be_seen = code == "INTERNAL" and os.environ.get("GLIHAMBA_DEBUG")
+            if code in _HOPELESS or to_be_seen or cli.interrupted.is_set():
                 raise
-            failed.append(
-                {"composite": str(picture.composite), "code": error.code, "reason": sentence(error, "en")}
-            )
+            reason = cli.sentence(error)
+            failed.append({"composite": str(picture.composite), "code": code, "reason": reason})
             continue
         for message in done[-1]["messages"]:
             if message not in said:  # the daemon's notice holds for all of them
