@@ -91,6 +91,97 @@ def test_train_from_photographs_and_fine_tune(glihamba, tmp_path, photo_shards):
     )
 
 
+def trained(glihamba, *words):
+    """Two steps with the recipe at hand; the run's checkpoint."""
+    assert glihamba("train", "r.toml", "--steps", 2, *words)[0] == 0
+    return f"{words[words.index('--run') + 1]}/last.ckpt"
+
+
+def exported(glihamba, checkpoint, name, *words):
+    """The record, and the last line on standard error."""
+    status, out, said = glihamba("export", checkpoint, "--name", name, "-o", "weights", "--json", *words)
+    assert status == 0, said
+    return json.loads(out), said
+
+
+def test_the_licence_of_the_weights_it_starts_from_goes_along(glihamba, tmp_path, photo_shards):
+    """From a model, from a file, from a checkpoint; and through a second start."""
+    research = exported(
+        glihamba, trained(glihamba, "--data", photo_shards, "--run", "a"), "research",
+        "--licence", "Research only", "--count", 1,
+    )[0]  # fmt: skip
+    store.add(tmp_path / "weights" / "research.safetensors")
+    free = photographs(tmp_path / "free")
+    (free / "manifest.csv").write_text("name,licence\n" + "".join(f"p{i},CC0\n" for i in range(8)))
+    on_free = ("--data", free, "--run")
+    file = Path("weights", "research.safetensors")
+    for run, start in (("model", "research"), ("file", file)):
+        checkpoint = trained(glihamba, *on_free, run, "--from", start)
+        record, _ = exported(glihamba, checkpoint, f"from-{run}", "--count", 1)
+        assert record["licence"] == (
+            "as these licences allow: of the training pictures (CC0); of the weights of"
+            f" {Path(start).name} (Research only)"
+        )
+    again = trained(glihamba, *on_free, "again", "--from", checkpoint)
+    assert exported(glihamba, again, "again", "--count", 1)[0]["licence"] == record["licence"]
+
+    # A checkpoint's own pictures count, whatever its record would say of them.
+    tuned = trained(glihamba, *on_free, "tuned", "--from", "a/last.ckpt")
+    record, _ = exported(glihamba, tuned, "tuned", "--count", 1)
+    assert record["licence"] == "as the training pictures' licences allow: made here, CC0"
+    assert record["training_data"].startswith(
+        "24 photographs (licences: 24 made here), recoloured at random."
+    )
+    assert research["licence"] == "Research only"
+
+
+def test_pictures_without_a_licence_are_said_to_have_none(glihamba, tmp_path):
+    root = photographs(tmp_path / "photos")
+    (root / "manifest.csv").write_text("name,licence\np1,CC0\n")
+    record, _ = exported(glihamba, trained(glihamba, "--data", root, "--run", "run"), "some")
+    assert record["licence"] == "as the training pictures' licences allow: CC0, not stated"
+    (root / "manifest.csv").unlink()
+    record, _ = exported(glihamba, trained(glihamba, "--data", root, "--run", "more"), "none")
+    assert record["licence"] == "not stated"
+
+
+def test_a_model_of_pictures_without_masks_is_exported_without_scores(glihamba, tmp_path):
+    root = photographs(tmp_path / "bare", 45)
+    for path in root.glob("*.mask0.png"):
+        path.unlink()
+    checkpoint = trained(glihamba, "--data", root, "--run", "run")
+    record, said = exported(glihamba, checkpoint, "bare")
+    assert record["metrics"] == {}
+    assert said == (
+        f"Not scored: {root} has no masks of whole objects, and only those are a measure: put NAME.mask0.png"
+        " beside NAME.jpg."
+    )
+    root.rename(tmp_path / "elsewhere")
+    record, said = exported(glihamba, checkpoint, "moved")
+    assert record["metrics"] == {}
+    assert said.startswith(f"Not scored: {root} holds no photographs to use as val")
+
+
+def test_export_scores_as_many_pictures_as_it_is_told(glihamba, tmp_path):
+    root = iharmony4(iharmony4(tmp_path / "copy"), 4, "test")
+    checkpoint = trained(glihamba, "--data", root, "--run", "run")
+    whole, _ = exported(glihamba, checkpoint, "whole", "--count", 4)
+    assert set(whole["metrics"]) == {"strict, copy", "fullres, copy"}
+    assert exported(glihamba, checkpoint, "all")[0]["metrics"] == whole["metrics"]
+    few, _ = exported(glihamba, checkpoint, "few", "--count", 2)
+    assert set(few["metrics"]) == {"strict, the first 2 of copy", "fullres, the first 2 of copy"}
+    assert few["metrics"]["strict, the first 2 of copy"] != whole["metrics"]["strict, copy"]
+    other = iharmony4(tmp_path / "other" / "copy", 2, "test")
+    status, _, said = glihamba(
+        "export", checkpoint, "--name", "two", "-o", "weights", "--data", root, "--data", other
+    )
+    assert (status, said) == (
+        1,
+        "Error: Two of the folders to score on are called copy, and the record would keep one: rename a folder,"
+        " or name others with --data.",
+    )
+
+
 def test_what_is_wrong_with_a_training_is_one_sentence(glihamba, tmp_path, monkeypatch):
     root = iharmony4(tmp_path / "copy")
 

@@ -13,8 +13,12 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
 from glihamba.errors import BadRequest, HarmonizeError
-from glihamba.models import load
+from glihamba.models import load, registry
+from glihamba.models.registry import BadRecord, Record
+from glihamba.models.store import METADATA_KEY
 from glihamba_training.banks import DISK_FULL
+
+NOT_STATED = "not stated"
 
 
 class BadCheckpoint(BadRequest):
@@ -79,6 +83,42 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     if not isinstance(saved, dict) or not {"state_dict", "global_step", "hyper_parameters"} <= saved.keys():
         raise BadCheckpoint(f"{path} is no checkpoint of `glihamba train`: give one that it wrote.")
     return saved
+
+
+def recorded(saved: dict[str, Any]) -> dict[str, Any]:
+    """What a run recorded of itself in its checkpoint; checkpoints from before runs did have only a count.
+
+    data: what the weights were trained on, by whatever run, a table each. licences: of the models whose
+    weights they were started from, by name.
+    """
+    seen = saved["global_step"] * saved["hyper_parameters"]["recipe"]["batch"]
+    nothing = {"composites": seen, "seconds": 0.0, "data": [], "started_from": "", "machine": ""}
+    known = {**nothing, **saved.get("provenance", {})}
+    started = known["started_from"]  # by a run that did not note the licence
+    return {"licences": {started: NOT_STATED} if started else {}, **known}
+
+
+def inherited(name_or_path: str) -> dict[str, Any]:
+    """The `data` and `licences` (see `recorded`) that whoever starts from these weights takes over."""
+    path = Path(name_or_path)
+    if path.suffix == ".ckpt":
+        before = recorded(read_checkpoint(path))
+        return {key: before[key] for key in ("data", "licences")}
+    if path.suffix == ".safetensors":
+        return {"data": [], "licences": {path.name: _licence_inside(path)}}
+    record = registry.get(name_or_path)
+    return {"data": [], "licences": {record.name: record.licence or NOT_STATED}}
+
+
+def _licence_inside(path: Path) -> str:
+    import safetensors
+
+    with safetensors.safe_open(path, "pt") as file:
+        record = (file.metadata() or {}).get(METADATA_KEY, "")
+    try:
+        return Record.from_json(record).licence or NOT_STATED
+    except BadRecord:
+        return NOT_STATED
 
 
 def averaged_weights(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

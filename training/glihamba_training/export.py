@@ -10,12 +10,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from glihamba.errors import BadRequest
 from glihamba.models import build, store
 from glihamba.models.registry import LOCAL, Record
-from glihamba_training.checkpoints import BadCheckpoint, fill, network_weights, read_checkpoint
-from glihamba_training.evaluate import evaluate, summarise
-from glihamba_training.iharmony4 import Triple, is_copy
-from glihamba_training.photos import examples
+from glihamba_training.checkpoints import (
+    NOT_STATED,
+    BadCheckpoint,
+    fill,
+    network_weights,
+    read_checkpoint,
+    recorded,
+)
+from glihamba_training.evaluate import evaluate, summarise, val_triples
+from glihamba_training.iharmony4 import Triple, is_copy, read_triples
 
 
 def export(
@@ -83,22 +90,19 @@ def _halved(weights: Mapping[str, Tensor], checkpoint: Path) -> dict[str, Tensor
     return halves
 
 
-def recorded(saved: dict[str, Any]) -> dict[str, Any]:
-    """What a run recorded of itself in its checkpoint; checkpoints from before runs did have only a count."""
-    seen = saved["global_step"] * saved["hyper_parameters"]["recipe"]["batch"]
-    nothing = {"composites": seen, "seconds": 0.0, "data": [], "started_from": "", "machine": ""}
-    return {**nothing, **saved.get("provenance", {})}
-
-
-def held_out(checkpoint: Path) -> list[Path]:
-    """The folders that the run trained on and that hold pictures kept from it, if they are still there."""
+def held_out(checkpoint: Path) -> dict[Path, str]:
+    """The folders that the run trained on; with each the sentence why it can't be scored on, empty if it can."""
     roots = [Path(data["root"]) for data in recorded(read_checkpoint(checkpoint))["data"]]
-    return [
-        root
-        for root in roots
-        if (root / "IHD_test.txt").is_file()
-        or (not is_copy(root) and root.is_dir() and next(examples(root, "val"), None) is not None)
-    ]
+    return {root: _unscorable(root) for root in roots}
+
+
+def _unscorable(root: Path) -> str:
+    """Why nothing held out there is a measure: it has moved, has no val pictures or no whole objects."""
+    try:
+        next(iter(read_triples(root) if is_copy(root) else val_triples(root, 1)), None)
+    except (FileNotFoundError, BadRequest) as error:
+        return str(error)
+    return ""
 
 
 def _training_data(provenance: dict[str, Any]) -> str:
@@ -119,8 +123,20 @@ def _training_data(provenance: dict[str, Any]) -> str:
 
 
 def _licence(provenance: dict[str, Any]) -> str:
-    """The training pictures' licences: what the weights may be used for follows from them."""
-    names = dict.fromkeys(name for data in provenance["data"] for name in data["licences"])
-    if any(data["kind"] == "iHarmony4" for data in provenance["data"]):
-        names["iHarmony4's"] = None
-    return f"as the training pictures' licences allow: {', '.join(names)}" if names else "not stated"
+    """The licences of the training pictures and of the weights that it was started from: what the model may be
+    used for follows from them all.
+    """
+    pictures = dict.fromkeys(name for data in provenance["data"] for name in _licences(data))
+    if not provenance["licences"]:
+        stated = pictures.keys() - {NOT_STATED}
+        return f"as the training pictures' licences allow: {', '.join(pictures)}" if stated else NOT_STATED
+    weights = [f"of the weights of {name} ({licence})" for name, licence in provenance["licences"].items()]
+    of = [f"of the training pictures ({', '.join(pictures)})", *weights]
+    return f"as these licences allow: {'; '.join(of)}"
+
+
+def _licences(data: dict[str, Any]) -> list[str]:
+    if data["kind"] == "iHarmony4":
+        return ["iHarmony4's"]
+    unstated = data["photographs"] > sum(data["licences"].values())
+    return [*data["licences"], *([NOT_STATED] if unstated else [])]

@@ -28,7 +28,9 @@ from glihamba_training.checkpoints import (
     averaged_weights,
     disk_full,
     fill,
+    inherited,
     read_checkpoint,
+    recorded,
     starting_weights,
 )
 from glihamba_training.losses import LOSSES, foreground_normalised
@@ -207,7 +209,8 @@ def _device() -> torch.device:
 def _past(recipe: Recipe, resume: Path | None) -> tuple[dict[str, Any], int]:
     """The record that the resumed checkpoint has, or a new one, and the step to go on from."""
     if resume is None:
-        return {"composites": 0, "seconds": 0.0, "data": [], "started_from": "", "machine": ""}, 0
+        nothing = {"composites": 0, "seconds": 0.0, "data": [], "licences": {}}
+        return {**nothing, "started_from": "", "machine": ""}, 0
     saved = read_checkpoint(resume)
     before = saved["hyper_parameters"]["recipe"]
     if before["model"] != recipe.model:
@@ -215,18 +218,16 @@ def _past(recipe: Recipe, resume: Path | None) -> tuple[dict[str, Any], int]:
             f"{resume} is a training of {before['model']}, the recipe is {recipe.model}'s:"
             " resume with its own recipe."
         )
-    step = saved["global_step"]
-    unrecorded = {"composites": step * before["batch"], "seconds": 0.0, "data": [], "started_from": ""}
-    return {**unrecorded, **saved.get("provenance", {})}, step
+    return recorded(saved), saved["global_step"]
 
 
 def _note(provenance: dict[str, Any], described: dict[str, Any], data: Path, start: str | None) -> None:
-    """Adds this run to the record: its data (once), its start, its machine."""
+    """Adds this run to the record: its start, with what that was trained on; its data (once); its machine."""
+    if start is not None:
+        provenance.update(inherited(start), started_from=Path(start).name)
     entry = {**described, "root": str(data.resolve())}
     if entry not in provenance["data"]:
         provenance["data"] = [*provenance["data"], entry]
-    if start is not None:
-        provenance["started_from"] = Path(start).name
     cards = (
         f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     )

@@ -6,6 +6,7 @@ import importlib
 import os
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -133,7 +134,9 @@ def missing_data(error: FileNotFoundError, data: Path) -> BadRequest:
     help="Score it on these pictures; can be repeated.  [default: what its training data holds out]",
 )
 @click.option(
-    "--count", type=click.IntRange(1), default=256, show_default=True, help="Pictures of each at most."
+    "--count",
+    type=click.IntRange(1),
+    help="Pictures of each at most.  [default: 256 made from photographs, all of iHarmony4's]",
 )
 @click.option("--half", is_flag=True, help="Write the weights in half precision: half the size.")
 @json_option
@@ -146,7 +149,7 @@ def export(
     licence: str,
     training_data: str,
     data: tuple[Path, ...],
-    count: int,
+    count: int | None,
     half: bool,
     as_json: bool,
 ) -> None:
@@ -158,6 +161,12 @@ def export(
       glihamba export runs/tiny/last.ckpt --name mine -o weights/ --data iharmony4/
     """
     exporting, scoring = training_module("export"), training_module("evaluate")
+    roots = list(data)
+    if not roots:
+        held_out = exporting.held_out(checkpoint)
+        roots = [root for root, reason in held_out.items() if not reason]
+        for reason in filter(None, held_out.values()):
+            click.echo(f"Not scored: {reason}", err=True)
     try:
         record = exporting.export(
             checkpoint,
@@ -168,8 +177,8 @@ def export(
             licence=licence,
             training_data=training_data,
             scored_on={
-                root.name: (scoring.triples_of(root, count), ("strict", "fullres"))
-                for root in data or exporting.held_out(checkpoint)
+                name: (pictures, ("strict", "fullres"))
+                for name, pictures in _to_score(scoring, roots, count).items()
             },
             half=half,
         )
@@ -179,6 +188,23 @@ def export(
         print_json(asdict(record))
     else:
         click.echo(f"Written: {folder / name}.safetensors ({record.bytes / 1e6:.1f} MB) and its record.")
+
+
+def _to_score(scoring: Any, roots: list[Path], count: int | None) -> dict[str, Any]:
+    """The folders' pictures, `count` of each at most, by what the record calls them."""
+    found: dict[str, Any] = {}
+    for root in roots:
+        name = root.resolve().name
+        if scoring.is_iharmony4(root) and count is not None and count < scoring.count_of(root):
+            name = f"the first {count:,} of {name}"
+        if name in found:
+            raise BadRequest(
+                f"Two of the folders to score on are called {root.resolve().name}, and the record would keep"
+                " one: rename a folder, or name others with --data."
+            )
+        triples = scoring.triples_of(root) if count is None else scoring.triples_of(root, count)
+        found[name] = triples if count is None else islice(triples, count)
+    return found
 
 
 def training_module(module: str) -> Any:
