@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import os
 import tarfile
 from itertools import islice
 
@@ -13,10 +14,11 @@ import torch
 from PIL import Image
 from training_pictures import cut_short, iharmony4, photographs, scene
 
+from glihamba.errors import BadRequest
 from glihamba_training.check import check
 from glihamba_training.iharmony4 import BadList, read_triples
 from glihamba_training.pairs import load_pairs
-from glihamba_training.photos import examples, load_bank
+from glihamba_training.photos import examples, licences, load_bank
 from glihamba_training.pictures import BadPicture, read_photo
 from glihamba_training.recipe import Recipe, load_recipe
 from glihamba_training.regions import find_regions
@@ -113,6 +115,99 @@ def test_tars_with_and_without_a_split_of_their_own(tmp_path):
     assert len(load_bank(tmp_path / "tars", "train", 24).photos) == 40
     with pytest.raises(FileNotFoundError, match="holds no photographs to use as val"):
         load_bank(tmp_path / "tars", "val", 24)
+
+
+def test_a_tar_that_was_corrected_is_decoded_anew(tmp_path):
+    """The corrected one has the same names and size."""
+    photos = photographs(tmp_path / "photos", 3)
+    (tmp_path / "tars").mkdir()
+    tar = packed(photos, tmp_path / "tars" / "train.tar")
+    before, size = load_bank(tmp_path / "tars", "train", 24), tar.stat().st_size
+    Image.fromarray(scene(1)[1][::-1].copy()).save(photos / "p1.mask0.png")
+    changed = packed(photos, tar)
+    os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 1))
+    assert changed.stat().st_size == size
+    after = load_bank(tmp_path / "tars", "train", 24)
+    assert (before.masks != after.masks).any((1, 2)).tolist() == [False, True, False]
+    # What another folder's tars of the same names hold is nothing of ours.
+    (tmp_path / "other").mkdir()
+    other = packed(photographs(tmp_path / "more", 3), tmp_path / "other" / "train.tar")
+    os.utime(other, ns=(0, changed.stat().st_mtime_ns))
+    assert other.stat().st_size == size
+    assert (load_bank(tmp_path / "other", "train", 24).masks == before.masks).all()
+
+
+def test_kinds_of_masks_that_were_corrected_count_at_once(tmp_path):
+    root = photographs(tmp_path / "photos", 3)
+    assert set(load_bank(root, "train", 24).kind_of.tolist()) == {0}
+    (root / "manifest.csv").write_text("name,mask_kinds\np0,r\np1,g\np2,h\n")
+    assert sorted(load_bank(root, "train", 24).kind_of.tolist()) == [0, 1, 2]
+
+
+def test_photographs_of_one_name_in_different_folders_of_a_tar_stay_apart(tmp_path):
+    photos = photographs(tmp_path / "photos", 2)
+    with tarfile.open(tmp_path / "train.tar", "w") as tar:
+        for index, folder in enumerate(("./a", "b/c")):
+            for part in ("jpg", "mask0.png"):
+                tar.add(photos / f"p{index}.{part}", f"{folder}/001.{part}")
+        tar.add(photos / "p0.jpg", "a/._001.jpg")
+    (tmp_path / "manifest.csv").write_text("name,mask_kinds\na/001,r\nb/c/001,g\n")
+    found = {each.name: each for each in examples(tmp_path, "train")}
+    assert {name: (len(e.masks), e.kinds) for name, e in found.items()} == {
+        "a/001": (1, "r"),
+        "b/c/001": (1, "g"),
+    }
+    for index, name in enumerate(found):
+        assert found[name].photo == (photos / f"p{index}.jpg").read_bytes()
+        assert found[name].masks == ((photos / f"p{index}.mask0.png").read_bytes(),)
+
+
+def test_a_tar_that_is_cut_short_is_named(tmp_path):
+    photos = photographs(tmp_path / "photos", 4)
+    for name in ("train-0.tar", "train-1.tar", "train-2.tar"):
+        packed(photos, tmp_path / name)
+    cut_short(tmp_path / "train-0.tar")
+    (tmp_path / "train-1.tar").write_bytes(b"no tar" * 200)
+    sentences = [
+        f"{tmp_path / name} is cut short or no tar: copy it again, or take it out."
+        for name in ("train-0.tar", "train-1.tar")
+    ]
+    with pytest.raises(BadPicture) as raised:
+        load_bank(tmp_path, "train", 24)
+    assert str(raised.value) == sentences[0]
+    report = check(tmp_path)
+    assert report.problems == sentences
+    assert report.rows == [{"photographs": 4, "masks": 4, "without masks": 0}], "the third's"
+
+
+def test_a_manifest_as_a_spreadsheet_writes_it(tmp_path):
+    root = photographs(tmp_path / "photos", 3)
+    path = root / "manifest.csv"
+    path.write_text("name,licence\np0,CC0\np1,Müller's\n", "utf-8-sig")
+    assert licences(root, None) == {"CC0": 1, "Müller's": 1}
+    path.write_text("name,licence\np0,Müller's\n", "latin-1")
+    with pytest.raises(BadRequest) as raised:
+        check(root)
+    assert str(raised.value) == f"{path} is no CSV in UTF-8: save it again as that, or take it out."
+    path.write_text("name;licence\np0;CC0\n")
+    with pytest.raises(BadRequest) as raised:
+        load_bank(root, "train", 24)
+    assert str(raised.value) == (
+        f'{path} has no column "name": its first line must name its columns, separated by commas.'
+    )
+
+
+def test_masks_that_the_manifest_forgets_are_named(tmp_path, caplog):
+    root = photographs(tmp_path / "photos", 3)
+    Image.fromarray(scene(0)[1][::-1].copy()).save(root / "p0.mask1.png")
+    (root / "manifest.csv").write_text("name,mask_kinds\np0,r\n")
+    sentence = (
+        f'{root / "p0.mask1.png"} has no letter in manifest.csv: its mask_kinds must have 2 for p0, not "r".'
+    )
+    assert check(root).problems == [sentence]
+    with caplog.at_level(logging.WARNING):
+        assert len(load_bank(root, "train", 24).masks) == 3
+    assert f"Left out: {sentence}" in caplog.text
 
 
 def test_every_twentieth_photograph_of_a_plain_folder_is_held_out(tmp_path):

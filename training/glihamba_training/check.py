@@ -124,7 +124,8 @@ def _count(report: Report, split: str, listed: list[Entry], whole: Counter[str])
 
 
 def _photographs(root: Path, progress: Progress) -> Report:
-    if next(examples(root, None), None) is None:
+    broken: list[str] = []
+    if next(examples(root, None, broken), None) is None and not broken:
         raise FileNotFoundError(
             f"{root} holds neither iHarmony4 (IHD_train.txt, IHD_test.txt) nor photographs (JPEG, PNG,"
             " or tars of them): give another folder."
@@ -139,7 +140,7 @@ def _photographs(root: Path, progress: Progress) -> Report:
         return example, decoded.wrong, [note for note in small if note], decoded.photo is not None
 
     for number, (example, wrong, notes, usable) in enumerate(
-        ahead(examine, examples(root, None), threads, 4 * threads)
+        ahead(examine, examples(root, None, report.problems), threads, 4 * threads)
     ):
         photographs += usable
         masks += len(example.masks) - (len(wrong) if usable else 0)

@@ -91,7 +91,7 @@ def _halved(weights: Mapping[str, Tensor], checkpoint: Path) -> dict[str, Tensor
 
 
 def held_out(checkpoint: Path) -> dict[Path, str]:
-    """The folders that the run trained on; with each the sentence why it can't be scored on, empty if it can."""
+    """The folders that the run trained on, each with the sentence why it can't be scored on, empty if it can."""
     roots = [Path(data["root"]) for data in recorded(read_checkpoint(checkpoint))["data"]]
     return {root: _unscorable(root) for root in roots}
 
@@ -123,8 +123,9 @@ def _training_data(provenance: dict[str, Any]) -> str:
 
 
 def _licence(provenance: dict[str, Any]) -> str:
-    """The licences of the training pictures and of the weights that it was started from: what the model may be
-    used for follows from them all.
+    """The licences of the training pictures and of the weights that it was started from.
+
+    What the model may be used for follows from them all.
     """
     pictures = dict.fromkeys(name for data in provenance["data"] for name in _licences(data))
     if not provenance["licences"]:

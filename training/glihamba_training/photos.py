@@ -19,10 +19,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from glihamba.errors import BadRequest
 from glihamba_training.banks import Growing, Progress, ahead, cached
 from glihamba_training.pictures import SUFFIXES, BadPicture, read_mask, read_photo, squashed
 
@@ -68,13 +69,11 @@ def load_bank(root: Path, split: str, size: int, progress: Progress = lambda don
             f"{root} holds no photographs to use as {split}: give a folder of JPEG or PNG files,"
             f" or of {split}*.tar."
         )
-    if named:
-        identity = f"{size}:" + ";".join(f"{s.name}:{s.stat().st_size}" for s in shards)
-    else:
-        stats = [(path, path.stat()) for path in shards or _all_files(root)]
-        identity = f"{size}:{root.resolve()}:" + ";".join(
-            f"{path.relative_to(root)}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats
-        )
+    stats = [(path, path.stat()) for path in shards or _all_files(root)]
+    kinds = zlib.crc32(repr(sorted(_kinds(root).items())).encode())
+    identity = f"{size}:{root.resolve()}:{kinds}:" + ";".join(
+        f"{path.relative_to(root)}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats
+    )
 
     def build(arrays: dict[str, Growing]) -> None:
         _decode(root, split, size, arrays, progress)
@@ -90,11 +89,14 @@ def load_bank(root: Path, split: str, size: int, progress: Progress = lambda don
     )
 
 
-def examples(root: Path, split: str | None) -> Iterator[Example]:
-    """Every photograph of the split, or of all of them, in a fixed order; nothing is decoded."""
-    kinds = {name: row["mask_kinds"] for name, row in manifest(root).items() if row.get("mask_kinds")}
+def examples(root: Path, split: str | None, broken: list[str] | None = None) -> Iterator[Example]:
+    """Every photograph of the split, or of all of them, in a fixed order; nothing is decoded.
+
+    Tars that can't be read raise BadPicture, or are passed over and named in `broken`.
+    """
+    kinds = _kinds(root)
     shards, named = _shards(root, split)
-    for name, photo, masks in read_shards(shards) if shards or named else _files(root):
+    for name, photo, masks in read_shards(shards, broken) if shards or named else _files(root):
         if split is None or named or _split_of(name) == split:
             yield Example(name, photo, tuple(masks), kinds.get(name, "h" * len(masks)))
 
@@ -111,21 +113,40 @@ def _all_files(root: Path) -> list[Path]:
     return [path for photo, masks in photo_files(root).items() for path in (photo, *masks)]
 
 
-def read_shards(shards: list[Path]) -> Iterator[tuple[str, bytes, list[bytes]]]:
-    """Name, encoded photograph and encoded masks of every example, in the shards' order."""
+def read_shards(
+    shards: list[Path], broken: list[str] | None = None
+) -> Iterator[tuple[str, bytes, list[bytes]]]:
+    """Name, encoded photograph and encoded masks of every example, in the shards' order; `broken` as above."""
     for shard in shards:
-        parts_of: dict[str, dict[str, bytes]] = {}
-        with tarfile.open(shard) as tar:
-            for member in tar:
-                name, _, part = Path(member.name).name.partition(".")
-                stream = tar.extractfile(member)
-                if stream is not None:
-                    parts_of.setdefault(name, {})[part.lower()] = stream.read()
+        try:
+            parts_of = _unpacked(shard)
+        except BadPicture as error:
+            if broken is None:
+                raise
+            broken.append(str(error))
+            continue
         for name, parts in parts_of.items():
             photo = next((parts[p] for p in parts if f".{p}" in SUFFIXES), None)
             masks = sorted((p for p in parts if re.fullmatch(r"mask\d+\.png", p)), key=lambda p: int(p[4:-4]))
             if photo is not None:
                 yield name, photo, [parts[p] for p in masks]
+
+
+def _unpacked(shard: Path) -> dict[str, dict[str, bytes]]:
+    """The tar's files by name, folders and all, up to the first dot, and by what comes after it."""
+    parts_of: dict[str, dict[str, bytes]] = {}
+    try:
+        with tarfile.open(shard) as tar:
+            for member in tar:
+                path = PurePosixPath(member.name)
+                name, _, part = path.name.partition(".")
+                stream = tar.extractfile(member)
+                if stream is not None:
+                    whole = str(path.parent / name) if name else ""  # hidden files, like macOS's ._photo.jpg
+                    parts_of.setdefault(whole, {})[part.lower()] = stream.read()
+    except tarfile.TarError as error:
+        raise BadPicture(f"{shard} is cut short or no tar: copy it again, or take it out.") from error
+    return parts_of
 
 
 def photo_files(root: Path) -> dict[Path, list[Path]]:
@@ -148,12 +169,25 @@ def photo_files(root: Path) -> dict[Path, list[Path]]:
 
 
 def manifest(root: Path) -> dict[str, dict[str, str]]:
-    """The rows of `manifest.csv` by their name; none where there is no such file."""
+    """The rows of `manifest.csv` by their name; none where there is no such file. Raises BadRequest."""
     path = root / "manifest.csv"
     if not path.is_file():
         return {}
-    with open(path, newline="", encoding="utf-8") as file:
-        return {row["name"]: row for row in csv.DictReader(file) if row.get("name")}
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            if "name" not in (table.fieldnames or ()):
+                raise BadRequest(
+                    f'{path} has no column "name": its first line must name its columns, separated by commas.'
+                )
+            return {row["name"]: row for row in table if row["name"]}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise BadRequest(f"{path} is no CSV in UTF-8: save it again as that, or take it out.") from error
+
+
+def _kinds(root: Path) -> dict[str, str]:
+    """The letters of the masks of each photograph for which the manifest has them."""
+    return {name: row["mask_kinds"] for name, row in manifest(root).items() if row.get("mask_kinds")}
 
 
 def licences(root: Path, split: str | None) -> dict[str, int]:
@@ -194,8 +228,15 @@ def decode(example: Example, size: int, find: bool = True) -> Decoded:
     except BadPicture as error:
         return Decoded(None, [], [str(error)])
     photo, masks, wrong = squashed(image, size), [], []
-    for number, (source, letter) in enumerate(zip(example.masks, example.kinds, strict=False)):
+    for number, source in enumerate(example.masks):
         where = str(source) if isinstance(source, Path) else f"{example.name}.mask{number}"
+        letter = example.kinds[number : number + 1]
+        if not letter:
+            wrong.append(
+                f"{where} has no letter in manifest.csv: its mask_kinds must have {len(example.masks)} for"
+                f' {example.name}, not "{example.kinds}".'
+            )
+            continue
         try:
             masks.append((squashed(read_mask(source, where, whole), size), letter))
         except BadPicture as error:
