@@ -30,19 +30,26 @@ class GimpHost:
         self.layer_name, self.said = "", ""
         self.added: Gimp.Layer | None = None
         self.failure = ""
-        self.layer = self.checked(drawables)
+        self.layer = self.only(drawables)
+        self.layer_name = self.layer.get_name()
+        self.check()
 
     def refuse(self, name: str, **fields: object) -> ClientError:
         """A failure in the plugin's own words."""
         return ClientError(f"GIMP_{name}", text(name, self.language, layer=self.layer_name, **fields))
 
-    def checked(self, drawables: list[Gimp.Drawable]) -> Gimp.Layer:
-        """The layer, if it can be harmonized."""
+    def only(self, drawables: list[Gimp.Drawable]) -> Gimp.Layer:
+        """The one that is chosen, or the one whose mask is."""
         if len(drawables) != 1:
             raise self.refuse("one layer", count=len(drawables))
         (chosen,) = drawables
-        layer = Gimp.Layer.from_mask(chosen) if chosen.is_layer_mask() else chosen
-        self.layer_name = layer.get_name()
+        return Gimp.Layer.from_mask(chosen) if chosen.is_layer_mask() else chosen
+
+    def check(self) -> None:
+        """Whether the layer can be harmonized: when the person begins, and when the dialog has closed."""
+        layer = self.layer
+        if not layer.is_valid():
+            raise self.refuse("deleted")
         if not layer.is_layer():
             raise self.refuse("not a layer")
         if layer.is_floating_sel():
@@ -51,11 +58,11 @@ class GimpHost:
             raise self.refuse("indexed")
         if layers.hidden(layer):
             raise self.refuse("hidden")
-        return layer
 
     # --- the protocol -----------------------------------------------------------------------------
 
     def capture(self) -> Capture:
+        self.check()
         Gimp.progress_init(text("reading", self.language))
         self.size = self.image.get_width(), self.image.get_height()
         self.seen_there = self.there()

@@ -163,6 +163,47 @@ def case_progress_and_cancel(t):
     kit.same(kit.state(image), before)
 
 
+CHANGED = """
+import subprocess, time
+look = ["xdotool", "search", "--onlyvisible", "--name", "^{title}$"]
+for _ in range(200):
+    if subprocess.run(look, capture_output=True).stdout:
+        break
+    time.sleep(0.1)
+time.sleep(1.5)
+image = Gimp.get_images()[0]
+layer = image.get_layers()[0]
+{change}
+subprocess.run(["xdotool", "key", "Return"], check=True)
+"""
+
+
+def case_hidden_under_the_dialog(t):
+    changed_under_the_dialog("layer.set_visible(False)", "“pasted” or a group around it is hidden.", 2)
+
+
+def case_deleted_under_the_dialog(t):
+    changed_under_the_dialog("image.remove_layer(layer)", "“pasted” was deleted meanwhile", 1)
+
+
+def case_indexed_under_the_dialog(t):
+    kinds = "Gimp.ConvertDitherType.NONE, Gimp.ConvertPaletteType.GENERATE"
+    change = f"assert image.convert_indexed({kinds}, 16, False, False, '')"
+    changed_under_the_dialog(change, "An indexed image holds too few colours to harmonize.", 2)
+
+
+def changed_under_the_dialog(change, words, left):
+    """The other plug-in changes the image once the dialog is there, and then presses its button."""
+    image, layer = kit.scene()
+    kit.write(BEGAN, b"")
+    kit.meanwhile(CHANGED.format(title=TITLE, change=change))
+    status, _, said = kit.call(image, [layer], Gimp.RunMode.INTERACTIVE)
+    kit.happened()
+    assert status == kit.FAILED, (status, said)
+    assert words in said, said
+    assert len(image.get_layers()) == left
+
+
 def case_said_in_a_box(t):
     image, layer = kit.scene()
     layer.set_visible(False)
