@@ -120,6 +120,29 @@ def test_a_worker_that_dies_takes_its_picture_along_and_nothing_else(workers, ma
     assert len(given["done"]) == COUNT - 3
 
 
+def test_what_is_written_is_done_though_its_block_was_not(workers, tmp_path, manifest, monkeypatch):
+    """Lists of more than 2,000 pictures go to the workers several at once."""
+
+    class Mortal(cluster.OneWorker):
+        def __call__(self, row):
+            if row["composite"].endswith("/7.png"):
+                import os
+
+                os._exit(9)
+            return super().__call__(row)
+
+    monkeypatch.setattr(cluster, "OneWorker", Mortal)
+    monkeypatch.setattr(cluster, "_MOST_BLOCKS", 1)
+    status, given = told(manifest, "--cluster", "--model", "statistics")
+    assert status == 1
+    done = {row["composite"].rpartition("/")[2] for row in given["done"]}
+    assert done == {path.name for path in (tmp_path / "out").iterdir()}
+    assert "0.png" in done
+    reasons = {row["composite"].rpartition("/")[2]: row["reason"] for row in given["failed"]}
+    assert reasons["7.png"].startswith("Its worker died")
+    assert len(done) + len(reasons) == COUNT
+
+
 def test_a_folder_needs_no_manifest_and_no_ray_when_all_is_done(manifest, tmp_path, monkeypatch):
     for folder in ("composites", "masks", "done"):
         (tmp_path / folder).mkdir()
@@ -133,6 +156,20 @@ def test_a_folder_needs_no_manifest_and_no_ray_when_all_is_done(manifest, tmp_pa
     assert (status, given["kept"]) == (1, 1)
     assert "There is no mask for it" in given["failed"][0]["reason"]
     assert (tmp_path / "done" / "failed.csv").is_file()
+
+    # The list is a manifest, as is said; what has no mask still has none, and the list stays the only one.
+    listed = tmp_path / "done" / "failed.csv"
+    before = listed.read_text("utf-8")
+    status, again = told(listed, "--cluster")
+    assert (status, again) == (1, {"done": [], "kept": 0, "failed": given["failed"]})
+    assert listed.read_text("utf-8") == before
+    assert [path.name for path in (tmp_path / "done").glob("*.csv")] == ["failed.csv"]
+    # With its mask named and its output there, nothing is left to list.
+    (tmp_path / "done" / "b.png").write_bytes((tmp_path / "in" / "0.png").read_bytes())
+    mask = tmp_path / "in" / "m0.png"
+    write(listed, [(tmp_path / "composites" / "b.png", mask, tmp_path / "done" / "b.png")])
+    assert told(listed, "--cluster") == (0, {"done": [], "kept": 1, "failed": []})
+    assert not listed.exists()
     refused = run(manifest, "--cluster")
     assert sentence(refused.exception) == (
         "This needs ray, which is not installed: pip install 'glihamba[cluster]'"
@@ -149,6 +186,7 @@ def test_a_folder_needs_no_manifest_and_no_ray_when_all_is_done(manifest, tmp_pa
         ),
         (cluster.COLUMNS, [], "lists no pictures: a line composite,mask,output comes first."),
         (cluster.COLUMNS, [("a", "b", "c"), ("a", "", "d")], "has no mask in line 3."),
+        ((*cluster.COLUMNS, "reason"), [("a", "", "", "why")], "has no output in line 2."),
         (cluster.COLUMNS, [("a", "b", "c"), ("d", "b", "c")], "in lines 2 and 3."),
         (cluster.COLUMNS, [("a", "b", "a")], "would overwrite"),
     ],

@@ -177,8 +177,8 @@ def test_export_scores_as_many_pictures_as_it_is_told(glihamba, tmp_path):
     )
     assert status == 1
     assert said == (
-        "Error: Two of the folders to score on are called copy, and the record would keep one: rename a folder, or"
-        " name others with --data."
+        "Error: Two of the folders to score on are called copy, and the record would keep one: rename a"
+        " folder, or name others with --data."
     )
 
 
@@ -200,6 +200,13 @@ def test_what_is_wrong_with_a_training_is_one_sentence(glihamba, tmp_path, monke
     )
     (tmp_path / "r.toml").write_text(RECIPE.replace("warmup", "warmpu"))
     assert told("r.toml", "--data", root) == 'The recipe has an unknown key "warmpu". Did you mean "warmup"?'
+    (tmp_path / "r.toml").write_text("model =")
+    assert told("r.toml", "--data", root).startswith("The recipe r.toml is no TOML: Invalid value (at ")
+    (tmp_path / "r.toml").write_text("# für uns\n", "latin-1")
+    assert told("r.toml", "--data", root) == ("The recipe r.toml is no text in UTF-8: save it again as that.")
+    assert told("typo.toml", "--data", root) == (
+        "The recipe typo.toml cannot be read: No such file or directory."
+    )
     (tmp_path / "r.toml").write_text(RECIPE)
     assert told("r.toml", "--data", root, "--from", "nonsuch").startswith(
         "There is no model called 'nonsuch'."
@@ -253,6 +260,8 @@ def test_view_writes_a_sheet(glihamba, tmp_path, photo_shards, caplog):
         assert sheet.size == (3 * (3 * 96 + 18) + 6, 3 * (96 + 22) + 6)
     status, _, said = glihamba("data", "view", photo_shards, "-o", "seen.jpg")
     assert (status, said) == (1, "Error: seen.jpg is no .png: name one for the sheet.")
+    status, _, said = glihamba("data", "view", tmp_path, "-o", "no/x.png")  # nothing there could be decoded
+    assert (status, said) == (1, "Error: no/x.png cannot be written: make the folder no first.")
 
 
 def test_bench_data_measures_every_size(glihamba):

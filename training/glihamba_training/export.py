@@ -91,7 +91,7 @@ def _halved(weights: Mapping[str, Tensor], checkpoint: Path) -> dict[str, Tensor
 
 
 def held_out(checkpoint: Path) -> dict[Path, str]:
-    """The folders that the run trained on, each with the sentence why it can't be scored on, empty if it can."""
+    """The folders that the run trained on, each with why it can't be scored on, empty if it can."""
     roots = [Path(data["root"]) for data in recorded(read_checkpoint(checkpoint))["data"]]
     return {root: _unscorable(root) for root in roots}
 

@@ -116,7 +116,7 @@ def _all_files(root: Path) -> list[Path]:
 def read_shards(
     shards: list[Path], broken: list[str] | None = None
 ) -> Iterator[tuple[str, bytes, list[bytes]]]:
-    """Name, encoded photograph and encoded masks of every example, in the shards' order; `broken` as above."""
+    """Name, encoded photograph and encoded masks of every example, in the shards' order."""
     for shard in shards:
         try:
             parts_of = _unpacked(shard)

@@ -84,10 +84,13 @@ class Recipe:
 
 
 def load_recipe(name_or_path: str, **overrides: Any) -> Recipe:
-    """The recipe shipped under that name, or in that file; `overrides` win over what it says."""
+    """The recipe shipped under that name, or in that file; `overrides` win over what it says.
+
+    Raises RecipeError.
+    """
     path = Path(name_or_path)
     if path.suffix == ".toml":
-        text = path.read_text()
+        text = _read(path)
     else:
         shipped = resources.files("glihamba_training") / "recipes"
         names = sorted(entry.name[:-5] for entry in shipped.iterdir() if entry.name.endswith(".toml"))
@@ -95,10 +98,23 @@ def load_recipe(name_or_path: str, **overrides: Any) -> Recipe:
             raise RecipeError(
                 f'There is no recipe "{name_or_path}": choose {", ".join(names)}, or give a .toml file.'
             )
-        text = (shipped / f"{name_or_path}.toml").read_text()
-    table = {**tomllib.loads(text), **{k: v for k, v in overrides.items() if v is not None}}
+        text = (shipped / f"{name_or_path}.toml").read_text("utf-8")
+    try:
+        said = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"The recipe {path} is no TOML: {error}.") from error
+    table = {**said, **{k: v for k, v in overrides.items() if v is not None}}
     synthesis = _make(SynthesisSettings, table.pop("synthesis", {}), "synthesis.")
     return _make(Recipe, {**table, "synthesis": synthesis})
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"The recipe {path} is no text in UTF-8: save it again as that.") from error
+    except OSError as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
 
 
 def _make(kind: type, table: dict[str, Any], prefix: str = "") -> Any:

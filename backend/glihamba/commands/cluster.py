@@ -45,7 +45,7 @@ def harmonize(composite: Path, mask: Path | None, output: Path | None, options: 
         if mask is not None or output is not None:
             raise click.UsageError(f"{composite} names masks and outputs itself: leave --mask and -o out.")
         pictures = read_manifest(composite)
-        failures = composite.with_name(f"{composite.stem.removesuffix('-failed')}-failed.csv")
+        failures = _beside(composite)
     rows = [_absolute(picture) for picture in pictures]
     waiting = [row for row in rows if not row["reason"] and not os.path.exists(row["output"])]
     failed = [row for row in rows if row["reason"]]
@@ -65,8 +65,17 @@ def harmonize(composite: Path, mask: Path | None, output: Path | None, options: 
     return 1 if failed else 0
 
 
+def _beside(manifest: Path) -> Path:
+    """Where a manifest's failures are listed; a list of failures is kept up to date itself."""
+    stem = manifest.stem
+    return manifest.with_name(f"{stem}.csv" if f"-{stem}".endswith("-failed") else f"{stem}-failed.csv")
+
+
 def read_manifest(path: Path) -> list[Picture]:
-    """Composite, mask and output of each line, relative to the manifest; raises `BadPicture`."""
+    """Composite, mask and output of each line, relative to the manifest; raises `BadPicture`.
+
+    A line without a mask may give the `reason` why, as a list of failures does.
+    """
     from glihamba.image_files import BadPicture
 
     try:
@@ -85,15 +94,18 @@ def read_manifest(path: Path) -> list[Picture]:
     found: list[Picture] = []
     written: dict[Path, int] = {}
     for number, line in enumerate(lines, 2):
-        if empty := [name for name in COLUMNS if not (line[name] or "").strip()]:
+        reason = (line.get("reason") or "").strip()
+        maskless = bool(reason) and not (line["mask"] or "").strip()
+        needed = [name for name in COLUMNS if not (maskless and name == "mask")]
+        if empty := [name for name in needed if not (line[name] or "").strip()]:
             raise BadPicture(f"The manifest {path} has no {' and no '.join(empty)} in line {number}.")
-        composite, mask, output = (path.parent / line[name].strip() for name in COLUMNS)
+        composite, mask, output = (path.parent / (line[name] or "").strip() for name in COLUMNS)
         if output in (composite, mask):
             raise BadPicture(f"The manifest {path} would overwrite {output} in line {number}.")
         if output in written:
             raise BadPicture(f"The manifest {path} writes {output} in lines {written[output]} and {number}.")
         written[output] = number
-        found.append(Picture(composite, mask, output))
+        found.append(Picture(composite, reason if maskless else mask, output))
     return found
 
 
@@ -177,6 +189,9 @@ def _results(ray: Any, rows: list[Row], options: Row) -> Iterator[Row]:
         missing.pop(row["output"], None)
         yield row
     for row in missing.values():
+        if os.path.exists(row["output"]):  # of a block that another picture of it ended
+            yield row
+            continue
         reason = "Its worker died, perhaps for want of memory: run the job again, or this picture by itself."
         yield {**row, "reason": reason}
 

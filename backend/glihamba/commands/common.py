@@ -6,9 +6,12 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import click
+
+from glihamba.errors import BadRequest
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 device_option = click.option(
@@ -42,6 +45,13 @@ def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> N
     width = None if sys.stdout.isatty() else 1000
     console = Console(highlight=False, width=width)
     console.print(table, soft_wrap=width is not None)
+
+
+def refuse_unwritable(*paths: Path | None) -> None:
+    """Raises BadRequest for a file whose folder is missing: said before an hour of work, not after."""
+    for path in paths:
+        if path and not path.parent.is_dir():
+            raise BadRequest(f"{path} cannot be written: make the folder {path.parent} first.")
 
 
 class Bar:

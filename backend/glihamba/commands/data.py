@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from glihamba.commands.common import bar, json_option, print_json, print_table
+from glihamba.commands.common import bar, json_option, print_json, print_table, refuse_unwritable
 from glihamba.commands.training import counting, missing_data, training_module
 from glihamba.errors import BadRequest
 
@@ -74,6 +74,7 @@ def view(root: Path, recipe: str, output: Path, count: int, size: int | None, st
     settings = training_module("recipe").load_recipe(recipe, size=size)
     if output.suffix.lower() != ".png":
         raise BadRequest(f"{output} is no .png: name one for the sheet.")
+    refuse_unwritable(output)
     with bar() as shown:
         try:
             source, _ = sources.open_source(root, settings, progress=counting(shown, "Decoding"))

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import bar, json_option, print_json, print_table
+from glihamba.commands.common import bar, json_option, print_json, print_table, refuse_unwritable
 from glihamba.commands.training import missing_data, training_module
 from glihamba.errors import BadRequest
 
@@ -93,7 +93,7 @@ def evaluate(
     """
     scoring = training_module("evaluate")
     chosen = _protocols(protocols)
-    _writable(report, csv_file)
+    refuse_unwritable(report, csv_file)
     from glihamba.commands.models import default_model
 
     names = models or (() if results else (default_model(),))
@@ -159,7 +159,7 @@ def compare(
     """
     scoring = training_module("evaluate")
     chosen = _protocols(protocols)
-    _writable(report, csv_file)
+    refuse_unwritable(report, csv_file)
     named = [Path(name) if Path(name).is_dir() else name for name in (first, second)]
     a, b = (_label(name) for name in named)
     if a == b:
@@ -207,13 +207,6 @@ def _protocols(named: tuple[str, ...]) -> list[str]:
             param_hint="--protocol",
         )
     return known if "all" in named else list(named or known[:1])
-
-
-def _writable(*paths: Path | None) -> None:
-    """Said before an hour of scoring, not after."""
-    for path in paths:
-        if path and not path.parent.is_dir():
-            raise BadRequest(f"{path} cannot be written: make the folder {path.parent} first.")
 
 
 def _label(named: str | Path) -> str:
