@@ -19,6 +19,7 @@ SOURCES = {
 # The longest matching name decides.
 ROOM_OF = {
     "glihamba": "base",
+    "glihamba.compiled": "base",
     "glihamba.errors": "base",
     "glihamba.settings": "base",
     "glihamba.cli": "commands",

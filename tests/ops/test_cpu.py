@@ -295,6 +295,7 @@ def test_where_nothing_can_be_kept_it_is_compiled_each_time(tmp_path: Path) -> N
     package = tmp_path / "glihamba"
     shutil.copytree(OPS, package / "ops", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").write_text("")
+    shutil.copy(OPS.parent / "compiled.py", package)
     (package / "ops" / "__pycache__").write_text("not a folder")
     (tmp_path / "home").write_text("not a folder")
     nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), str(tmp_path / "home"))
@@ -319,6 +320,7 @@ def test_a_changed_vector_is_compiled_anew(tmp_path: Path) -> None:
     package, kept = tmp_path / "glihamba", tmp_path / "kept"
     shutil.copytree(OPS, package / "ops", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").write_text("")
+    shutil.copy(OPS.parent / "compiled.py", package)
     code = SCAN.replace(", warm_up()", ", ''")
     for expected in (1, 1, 2):
         done = elsewhere(code, folder=tmp_path, NUMBA_CACHE_DIR=str(kept))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -103,6 +107,18 @@ def test_without_numba_numpy_does_the_work(monkeypatch, caplog):
     monkeypatch.setitem(__import__("sys").modules, "numba", None)
     assert kernel.load.__wrapped__() is kernel.correct_slowly
     assert "more slowly" in caplog.text
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits on a file's size are a Unix thing")
+def test_a_full_disk_costs_the_kept_code_and_not_the_picture(tmp_path):
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "from glihamba.pipeline import kernel; print(kernel.load() is not kernel.correct_slowly)"
+    )
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout == "True\n", done.stderr
+    assert not list(tmp_path.rglob("*.nbc"))
 
 
 @pytest.mark.parametrize(("tile", "band", "threads"), [(1, 1, 1), (100, 1000, 3), (1 << 30, 1 << 30, 1)])

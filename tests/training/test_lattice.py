@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -58,6 +62,25 @@ def test_crops_are_torch_s(bank, size):
     raw = torch.from_numpy(bank.photos[which]).permute(0, 3, 1, 2).float() / 255
     wanted = torch.nn.functional.grid_sample(raw, grid, padding_mode="border", align_corners=False)
     torch.testing.assert_close(crop(bank.photos, which, theta, size), wanted, atol=1e-4, rtol=0)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="limits on a file's size are a Unix thing")
+def test_a_full_disk_costs_the_kept_code_and_not_the_pictures(tmp_path):
+    code = (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
+        "import numpy as np, torch; from glihamba_training.lattice import crop\n"
+        "theta = torch.tensor([[[1.0, 0, 0], [0, 1.0, 0]]])\n"
+        "print(float(crop(np.full((1, 4, 4, 1), 255, np.uint8), np.array([0]), theta, 2).sum()))"
+    )
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+    for name, limited in (("full", code), ("roomy", code.partition("\n")[2])):
+        environment["NUMBA_CACHE_DIR"] = str(tmp_path / name)
+        done = subprocess.run(
+            [sys.executable, "-c", limited], env=environment, capture_output=True, text=True
+        )
+        assert done.stdout == "4.0\n", done.stderr
+    assert not list((tmp_path / "full").rglob("*.nbc"))
+    assert list((tmp_path / "roomy").rglob("*.nbc")), "where there is room it is kept"
 
 
 def test_no_step_of_the_direct_way_is_left_on_the_cpu():

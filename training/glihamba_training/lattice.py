@@ -12,6 +12,9 @@ pixels a side the lattice has half as many nodes as the picture has pixels, and 
 
 from __future__ import annotations
 
+import functools
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import numba
@@ -19,13 +22,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from glihamba.compiled import kept
 from glihamba_training.photos import PhotoBank
 from glihamba_training.synthesis import Batch, SynthesisSettings, draw_crops, renditions, widened
 
 NODES = 13
 VIEW = 24  # side of the coarse view that a picture's statistics come from
 
-_compiled = numba.njit(nogil=True, cache=True, fastmath={"contract", "nsz"})
+_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz"}}
+_part = numba.njit(**_OPTIONS)  # of a function that is called from Python, and compiled into it
+_compiling = threading.Lock()
 
 
 def composites(
@@ -48,7 +54,8 @@ def composites(
     pinned = torch.cuda.is_available()  # such memory is used again, and is copied to the card meanwhile
     shapes = ((count, channels, size, size) for channels in (3, 1, 3))
     batch = Batch(*(torch.empty(shape, pin_memory=pinned) for shape in shapes))
-    _composites(
+    _run(
+        _composites,
         bank.photos,
         bank.masks,
         photos,
@@ -67,8 +74,19 @@ def crop(pictures: np.ndarray, which: np.ndarray, theta: Tensor, size: int) -> T
     theta: (B,2,3), as `F.affine_grid` takes it without corners aligned; no rotations.
     """
     out = torch.empty(len(which), pictures.shape[-1], size, size)
-    _crop(pictures, which, theta.numpy(), out.numpy())
+    _run(_crop, pictures, which, theta.numpy(), out.numpy())
     return out
+
+
+def _run(function: Callable[..., None], *arguments: Any) -> None:
+    with _compiling:  # threads that begin together wait for one
+        compiled = _compiled(function, tuple(map(numba.typeof, arguments)))
+    compiled(*arguments)
+
+
+@functools.cache
+def _compiled(function: Callable[..., None], types: tuple[Any, ...]) -> Callable[..., None]:
+    return kept(function, types, **_OPTIONS)
 
 
 def _nodes() -> Tensor:
@@ -77,7 +95,7 @@ def _nodes() -> Tensor:
     return torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).flatten(1)
 
 
-@_compiled
+@_part
 def _taps(index: int, size: int, side: int, scale: float, shift: float) -> Any:
     """The two bank pixels around an output pixel's centre, and the second's weight."""
     at = (((2 * index + 1) / size - 1) * scale + shift + 1) * side / 2 - 0.5
@@ -86,7 +104,6 @@ def _taps(index: int, size: int, side: int, scale: float, shift: float) -> Any:
     return np.uintp(first), np.uintp(min(first + 1, side - 1)), np.float32(at - first)
 
 
-@_compiled
 def _crop(pictures: Any, which: Any, theta: Any, out: Any) -> None:
     side, channels, size = pictures.shape[1], pictures.shape[3], out.shape[2]
     for b in range(len(which)):
@@ -101,7 +118,6 @@ def _crop(pictures: Any, which: Any, theta: Any, out: Any) -> None:
                     out[b, c, y, x] = ((1 - down) * above + down * below) / np.float32(255)
 
 
-@_compiled
 def _composites(
     photos: Any, masks: Any, photo_of: Any, chosen: Any, theta: Any, tables: Any, nodes: int,
     composite: Any, cover: Any, real: Any,
@@ -139,7 +155,7 @@ def _composites(
                         composite[b, c, y, x] = m * thing + (one - m) * colour[c]
 
 
-@_compiled
+@_part
 def _node(
     w00: Any, w01: Any, w10: Any, w11: Any, photo: Any, y0: int, y1: int, x0: int, x1: int, c: int, nodes: int
 ) -> Any:
@@ -150,7 +166,7 @@ def _node(
     return node, at - np.float32(node)
 
 
-@_compiled
+@_part
 def _look_up(table: Any, nodes: int, at: int, f0: Any, f1: Any, f2: Any, colour: Any, both: bool) -> None:
     """Between the four nodes of the tetrahedron that the colour lies in, along the cell's diagonal."""
     step0, step1 = nodes * nodes, nodes

@@ -8,24 +8,21 @@ writer and one order of summation, so equal inputs give equal bits, whatever the
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache, lru_cache
 from typing import Any
 
 import llvmlite.binding
-import numba
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glihamba.compiled import kept
 from glihamba.ops import cpu_kernels
 from glihamba.ops.cpu_kernels import CHUNK
 from glihamba.ops.reference import DIRECTIONS, scan_orders
 from glihamba.ops.threads import share
-
-_log = logging.getLogger(__name__)
 
 LOG2E = 1.4426950408889634
 STATES = (1, 2, 4, 8, 16)  # the kernels there are; other numbers are padded, larger ones split
@@ -240,11 +237,7 @@ def _compiled(kind: str, N: int, lanes: int) -> Callable[..., None]:
         function, signature = cpu_kernels.forward_kernel(N, lanes), cpu_kernels.FORWARD
     else:
         function, signature = cpu_kernels.backward_kernel(N, lanes, LANES), cpu_kernels.BACKWARD
-    try:
-        return numba.njit(signature, cache=True, **options)(function)
-    except (RuntimeError, OSError) as error:  # no folder to keep the compiled code in
-        _log.info("The compiled kernel is not kept for the next start: %s.", error)
-        return numba.njit(signature, **options)(function)
+    return kept(function, signature, **options)
 
 
 def compile_forward() -> None:

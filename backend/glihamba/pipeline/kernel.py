@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from glihamba.compiled import kept
+
 Floats = NDArray[np.float32]
 Kernel = Callable[[Floats, Floats, Floats, Floats, Floats, "NDArray[np.intp]", float, bool], None]
 
@@ -133,11 +135,4 @@ def load() -> Kernel:
         numba.float64,
         numba.boolean,
     )
-    njit = functools.partial(
-        numba.njit, signature, nogil=True, fastmath={"contract", "nnan"}, error_model="numpy"
-    )
-    try:
-        return njit(cache=True)(_correct)
-    except RuntimeError as error:  # no folder to keep the compiled code in
-        _log.info("The compiled kernel is not kept for the next start: %s.", error)
-        return njit()(_correct)
+    return kept(_correct, signature, nogil=True, fastmath={"contract", "nnan"}, error_model="numpy")
