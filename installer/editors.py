@@ -79,12 +79,13 @@ class Krita:
 
     def _lines(self) -> list[str]:
         try:
-            return self.config.read_text("utf-8").splitlines()
+            with self.config.open(encoding="utf-8", errors="surrogateescape") as file:
+                return [line.rstrip("\n") for line in file]
         except FileNotFoundError:
             return []
 
     def _write(self, lines: list[str]) -> None:
-        if any(lines):
+        if any(lines) or self.config.is_symlink():
             write_whole(self.config, "\n".join(lines).rstrip("\n") + "\n")
         else:
             self.config.unlink(missing_ok=True)
@@ -197,7 +198,7 @@ def _places(platform: str, environ: Mapping[str, str], home: Path) -> Iterator[t
 def _chosen_resources(krita: Krita) -> Krita:
     """The same Krita with the resource folder that the person has chosen in its settings, if any."""
     try:
-        text = krita.config.read_text("utf-8", "replace")
+        text = krita.config.read_text("utf-8", "surrogateescape")
     except OSError:
         return krita
     chosen = re.search(r"^ResourceDirectory=(.+)$", text, re.M)

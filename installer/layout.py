@@ -80,6 +80,10 @@ class Root:
     def command(self, env: str) -> Path:
         return self.path / env / ("Scripts/glihamba.exe" if WINDOWS else "bin/glihamba")
 
+    def is_whole(self, env: str) -> bool:
+        """Whether its command can be started; its Python is a link to the one that it was made with."""
+        return self.command(env).exists() and self.python(env).exists()
+
     def load(self) -> State:
         """The state; an unreadable file counts as none, since everything it says can be done again."""
         try:
@@ -98,6 +102,12 @@ class Root:
     def next_env(self) -> str:
         numbers = [int(p.name[4:]) for p in self.path.glob("env-*") if p.name[4:].isdigit()]
         return f"env-{max(numbers, default=0) + 1}"
+
+    def plugins_of_others(self) -> list[dict[str, str]]:
+        """What the installation in the usual place has put into editors: it stays when this one goes."""
+        usual = default_root(), default_root(environ={**os.environ, "GLIHAMBA_DATA_DIR": ""})
+        others = [Root(path) for path in usual if path.resolve() != self.path.resolve()]
+        return [entry for root in others for entry in (root.load().current or {}).get("plugins", [])]
 
     def refuse_foreign(self) -> None:
         """Raise unless the folder is absent, empty or ours: what someone else put there stays theirs."""
@@ -161,10 +171,17 @@ class Root:
 
 
 def write_whole(path: Path, text: str, *, executable: bool = False) -> None:
-    """Replace `path` in one step, so that a reader sees the old text or the new."""
+    """Replace `path` in one step, so that a reader sees the old text or the new.
+
+    A link stays one, and a mode what it was; bytes that were read with `surrogateescape` are written back.
+    """
+    path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
-    part.write_text(text, "utf-8")
+    part.touch(0o600 if path.exists() else 0o666)  # what only its owner may read is not shown meanwhile
+    part.write_text(text, "utf-8", "surrogateescape")
+    if path.exists():
+        shutil.copymode(path, part)
     if executable:
         part.chmod(part.stat().st_mode | stat.S_IXUSR)
     os.replace(part, path)

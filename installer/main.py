@@ -80,8 +80,10 @@ def doctor(options: argparse.Namespace) -> int:
     if not current:
         print("Installed   nothing: run install.py")
         return 1
-    if not root.command(current["env"]).exists():
-        print("Installed   damaged, its environment is gone: run install.py again")
+    if not root.is_whole(current["env"]):
+        is_there = root.command(current["env"]).exists()
+        lost = "the Python that it was made with" if is_there else "its environment"
+        print(f"Installed   damaged, {lost} is gone: run install.py again")
         return 1
     print(f"Installed   {current['version']} on {current['installed']}, torch {current['torch']}")
     if current.get("checkout") != checkout_hash():
@@ -108,8 +110,13 @@ def uninstall(options: argparse.Namespace) -> int:
     with root.locked():
         if current := root.load().current:
             stop_daemon(root, current["env"], Console(None, 0))
+            others = root.plugins_of_others()
             for entry in current.get("plugins", []):
-                editors.of(entry).remove()
+                editor = editors.of(entry)
+                if entry in others:
+                    print(f"Left in {editor.kind}: the plugin, which another installation uses")
+                else:
+                    editor.remove()
         root.remove(purge=options.purge)
     if left := root.vanish():
         print(f"Left in {root.path}: {', '.join(left)}")

@@ -217,11 +217,12 @@ class Installation:
         """Test what is installed from this very checkout; False when it must be built (again)."""
         current = self.state.current or {}
         same = current.get("checkout") == checkout_hash() and self._key().items() <= current.items()
-        if self.console.dry or not same or not self.root.command(current["env"]).exists():
+        if self.console.dry or not same or not self.root.is_whole(current["env"]):
             return False
         print("This version is installed already; it is tested, and built again if it does not work.")
         self.env = current["env"]
         self.console.steps = 3
+        self.root.log.parent.mkdir(parents=True, exist_ok=True)
         try:
             with self.root.locked():
                 self.console.step("Harmonizing a picture through the daemon", self.test)
@@ -342,8 +343,9 @@ def checkout_hash() -> str:
 def stop_daemon(root: Root, env: str, console: Console) -> None:
     """End the daemon that runs from this root, if any, so that the next call starts the new one."""
     command = root.command(env)
-    if command.exists():
-        with contextlib.suppress(CommandFailed):  # none runs, or it is too broken to say: it ends when idle
+    if root.is_whole(env):
+        # None runs, or it is too broken to say: it ends when idle.
+        with contextlib.suppress(CommandFailed, OSError):
             console.run([str(command), "stop"], extra={"GLIHAMBA_DATA_DIR": str(root.path)})
 
 

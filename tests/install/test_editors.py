@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -123,6 +124,31 @@ def test_removing_leaves_other_plugins_and_a_plugin_that_was_switched_off(tmp_pa
     krita.remove()
     assert [path.name for path in krita.resources.rglob("*.py")] == ["__init__.py"]
     assert krita.config.read_text() == "[python]\nenable_other=true\n"
+
+
+@pytest.mark.skipif(os.name != "posix", reason="POSIX modes, and links that anybody may make")
+def test_a_link_stays_one_and_modes_and_foreign_bytes_stay(tmp_path: Path) -> None:
+    """As with those who keep their settings elsewhere (stow, chezmoi), in whatever encoding."""
+    kept, before = tmp_path / "kept" / "kritarc", b"[a]\nname=B\xe4r\x85\n[z]\nb=\xe2\x80\xa8\n"
+    kept.parent.mkdir()
+    kept.write_bytes(before)
+    kept.chmod(0o600)
+    krita = Krita("Krita", tmp_path / "krita", tmp_path / "kritarc")
+    krita.config.symlink_to(kept)
+    krita.enable()
+    assert kept.read_bytes() == before + f"\n[python]\n{ENABLED}\n".encode()
+    krita.remove()
+    for path in (krita.config, kept):
+        assert path.read_bytes() == before
+        assert path.stat().st_mode & 0o777 == 0o600
+    assert krita.config.is_symlink()
+    assert [path.name for path in kept.parent.iterdir()] == ["kritarc"]
+
+    kept.write_text("")
+    krita.enable()
+    krita.remove()
+    assert krita.config.is_symlink()
+    assert not kept.read_text().strip()
 
 
 def test_what_is_removed_is_what_is_assembled(tmp_path: Path) -> None:
