@@ -218,6 +218,16 @@ def test_few_plans_are_tried_and_one_reads_the_whole_sequence():
     assert all(plan.steps % plan.tile == 0 for plan in plans)
 
 
+def test_shapes_with_other_plans_are_remembered_apart(monkeypatch):
+    """Else the one would find the other's plan, which is none of its own, and be timed each time."""
+    monkeypatch.setattr(triton_tuning, "_multiprocessors", lambda x: 132)
+    plans = {}
+    for batch, length in ((1, 1000), (1, 1024), (3, 1024), (4, 1024), (4, 700)):
+        x = torch.empty(batch, length, 96, device=DEVICE)
+        found = triton_tuning.forward_plans(x)
+        assert plans.setdefault(triton_tuning._key("forward", x, 16), found) == found
+
+
 if REAL:
 
     def test_dispatch_takes_the_kernels_and_the_timing_is_remembered(caplog):

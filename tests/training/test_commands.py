@@ -264,12 +264,14 @@ def test_view_writes_a_sheet(glihamba, tmp_path, photo_shards, caplog):
     assert (status, said) == (1, "Error: no/x.png cannot be written: make the folder no first.")
 
 
-def test_bench_data_measures_every_size(glihamba):
+def test_bench_data_measures_every_size(glihamba, tmp_path, monkeypatch):
+    monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **kwargs: tmp_path / "cache")
     status, out, _ = glihamba("bench", "data", "--size", 16, "--size", 80, "--runs", 1, "--json")
     assert status == 0
     rows = json.loads(out)["results"]
     assert [row["pictures"] for row in rows] == ["16 x 16", "80 x 80"]
     assert all(row["samples_a_second"] > 0 for row in rows)
+    assert not (tmp_path / "cache").exists(), "what was made for it goes with it"
 
 
 def test_the_readme_s_commands_are_real_and_train_every_network():

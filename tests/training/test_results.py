@@ -154,6 +154,16 @@ def test_missing_doubled_and_mis_sized_results_are_named(root, theirs):
     )
 
 
+def test_a_composite_that_the_copy_lacks_is_not_the_results_fault(root, theirs, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(root, copy)
+    (copy / "HFlickr" / "composite_images" / "f2_1_1.jpg").unlink()
+    assert refused("evaluate", "--data", copy, "--results", theirs) == (
+        "IHD_test.txt names HFlickr/composite_images/f2_1_1.jpg: HFlickr/composite_images/f2_1_1.jpg is"
+        " missing. Complete the copy, or take it off the list."
+    )
+
+
 def test_damaged_results_are_named(root, theirs):
     cut = theirs / "HFlickr" / "f2_1_1.png"
     cut.write_bytes(cut.read_bytes()[:-300])

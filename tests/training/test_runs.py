@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from lightning.pytorch.accelerators import CPUAccelerator
 from training_pictures import iharmony4
 
 from glihamba.errors import BadRequest
@@ -23,8 +24,9 @@ from glihamba_training.checkpoints import (
     starting_weights,
 )
 from glihamba_training.recipe import Recipe, RecipeError
+from glihamba_training.sources import open_source
 from glihamba_training.synthesis import SynthesisSettings
-from glihamba_training.train import train
+from glihamba_training.train import _trainer, train
 
 SMALL = {"width": 8, "encoder": [1, 1, 1]}
 RECIPE = Recipe(
@@ -184,6 +186,15 @@ def test_a_training_is_never_overwritten(photo_shards, tmp_path):
     assert str(raised.value) == (
         f"{tmp_path} holds a training already: go on with --resume {last}, or name another folder."
     )
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a graphics card here is trained on")
+def test_an_apple_s_graphics_are_left_alone(photo_shards, tmp_path, monkeypatch):
+    """The batches are made on the processor, and the scan has no kernel for them."""
+    monkeypatch.setattr("lightning.pytorch.accelerators.MPSAccelerator.is_available", lambda: True)
+    source, _ = open_source(photo_shards, RECIPE)
+    trainer = _trainer(RECIPE, tmp_path, 1, source)
+    assert isinstance(trainer.accelerator, CPUAccelerator)
 
 
 def test_weights_to_start_from(photo_shards, tmp_path, monkeypatch):

@@ -59,13 +59,14 @@ def cached(
     identity: str,
     arrays: dict[str, tuple[tuple[int, ...], type]],
     build: Callable[[dict[str, Growing]], None],
+    folder: Path | None = None,
 ) -> dict[str, np.ndarray]:
     """The arrays, memory-mapped; `build` appends to them if the cache does not hold them yet.
 
-    arrays: name -> shape of one picture, and type. identity: everything the contents depend on.
-    Raises CannotKeep when the disk is full.
+    arrays: name -> shape of one picture, and type. identity: everything the contents depend on. folder: to
+    keep them in, instead of the person's cache folder. Raises CannotKeep when the disk is full.
     """
-    folder = platformdirs.user_cache_path("glihamba") / "photo-banks"
+    folder = folder or platformdirs.user_cache_path("glihamba") / "photo-banks"
     stem = f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     paths = {each: folder / f"{stem}-{each}.npy" for each in arrays}
     try:

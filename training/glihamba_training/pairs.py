@@ -32,7 +32,13 @@ class PairBank:
     mask_of: np.ndarray
 
 
-def load_pairs(root: Path, split: str, size: int, progress: Progress = lambda done, total: None) -> PairBank:
+def load_pairs(
+    root: Path,
+    split: str,
+    size: int,
+    progress: Progress = lambda done, total: None,
+    cache: Path | None = None,
+) -> PairBank:
     """The split at `size` pixels a side; built on first use.
 
     Raises FileNotFoundError for a missing list or picture, and BadPicture for one that can't be used: a
@@ -50,6 +56,7 @@ def load_pairs(root: Path, split: str, size: int, progress: Progress = lambda do
             identity,
             {"composites": photo, "reals": photo, "masks": mask, "real_of": index, "mask_of": index},
             partial(_build, root, listed, size, progress),
+            cache,
         )
     )
 

@@ -57,8 +57,14 @@ class Example:
     kinds: str
 
 
-def load_bank(root: Path, split: str, size: int, progress: Progress = lambda done, total: None) -> PhotoBank:
-    """The bank of `split` ("train" or "val") at `size` pixels; built on first use.
+def load_bank(
+    root: Path,
+    split: str,
+    size: int,
+    progress: Progress = lambda done, total: None,
+    cache: Path | None = None,
+) -> PhotoBank:
+    """The bank of `split` ("train" or "val") at `size` pixels; built on first use. cache: see `banks.cached`.
 
     What can't be used is left out, and the log names it. Raises FileNotFoundError, with a sentence, when
     `root` holds no photographs of the split, and BadPicture when none of them can be used.
@@ -85,6 +91,7 @@ def load_bank(root: Path, split: str, size: int, progress: Progress = lambda don
             identity,
             {**pixels, "photo_of": ((), np.int32), "kind_of": ((), np.int8)},
             build,
+            cache,
         )
     )
 

@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from glihamba.errors import BadRequest
-from glihamba_training.iharmony4 import Triple, entries
+from glihamba_training.iharmony4 import Triple, entries, refuse_missing
 from glihamba_training.protocols import PROTOCOLS, SIDE
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
@@ -31,8 +31,12 @@ class ResultsFolder:
                 self._paths.setdefault(path.stem, []).append(path)
 
     def check(self, root: Path, protocols: Iterable[str]) -> None:
-        """Raises BadResults unless there is one of a fitting size for each test picture of `root`."""
+        """Raises BadResults unless there is one of a fitting size for each test picture of `root`.
+
+        Raises FileNotFoundError, with a sentence, where `root` itself lacks pictures.
+        """
         listed = entries(root, "test")
+        refuse_missing(root, "test", listed)
         names = [entry.name for entry in listed]
         if missing := [name for name in names if name not in self._paths]:
             raise BadResults(

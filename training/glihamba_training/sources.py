@@ -32,11 +32,12 @@ def open_source(
     *,
     device: str | torch.device = "cpu",
     progress: Progress = lambda done, total: None,
+    cache: Path | None = None,
 ) -> tuple[Source, dict[str, Any]]:
     """What a recipe trains on, and a description of it for the run's records.
 
-    `data`: a copy of iHarmony4, or photographs as `photos` knows them. Decodes them on first use. Raises
-    FileNotFoundError or BadPicture, with a sentence.
+    `data`: a copy of iHarmony4, or photographs as `photos` knows them. Decodes them on first use
+    (cache: see `banks.cached`). Raises FileNotFoundError or BadPicture, with a sentence.
     """
     if not data.is_dir():
         raise FileNotFoundError(f"{data} is no folder: give a copy of iHarmony4 or a folder of photographs.")
@@ -44,7 +45,7 @@ def open_source(
     cropped = recipe.synthesis.smallest_crop < 1
     side = round(recipe.size * BANK_PER_TRAINING_SIZE) if cropped else recipe.size
     if iharmony4.is_copy(data):
-        pairs = load_pairs(data, split, side, progress)
+        pairs = load_pairs(data, split, side, progress, cache)
         described = {
             "kind": "iHarmony4",
             "photographs": len(pairs.reals),
@@ -52,7 +53,7 @@ def open_source(
             "licences": {},
         }
         return Pairs(pairs, recipe.synthesis, recipe.seed, device=device), described
-    bank = load_bank(data, split, side, progress)
+    bank = load_bank(data, split, side, progress, cache)
     lattice = device.type == "cpu" and recipe.size > DIRECT_UP_TO
     described = {
         "kind": "photographs",

@@ -186,6 +186,7 @@ def _trainer(recipe: Recipe, run: Path, world: int, source: Source) -> L.Trainer
         max_steps=recipe.steps,
         gradient_clip_val=recipe.clip,
         precision=PRECISIONS[recipe.precision],
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",  # as `_device` says
         devices=local,
         num_nodes=world // local,
         strategy="ddp" if world > 1 else "auto",

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -54,11 +55,14 @@ def ss2d_backward(
     """Gradients of every tensor, dense and in its dtype; that of a missing h0 is empty."""
     given = [x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, *([] if h0 is None else [h0])]
     scan = scan_for(x)
+    # The other thread begins on the default stream, where the tensors need not be ready yet.
+    stream = torch.cuda.stream(torch.cuda.current_stream(x.device)) if x.is_cuda else nullcontext()
 
     def recomputed() -> tuple[Tensor, ...]:
-        leaves = [t.detach().requires_grad_() for t in given]
-        y = scan(*leaves[:8], height, width, *leaves[8:])
-        return torch.autograd.grad(y, leaves, dy)
+        with stream:
+            leaves = [t.detach().requires_grad_() for t in given]
+            y = scan(*leaves[:8], height, width, *leaves[8:])
+            return torch.autograd.grad(y, leaves, dy)
 
     gradients = [_new(t, g) for t, g in zip(given, _with_autograd(recomputed), strict=True)]
     return (*gradients, *([dy.new_empty(0)] if h0 is None else []))  # type: ignore[return-value]

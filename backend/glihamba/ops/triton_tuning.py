@@ -50,15 +50,13 @@ def forward_plans(x: Tensor) -> list[Plan]:
 
 
 def choose(work: str, x: Tensor, states: int, plans: Sequence[Plan], run: Callable[[Plan], object]) -> Plan:
-    """The fastest of the plans for this work on this device, for shapes like x's.
+    """The fastest of the plans for this work on this device, for x's shape.
 
     Without a GPU (the interpreter), and while a CUDA graph is recorded, the first.
     """
     if not x.is_cuda:
         return plans[0]
-    batch, length = (triton.next_power_of_2(size) for size in x.shape[:2])
-    device = torch.cuda.get_device_name(x.device)
-    key = f"{work} {x.dtype} {batch}x{length}x{x.shape[2]} N{states} {device} triton {triton.__version__}"
+    key = _key(work, x, states)
     best = _known().get(key)
     if best is None or best not in plans:
         if torch.cuda.is_current_stream_capturing():
@@ -66,6 +64,13 @@ def choose(work: str, x: Tensor, states: int, plans: Sequence[Plan], run: Callab
         best = min(plans, key=lambda plan: _milliseconds(run, plan))
         _remember(key, best)
     return best
+
+
+def _key(work: str, x: Tensor, states: int) -> str:
+    """All that the plans and their times depend on, x's exact sizes with it."""
+    sizes = "x".join(map(str, x.shape))
+    device = torch.cuda.get_device_name(x.device) if x.is_cuda else "no GPU"
+    return f"{work} {x.dtype} {sizes} N{states} {device} triton {triton.__version__}"
 
 
 def _multiprocessors(x: Tensor) -> int:
