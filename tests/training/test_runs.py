@@ -191,7 +191,7 @@ def test_a_training_is_never_overwritten(photo_shards, tmp_path):
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a graphics card here is trained on")
 def test_an_apple_s_graphics_are_left_alone(photo_shards, tmp_path, monkeypatch):
     """The batches are made on the processor, and the scan has no kernel for them."""
-    monkeypatch.setattr("lightning.pytorch.accelerators.MPSAccelerator.is_available", lambda: True)
+    monkeypatch.setattr("lightning.fabric.accelerators.MPSAccelerator.is_available", lambda: True)
     source, _ = open_source(photo_shards, RECIPE)
     trainer = _trainer(RECIPE, tmp_path, 1, source)
     assert isinstance(trainer.accelerator, CPUAccelerator)
