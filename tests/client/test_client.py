@@ -204,7 +204,12 @@ def test_something_else_listens() -> None:
     assert failure.value.code in ("NO_ANSWER", "DAEMON_LOST")
 
 
-def test_a_shutdown_tells_the_job(daemon: Daemon, endpoint: Endpoint, make_capture: Make) -> None:
+@pytest.mark.parametrize(("changes", "code"), [({}, "SHUTTING_DOWN"), ({"instance": ""}, "REMOTE_GONE")])
+def test_a_shutdown_tells_the_job(
+    daemon: Daemon, endpoint: Endpoint, make_capture: Make, changes: dict[str, str], code: str
+) -> None:
+    """Of a daemon on another machine nobody may promise that it starts anew."""
+    endpoint = replace(endpoint, **changes)
     daemon.runner.go.clear()
     task = start(endpoint, make_capture())
     assert daemon.runner.begun.wait(PATIENCE)
@@ -215,7 +220,8 @@ def test_a_shutdown_tells_the_job(daemon: Daemon, endpoint: Endpoint, make_captu
     closing.join(PATIENCE)
     with pytest.raises(ClientError) as failure:
         task.result()
-    assert failure.value.code == "SHUTTING_DOWN"
+    assert failure.value.code == code
+    assert ("start" in sentence(failure.value, "en")) == (code == "SHUTTING_DOWN")
 
 
 @pytest.fixture

@@ -11,15 +11,16 @@ import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from glihamba_client import endpoint, launcher, paths
-from glihamba_client.client import call
+from glihamba_client.client import Client, Task, call
 from glihamba_client.errors import ClientError
-from glihamba_client.host import Capture
+from glihamba_client.host import Capture, Harmonized
 from glihamba_client.messages import sentence
 from glihamba_client.service import DaemonService
 
@@ -90,14 +91,26 @@ def test_two_launchers_one_daemon() -> None:
     assert len({each.pid for each in found}) == 1
 
 
+def as_from_afar(found: endpoint.Endpoint, capture: Capture) -> Task[Harmonized]:
+    """A job for a daemon that is reached as one on another machine."""
+
+    async def work(task: Task[Harmonized]) -> Harmonized:
+        return await Client(replace(found, instance="", pid=0)).harmonize(capture, report=task.report)
+
+    return Task(work)
+
+
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_daemon_killed_in_the_middle(make_capture: Make) -> None:
     """The client says so within 5 seconds, and the next call starts another daemon."""
-    service = DaemonService(command=SERVE)
-    pid = connect(SERVE).pid
+    service, first = DaemonService(command=SERVE), connect(SERVE)
+    pid = first.pid
     task = service.start(make_capture(6000, 4000))
     deadline = time.monotonic() + PATIENCE
     while task.progress().stage not in ("LOADING_MODEL", "PREPARING", "PREDICTING") and not task.wait(0.005):
+        assert time.monotonic() < deadline
+    afar = as_from_afar(first, make_capture())
+    while afar.progress().stage != "QUEUED" and not afar.wait(0.005):
         assert time.monotonic() < deadline
     os.kill(pid, signal.SIGKILL)
     killed = time.monotonic()
@@ -110,6 +123,9 @@ def test_a_daemon_killed_in_the_middle(make_capture: Make) -> None:
     assert (
         "ended in the middle of the job, and nothing was changed. Try again: it will be started anew." in said
     )
+    with pytest.raises(ClientError) as caught:
+        afar.result()
+    assert sentence(caught.value, "en").startswith(f"The remote daemon at {first} does not answer.")
     assert gone(pid)
     again = service.start(make_capture())
     assert again.wait(PATIENCE)

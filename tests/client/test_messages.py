@@ -88,6 +88,18 @@ def test_settings_are_kept(tmp_path: Path) -> None:
     assert settings.load(path) == Settings(strength=1)
 
 
+@pytest.mark.parametrize("name", ["file/settings.json", "s" * 250])
+def test_settings_that_cannot_be_written_are_said(tmp_path: Path, name: str) -> None:
+    """No folder can be made where a file is, no part file beside so long a name: also for root."""
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ClientError) as failure:
+        settings.save(Settings(), tmp_path / name)
+    assert messages.sentence(failure.value, "en").startswith(
+        f"The settings could not be saved to {tmp_path / name} ("
+    )
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
 @pytest.mark.parametrize(
     "text", ["{", "[]", '{"strength": "much"}', '{"strength": 7}', '{"model": null}', '{"strength": true}']
 )

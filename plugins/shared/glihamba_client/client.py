@@ -46,10 +46,6 @@ class Task(Generic[T]):
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._thread.start()
 
-    @property
-    def given_up(self) -> bool:
-        return self._given_up
-
     def wait(self, seconds: float | None = None) -> bool:
         return self._ended.wait(seconds)
 
@@ -265,13 +261,21 @@ class _Failures:
         if isinstance(error, ssl.SSLError):
             raise ClientError("TLS_FAILED", address=self._where, reason=error) from error
         if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
-            raise ClientError("NO_ANSWER", address=self._where) from error
+            raise self._gone(sent=False) from error
         if isinstance(error, (StreamTerminatedError, ProtocolError, OSError)):
             sent = self.stream is not None and self.stream.peer is not None
-            raise ClientError("DAEMON_LOST" if sent else "NO_ANSWER", address=self._where) from error
+            raise self._gone(sent) from error
+
+    def _gone(self, sent: bool) -> ClientError:
+        """Nothing answers, or not any more. One on another machine is not started anew by trying again."""
+        if self._where.is_remote:
+            return ClientError("REMOTE_GONE", address=self._where)
+        return ClientError("DAEMON_LOST" if sent else "NO_ANSWER", address=self._where)
 
     def _refused(self, error: GRPCError) -> ClientError:
         code, detail = self._trailer("glihamba-error"), error.message or ""
+        if code == "SHUTTING_DOWN" and self._where.is_remote:
+            return self._gone(sent=True)
         if code:
             return ClientError(code, detail)
         if error.status is Status.UNAUTHENTICATED:
@@ -281,7 +285,7 @@ class _Failures:
         if error.status is Status.UNIMPLEMENTED:
             return ClientError("SERVER_TOO_OLD", version="?", client=__version__)
         if error.status is Status.UNAVAILABLE:
-            return ClientError("DAEMON_LOST", address=self._where)
+            return self._gone(sent=True)
         return ClientError("INTERNAL", detail)
 
     def _trailer(self, name: str) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 from glihamba_client import endpoint, launcher
 from glihamba_client.client import NAME, Client, Task
 from glihamba_client.endpoint import Endpoint
-from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Harmonized
 from glihamba_client.settings import Settings
 
@@ -50,10 +49,5 @@ class DaemonService:
             report = task.report if task else lambda progress: None
             return await launcher.connect(self._command, report)
         found = endpoint.remote(self.settings)
-        try:
-            await Client(found).info()
-        except ClientError as error:
-            if error.code == "NO_ANSWER":
-                raise ClientError("REMOTE_GONE", address=found) from error
-            raise
+        await Client(found).info()
         return found
