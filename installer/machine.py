@@ -159,10 +159,7 @@ def sentence_for(tail: str, root: Root, *, offline: bool) -> str:
             f"A package that is needed is not on this machine; its name is at the end of {root.log}. Name the"
             " folder that holds every wheel: --wheels FOLDER."
         )
-    unreachable = (
-        r"NewConnectionError|ConnectTimeout|NameResolution|Network is unreachable|dns error|ProxyError"
-    )
-    if nothing or re.search(unreachable, tail):
+    if nothing or re.search(_UNREACHABLE, tail):
         return (
             "The package index did not answer with what is needed: check the network (or proxy) and run"
             f" install.py again; it continues where it stopped. What pip said is in {root.log}."

@@ -16,3 +16,17 @@ def test_the_stores_python_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "base_prefix", r"C:\Program Files\WindowsApps\PythonSoftwareFoundation")
     with pytest.raises(InstallError, match=r"run install\.py with the Python from python\.org"):
         machine.check(Root(tmp_path / "there"), "cpu")
+
+
+@pytest.mark.parametrize(
+    "tail",
+    [
+        "Failed to establish a new connection: [Errno 101] Network is unreachable",
+        "error: Failed to fetch\n  Caused by: client error (Connect)",
+    ],
+)
+def test_pip_and_uv_without_a_network_are_understood(tmp_path: Path, tail: str) -> None:
+    said = machine.sentence_for(tail, Root(tmp_path), offline=False)
+    assert said.startswith(
+        "The package index did not answer with what is needed: check the network (or proxy)"
+    )
