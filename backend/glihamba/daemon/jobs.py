@@ -42,7 +42,7 @@ class Job(Generic[Request, Outcome]):
         self.client = ""
         self.abandon = abandon
         self.bytes = 0
-        self.opened = self.touched = time.monotonic()
+        self.touched = time.monotonic()
         self.submitted = self.began = self.ended = 0.0
         self.request: Request | None = None
         self._changed = threading.Condition()
