@@ -97,7 +97,7 @@ def test_repair_without_its_folder_of_logs(tmp_path: Path, capsys: Any) -> None:
     assert "out of order" in root.log.read_text("utf-8")
 
 
-@pytest.mark.parametrize("variable", [False, True], ids=["", "variable"])
+@pytest.mark.parametrize("variable", [False, True], ids=["by default", "by the variable"])
 def test_the_plugins_of_the_usual_installation_stay(
     variable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
