@@ -93,7 +93,8 @@ class HarmonizeExtension(Extension):
 
         chosen = settings.load(paths.settings_file())
         if self.dialog is not None:
-            self.dialog.done(0)
+            with contextlib.suppress(RuntimeError):  # gone with the window it belonged to
+                self.dialog.done(0)
         self.dialog = SettingsDialog(main_window(), chosen, keep)
         self.dialog.show()
 

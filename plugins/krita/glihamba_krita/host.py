@@ -12,6 +12,7 @@ layer with the harmonized composite instead, as it is seen.
 from __future__ import annotations
 
 import time
+import zlib
 from collections.abc import Callable, Generator, Iterator
 from typing import Any, Protocol
 
@@ -21,11 +22,12 @@ from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Harmonized, Progress
 
 from . import pixels
-from .nodes import PIXEL_LAYERS, children, find, hidden, hide_above, is_open, view_of
+from .nodes import PIXEL_LAYERS, children, find, hidden, hide_above, is_drawn, is_open, view_of
 from .pixels import Rect, Space, space_of
 from .texts import text
 
 PATIENCE = 3.0  # seconds for Krita to do what it was asked
+LATE = 60.0  # seconds for the group that Krita was asked for: given up, it would come all the same
 SETTLING = 0.2  # seconds in which Krita may still choose the new layer by itself
 LOOK = 0.3  # seconds between two looks whether the document is still there
 
@@ -99,6 +101,7 @@ class KritaHost:
         must_render = hide_above(twin) or is_passed_through
         chosen = self.selected()
         layer = node.projectionPixelData(*self.rect)
+        self.looks = zlib.crc32(node.toSvg().encode() if is_drawn(node) else layer)
         whole = (0, 0, *self.size)
         composite = None if must_render else document.pixelData(*whole)
         yield
@@ -238,22 +241,42 @@ class KritaHost:
             raise self.refuse("resized")
         return node
 
+    def check_same(self) -> Iterator[None]:
+        """Raises `ClientError` when the layer no longer shows what was read of it."""
+        yield from self.until(self.is_still)
+        node, looks = self.place(), 0
+        if is_drawn(node):
+            looks = zlib.crc32(node.toSvg().encode())
+        else:
+            left, top, width, height = self.rect
+            rows = max(1, pixels.STRIP // width)
+            for row in range(0, height, rows):
+                strip = node.projectionPixelData(left, top + row, width, min(rows, height - row))
+                looks = zlib.crc32(strip, looks)
+                yield
+        if looks != self.looks:
+            raise self.refuse("moved")
+
     def add(self, result: bytearray) -> Iterator[None]:
+        yield from self.check_same()
         node, name = self.place(), text("name", self.language, layer=self.layer_name)
         active = self.document.activeNode()
         back = active.uniqueId() if active else self.node_id
-        layer = None
         if not self.plain:
             front = yield from self.bring_to_front()
             layer = yield from self.clip()
-        if layer is not None:
+            if layer is None:  # unclipped, the result would be opaque where the object is soft
+                if front is not None:
+                    front.setVisible()
+                if self.is_active(self.node_id):
+                    yield from self.activate(back)
+                raise self.refuse("not added")
             layer.setName(name)
             layer.parentNode().setName(self.layer_name)
             layer.setPixelData(result, *self.rect)
             yield from self.until(self.is_still)  # else the next call would wait for all that is being drawn
             self.document.refreshProjection()
         else:
-            node = self.place()
             layer = self.document.createNode(name, "paintlayer")
             layer.setInheritAlpha(node.inheritAlpha())
             layer.setPixelData(result, *self.rect)
@@ -268,21 +291,21 @@ class KritaHost:
             if is_open(self.document) and self.is_active(added):
                 yield from self.activate(back)
         if not self.plain and front is not None:
-            front[0].showView(front[1])
+            front.setVisible()
 
     def bring_to_front(self) -> Generator[None, None, Any]:
-        """Show the document, for Krita's actions work on what is in front; returns what was there before."""
+        """Show the document, as Krita's actions work on what is in front; returns the view that was there."""
         window, view = view_of(self.document)
         if view is None or Krita.instance().activeDocument() == self.document:
             return None
         before = window.activeView()
         window.activate()
-        window.showView(view)
+        view.setVisible()  # Window.showView does nothing in Krita 5.1
         yield from self.until(lambda: Krita.instance().activeDocument() == self.document)
-        return window, before
+        return before
 
     def clip(self) -> Generator[None, None, Any]:
-        """A quick clipping group around the layer; its empty layer, or None where Krita does not make one."""
+        """A quick clipping group around the layer; its empty layer, or None where Krita makes none."""
         _, view = view_of(self.document)
         if view is None:
             return None
@@ -291,8 +314,11 @@ class KritaHost:
         outer = self.place().parentNode().uniqueId()
         if Krita.instance().activeDocument() != self.document or not self.is_active(self.node_id):
             return None
-        Krita.instance().action("create_quick_clipping_group").trigger()
-        yield from self.until(lambda: self.clipped(outer) is not None)
+        action = Krita.instance().action("create_quick_clipping_group")
+        if not action.isEnabled():
+            return None
+        action.trigger()
+        yield from self.until(lambda: self.clipped(outer) is not None or self.is_gone(), LATE)
         return self.clipped(outer)
 
     def clipped(self, outer: Any) -> Any:
@@ -319,6 +345,9 @@ class KritaHost:
         active = self.document.activeNode()
         return active is not None and active.uniqueId() == node_id
 
+    def is_gone(self) -> bool:
+        return find(self.document, self.node_id) is None
+
     def is_still(self) -> bool:
         """Whether Krita draws nothing in this document at the moment."""
         still = bool(self.document.tryBarrierLock())
@@ -326,8 +355,8 @@ class KritaHost:
             self.document.unlock()
         return still
 
-    def until(self, condition: Callable[[], bool]) -> Iterator[None]:
-        deadline = time.monotonic() + PATIENCE
+    def until(self, condition: Callable[[], bool], patience: float = PATIENCE) -> Iterator[None]:
+        deadline = time.monotonic() + patience
         while not condition() and time.monotonic() < deadline:
             yield
 

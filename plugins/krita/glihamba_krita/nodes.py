@@ -36,6 +36,11 @@ def find(document: Any, node_id: Any) -> Any:
     return None
 
 
+def is_drawn(node: Any) -> bool:
+    """Whether the node holds shapes: Krita draws them once more by itself, a little later and finer."""
+    return bool(node.type() == "vectorlayer")
+
+
 def hidden(node: Any) -> bool:
     """Whether the node or a group around it is hidden."""
     while node is not None:

@@ -22,6 +22,9 @@ TEXTS = {
         "animated": "“{layer}” is animated, and one result cannot fit all of its frames. "
         "Copy the frame to a layer of its own and harmonize that.",
         "closed": "The image was closed meanwhile, so the result was dropped.",
+        "moved": "“{layer}” was moved or painted on meanwhile, so the result was dropped. Try again.",
+        "not added": "Krita could not add the result to “{layer}”: another layer or image was chosen "
+        "just then, or Krita was busy. Nothing was changed: try again.",
         "busy": "“{layer}” is being harmonized already. Wait for it, or cancel it first.",
         "remote": "Daemon's address",
         "remote tip": "host:port of a daemon on another machine; empty: this computer's own",
@@ -44,6 +47,11 @@ TEXTS = {
         "animated": "„{layer}“ ist animiert, und ein Ergebnis kann nicht zu allen Bildern passen. "
         "Kopieren Sie das Bild auf eine eigene Ebene und harmonisieren Sie diese.",
         "closed": "Das Bild wurde inzwischen geschlossen; das Ergebnis wurde verworfen.",
+        "moved": "„{layer}“ wurde inzwischen verschoben oder bemalt; das Ergebnis wurde verworfen. "
+        "Versuchen Sie es noch einmal.",
+        "not added": "Krita konnte das Ergebnis bei „{layer}“ nicht einfügen: Gerade wurde eine andere Ebene "
+        "oder ein anderes Bild gewählt, oder Krita war beschäftigt. Nichts wurde verändert: "
+        "versuchen Sie es noch einmal.",
         "busy": "„{layer}“ wird schon harmonisiert. Warten Sie darauf, oder brechen Sie es erst ab.",
         "remote": "Adresse des Dienstes",
         "remote tip": "host:port eines Dienstes auf einem anderen Rechner; leer: der eigene",

@@ -305,7 +305,9 @@ def case_another_document_in_front(t):
     yield 0.3
     assert krita.activeDocument() == other
     kit.same(kit.tree(other.rootNode()), others)
-    assert kit.layer(document, "pasted (harmonized)") is not None
+    result = kit.layer(document, "pasted (harmonized)")
+    assert result.inheritAlpha()
+    assert result.parentNode().name() == "pasted"
     document.waitForDone()
     assert kit.seen(document) != before
     other.setModified(False)

@@ -138,6 +138,29 @@ def case_settings(t):
     kit.settings(model="tiny", language="en")
 
 
+def case_settings_after_their_window_was_closed(t):
+    """The hidden dialog goes with the window it was opened from; the next one comes all the same."""
+    window = krita.openWindow()
+    window.qwindow().show()
+    yield 1.0
+    window.activate()
+    yield lambda: krita.activeWindow().qwindow() == window.qwindow()
+    kit.trigger("glihamba_settings")
+    dialog = kit.plugin().dialog
+    assert dialog.parent() == window.qwindow()
+    dialog.reject()
+    gone = []
+    dialog.destroyed.connect(lambda: gone.append(True))
+    window.qwindow().close()
+    yield lambda: bool(gone)
+    for _ in range(2):
+        kit.trigger("glihamba_settings")
+        yield 0.2
+        assert not kit.said(), kit.said()
+        assert kit.plugin().dialog.isVisible()
+    kit.plugin().dialog.reject()
+
+
 def case_imported_by_krita_itself(t):
     """Tools > Scripts > Import Python Plugin from File takes the release's archive."""
     from plugin_importer.plugin_importer import PluginImporter
