@@ -47,6 +47,21 @@ def manifest(tmp_path):
     return write(tmp_path / "list.csv", lines)
 
 
+@pytest.fixture
+def deadly(monkeypatch):
+    """The eighth picture kills the worker that takes it."""
+
+    class Mortal(cluster.OneWorker):
+        def __call__(self, row):
+            if row["composite"].endswith("/7.png"):
+                import os
+
+                os._exit(9)
+            return super().__call__(row)
+
+    monkeypatch.setattr(cluster, "OneWorker", Mortal)
+
+
 def write(path, lines, columns=cluster.COLUMNS):
     with path.open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([columns, *lines])
@@ -100,18 +115,8 @@ def test_a_job_lists_failures_and_is_resumed(workers, manifest, tmp_path, own_ho
     assert now == {**written, "3.png": now["3.png"]}
 
 
-def test_a_worker_that_dies_takes_its_picture_along_and_nothing_else(workers, manifest, monkeypatch):
+def test_a_worker_that_dies_takes_its_picture_along_and_nothing_else(workers, manifest, deadly, monkeypatch):
     """It is the only one: whatever waits behind the deadly picture waits at the worker that dies."""
-
-    class Mortal(cluster.OneWorker):
-        def __call__(self, row):
-            if row["composite"].endswith("/7.png"):
-                import os
-
-                os._exit(9)
-            return super().__call__(row)
-
-    monkeypatch.setattr(cluster, "OneWorker", Mortal)
     monkeypatch.setattr(workers, "cluster_resources", lambda: {"CPU": 1})
     _, given = told(manifest, "--cluster", "--model", "statistics")
     reasons = {row["composite"].rpartition("/")[2]: row["reason"] for row in given["failed"]}
@@ -120,18 +125,8 @@ def test_a_worker_that_dies_takes_its_picture_along_and_nothing_else(workers, ma
     assert len(given["done"]) == COUNT - 3
 
 
-def test_what_is_written_is_done_though_its_block_was_not(workers, tmp_path, manifest, monkeypatch):
+def test_what_is_written_is_done_though_its_block_was_not(workers, tmp_path, manifest, deadly, monkeypatch):
     """Lists of more than 2,000 pictures go to the workers several at once."""
-
-    class Mortal(cluster.OneWorker):
-        def __call__(self, row):
-            if row["composite"].endswith("/7.png"):
-                import os
-
-                os._exit(9)
-            return super().__call__(row)
-
-    monkeypatch.setattr(cluster, "OneWorker", Mortal)
     monkeypatch.setattr(cluster, "_MOST_BLOCKS", 1)
     status, given = told(manifest, "--cluster", "--model", "statistics")
     assert status == 1
