@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from glihamba.models import NETWORKS, build, loading, store
+from glihamba_training.checkpoints import read_checkpoint, recorded
 from glihamba_training.export import export
 from glihamba_training.losses import LOSSES, foreground_normalised, two_stages
 from glihamba_training.photos import load_bank
@@ -36,7 +37,7 @@ SMOKE = {
 }
 # What takes more than 50 steps to tell by the recipe: a long warm-up with slow averages, a small rate.
 SOON = {
-    "glihamba-small": {"warmup": 5, "ema": 0.9, "learning_rate": 4e-3},
+    "glihamba-small": {"warmup": 5, "ema": 0.9, "learning_rate": 2e-3},
     "glihamba-tiny": {"warmup": 5, "ema": 0.9, "learning_rate": 4e-3},
     "gknet": {"learning_rate": 1e-3},
 }
@@ -83,8 +84,21 @@ def test_fifty_steps_of_every_recipe_lower_its_loss(name, photo_shards, tmp_path
 
 def test_every_network_has_a_recipe_named_as_it_is():
     shipped = {name: load_recipe(name) for name in RECIPES}
-    assert set(SMOKE) == set(RECIPES) == set(NETWORKS)
-    assert all(recipe.model == name for name, recipe in shipped.items())
+    assert set(SMOKE) == {recipe.model for recipe in shipped.values()} == set(NETWORKS)
+    assert all(recipe.model == name.removesuffix("-fine") for name, recipe in shipped.items())
+
+
+def test_the_fine_recipe_goes_on_from_the_coarse_one_s_checkpoint(photo_shards, tmp_path):
+    cut = {"batch": 2, "checkpoint_every": 2, "config": SMOKE["glihamba-tiny"]}
+    coarse = load_recipe("glihamba-tiny", **cut, steps=2)
+    fine = load_recipe("glihamba-tiny-fine", **{**cut, "steps": 3})
+    assert fine.size > coarse.size
+    assert fine.learning_rate <= coarse.learning_rate
+    first = train(coarse, photo_shards, tmp_path / "coarse")
+    second = train(fine, photo_shards, tmp_path / "fine", start=str(first))
+    saved = read_checkpoint(second)
+    assert saved["global_step"] == 3
+    assert recorded(saved)["started_from"] == first.name
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ ten; 26.3 became 27.8 with four in five of the brightened ones darkened (composi
 
 from __future__ import annotations
 
+import functools
 import math
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -194,7 +195,7 @@ def transfer_statistics(rgb: Tensor, mask: Tensor, other: Tensor, other_weight: 
 
     In an opponent space (luma, two differences), mean and deviation of the object become the other's.
     """
-    matrix = rgb.new_tensor(((0.299, 0.587, 0.114), (0.5, 0.5, -1.0), (1.0, -1.0, 0.0)))
+    matrix, back = (each.to(rgb) for each in _opponent_space())
 
     def opponent(x: Tensor) -> Tensor:
         return torch.einsum("ij,bjhw->bihw", matrix, x)
@@ -208,7 +209,14 @@ def transfer_statistics(rgb: Tensor, mask: Tensor, other: Tensor, other_weight: 
     mean, deviation = moments(ours, mask)
     goal_mean, goal_deviation = moments(opponent(other), other_weight)
     moved = (ours - mean) * (goal_deviation / deviation).clamp(0.4, 2.5) + goal_mean
-    return torch.einsum("ij,bjhw->bihw", torch.linalg.inv(matrix), moved).clamp(0, 1)
+    return torch.einsum("ij,bjhw->bihw", back, moved).clamp(0, 1)
+
+
+@functools.cache
+def _opponent_space() -> tuple[Tensor, Tensor]:
+    """Luma and two differences as a (3,3) matrix, and the way back."""
+    matrix = torch.tensor(((0.299, 0.587, 0.114), (0.5, 0.5, -1.0), (1.0, -1.0, 0.0)))
+    return matrix, torch.linalg.inv(matrix)
 
 
 def random_lattice(count: int, g: torch.Generator, nodes: int = 4) -> Tensor:
