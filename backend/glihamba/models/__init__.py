@@ -32,7 +32,6 @@ GLIHAMBA_SIZES: dict[str, dict[str, Any]] = {
         "state_dimension": 1,
         "mask_in_encoder": True,
         "output": "transform",
-        "working_size": 64,
     },
 }
 
