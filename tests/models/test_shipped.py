@@ -48,14 +48,14 @@ def test_they_beat_the_composite_clearly_and_score_what_the_record_says(record, 
     for protocol in ("strict", "fullres"):
         ours, before = summaries[protocol, record.name], summaries[protocol, COMPOSITE]
         assert ours.psnr == pytest.approx(record.metrics[f"{protocol}, {NINE}"]["psnr"], abs=0.05)
-        assert ours.psnr > before.psnr + 1.5
+        assert ours.psnr > before.psnr + 4.5
     gap = summaries["strict", record.name].psnr - summaries["fullres", record.name].psnr
     composite_gap = summaries["strict", COMPOSITE].psnr - summaries["fullres", COMPOSITE].psnr
     assert gap - composite_gap < 0.3, "what carrying to full size costs"
 
     val = list(val_triples(shared_data / "photos", 40))
     before, ours = summarise(evaluate(val, models, ["strict"]))
-    assert ours.psnr > before.psnr + 2
-    assert ours.fmse < 0.7 * before.fmse
+    assert ours.psnr > before.psnr + 3.5
+    assert ours.fmse < 0.5 * before.fmse
     _, kept = summarise(evaluate(harmonious(val), models, ["strict"]))
-    assert kept.psnr > 36, "what needs no change stays nearly as it is"
+    assert kept.psnr > 38, "what needs no change stays nearly as it is"

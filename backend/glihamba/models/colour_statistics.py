@@ -23,14 +23,18 @@ def describe(composite: Tensor, mask: Tensor, around: Tensor) -> tuple[Tensor, T
     object_, scene, ring = (_moments(composite, weight) for weight in (mask, 1 - mask, around))
     described = [moments.flatten(1) for moments in (object_, scene, ring)]
     described += [_contrast(object_, other) for other in (scene, ring)]
-    described += [_histogram(composite, weight) for weight in (mask, 1 - mask)]
-    return object_[:, 0], torch.cat((*described, mask.mean((2, 3))), 1)
+    histograms = mean_of(_bins(composite), torch.cat((mask, 1 - mask), 1))
+    return object_[:, 0], torch.cat((*described, histograms, mask.mean((2, 3))), 1)
 
 
 def rims(mask: Tensor) -> tuple[Tensor, Tensor]:
     """Weights of the object's and of the scene's pixels at the border, (B,1,H,W) -> the same twice."""
     radius = max(1, mask.shape[-1] // _RIM)
-    soft = F.avg_pool2d(mask, 2 * radius + 1, 1, radius, count_include_pad=False)
+    soft = mask
+    for along in ((1, 0), (0, 1)):  # one side after the other: a large square costs its side, not its area
+        width = tuple(1 + 2 * radius * each for each in along)
+        padding = tuple(radius * each for each in along)
+        soft = F.avg_pool2d(soft, width, 1, padding, count_include_pad=False)
     return (1 - soft) * mask, soft * (1 - mask)
 
 
@@ -43,20 +47,20 @@ def describe_border(composite: Tensor, mask: Tensor, inner: Tensor, outer: Tenso
 
 def joint_histograms(composite: Tensor, mask: Tensor) -> Tensor:
     """Roots of object's and scene's shares near each of 5 x 5 x 5 colours, trilinearly counted: (B,JOINT)."""
-    nodes = torch.arange(_JOINT_BINS, device=composite.device, dtype=composite.dtype)
-    near = (composite.flatten(2)[:, :, None] * (_JOINT_BINS - 1) - nodes[:, None]).abs()
-    red, green, blue = (1 - near).clamp_min(0).unbind(1)
+    red, green, blue = _flanks(composite.flatten(2), _JOINT_BINS).unbind(2)
     red_green = (red[:, :, None] * green[:, None]).flatten(1, 2)
-    shares = []
-    for weight in (mask.flatten(2), 1 - mask.flatten(2)):
-        share = weight / weight.sum(2, keepdim=True).clamp_min(1e-3)
-        shares.append(torch.bmm(red_green * share, blue.transpose(1, 2)).flatten(1))
-    return torch.cat(shares, 1).clamp_min(0).sqrt()  # a resampled mask may exceed 1 by its rounding
+    weights = torch.cat((mask, 1 - mask), 1).flatten(2)
+    weights = weights / weights.sum(2, keepdim=True).clamp_min(1e-3)
+    blues = (weights[:, :, None] * blue[:, None]).flatten(1, 2)
+    shares = (red_green @ blues.transpose(1, 2)).unflatten(2, (2, -1)).transpose(1, 2).flatten(1)
+    return shares.clamp_min(0).sqrt()  # a resampled mask may exceed 1 by its rounding
 
 
-def mean_of(x: Tensor, weight: Tensor) -> Tensor:
-    """(B,C,h,w), (B,1,h,w) -> (B,C)."""
-    return (x * weight).sum((2, 3)) / weight.sum((2, 3)).clamp_min(1e-3)
+def mean_of(x: Tensor, weights: Tensor) -> Tensor:
+    """Each channel's mean by each weight: (B,C,h,w), (B,K,h,w) -> (B,K C), by the first weight first."""
+    weights = weights.flatten(2)
+    sums = weights @ x.flatten(2).transpose(1, 2)
+    return (sums / weights.sum(2, keepdim=True).clamp_min(1e-3)).flatten(1)
 
 
 def _moments(rgb: Tensor, weight: Tensor) -> Tensor:
@@ -71,7 +75,12 @@ def _contrast(ours: Tensor, theirs: Tensor) -> Tensor:
     return torch.cat((theirs[:, 0] - ours[:, 0], torch.log(theirs[:, 1] / ours[:, 1])), 1)
 
 
-def _histogram(rgb: Tensor, weight: Tensor) -> Tensor:
-    """Each channel's share of pixels near 0, 1/8, ..., 1, counted with linear flanks: -> (B,27)."""
-    steps = _BINS - 1
-    return torch.cat([mean_of((1 - (rgb * steps - k).abs()).clamp_min(0), weight) for k in range(_BINS)], 1)
+def _bins(rgb: Tensor) -> Tensor:
+    """How near each channel is to 0, 1/8, ..., 1, linearly: (B,3,H,W) -> (B,27,H,W)."""
+    return _flanks(rgb, _BINS).flatten(1, 2)
+
+
+def _flanks(rgb: Tensor, bins: int) -> Tensor:
+    """1 at the bin's own value, 0 from its neighbours' on: (B,3,...) -> (B,bins,3,...)."""
+    nodes = torch.arange(bins, device=rgb.device, dtype=rgb.dtype).view(-1, *[1] * (rgb.ndim - 1))
+    return (1 - (rgb[:, None] * (bins - 1) - nodes).abs()).clamp_min(0)

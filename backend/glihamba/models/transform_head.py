@@ -71,7 +71,7 @@ class TransformHead(nn.Module):
         mean, colours = describe(composite, mask, around)
         inner, outer = rims(mask)
         local = self.local(torch.cat((composite, mask), 1) * 2 - 1)
-        local = torch.cat([mean_of(local, weight) for weight in (mask, 1 - mask, inner, outer)], 1)
+        local = mean_of(local, torch.cat((mask, 1 - mask, inner, outer), 1))
         described = (
             *pooled,
             self.colour_norm(colours),
