@@ -66,14 +66,15 @@ class TransformHead(nn.Module):
         near = F.avg_pool2d(inside, 5, stride=1, padding=2) * (1 - inside)
         # Colours are averaged from full-size pixels: they are what harmony is judged by.
         around = F.interpolate(near, size=mask.shape[-2:], mode="nearest") * (1 - mask)
-        pooled = [mean_of(x, weight) for weight in (inside, 1 - inside, near)]
-        pooled += [mean_of(x.square(), weight) for weight in (inside, 1 - inside)]
+        pooled = mean_of(x, torch.cat((inside, 1 - inside, near), 1))
+        spread = mean_of(x.square(), torch.cat((inside, 1 - inside), 1))
         mean, colours = describe(composite, mask, around)
         inner, outer = rims(mask)
         local = self.local(torch.cat((composite, mask), 1) * 2 - 1)
         local = mean_of(local, torch.cat((mask, 1 - mask, inner, outer), 1))
         described = (
-            *pooled,
+            pooled,
+            spread,
             self.colour_norm(colours),
             self.border_norm(describe_border(composite, mask, inner, outer)),
             self.joint_norm(joint_histograms(composite, mask)),
