@@ -92,7 +92,7 @@ def test_an_opaque_alpha_makes_no_difference(picture):
     opaque = np.dstack((colours, np.full((300, 200), 255, np.uint8)))
     mask = mask_with(300, 200, Box(5, 5, 50, 50))
     first, second = (at_working_size(p, mask, Box(0, 0, 300, 200), 32)[0] for p in (colours, opaque))
-    np.testing.assert_allclose(first, second, atol=1e-5)
+    np.testing.assert_allclose(first, second, rtol=0, atol=1.5e-7)
 
 
 def test_linear_samples_are_averaged_as_light():

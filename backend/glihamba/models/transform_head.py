@@ -67,14 +67,14 @@ class TransformHead(nn.Module):
         # Colours are averaged from full-size pixels: they are what harmony is judged by.
         around = F.interpolate(near, size=mask.shape[-2:], mode="nearest") * (1 - mask)
         pooled = mean_of(x, torch.cat((inside, 1 - inside, near), 1))
-        spread = mean_of(x.square(), torch.cat((inside, 1 - inside), 1))
+        squares = mean_of(x.square(), torch.cat((inside, 1 - inside), 1))
         mean, colours = describe(composite, mask, around)
         inner, outer = rims(mask)
         local = self.local(torch.cat((composite, mask), 1) * 2 - 1)
         local = mean_of(local, torch.cat((mask, 1 - mask, inner, outer), 1))
         described = (
             pooled,
-            spread,
+            squares,
             self.colour_norm(colours),
             self.border_norm(describe_border(composite, mask, inner, outer)),
             self.joint_norm(joint_histograms(composite, mask)),

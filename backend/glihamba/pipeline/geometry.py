@@ -110,7 +110,8 @@ def at_working_size(
         opacity = torch.ones_like(rgb[:, :1])
     else:
         mean = rgb.sum((2, 3), keepdim=True) / opacity.sum().clamp_min(1e-6)
-        rgb = (rgb + 1e-6 * mean) / (opacity + 1e-6)
+        filled = 1e-6 * (1 - opacity)  # nothing where the picture is opaque: it must equal one without alpha
+        rgb = (rgb + filled * mean) / (opacity + filled)
     if linear:
         rgb = torch.from_numpy(linear_to_srgb(rgb.numpy()))
     covered = _resized(_averaged(mask[window.slices][..., None], 2 * size), size)
