@@ -14,7 +14,7 @@ import torch
 from glihamba import settings
 from glihamba.daemon.planes import Request
 from glihamba.daemon.runner import Device, Runner, choose_device, cpu_name
-from glihamba.errors import OutOfMemory, is_out_of_memory
+from glihamba.errors import OutOfMemory, UnknownModel, is_out_of_memory
 from glihamba.models.statistics import Statistics
 from glihamba.pipeline.harmonize import harmonize
 
@@ -101,6 +101,35 @@ def test_another_model_takes_the_place_of_the_first(request_: Request) -> None:
     assert loaded == ["statistics-full", "statistics"]
     assert runner.unload()
     assert not runner.unload()
+
+
+def test_a_warm_runner_has_loaded_and_tried_the_default_model(request_: Request) -> None:
+    begun: list[str] = []
+
+    class Counted(Statistics):
+        def colour_transform(self, composite: Any, mask: Any) -> Any:
+            begun.append("tried")
+            return super().colour_transform(composite, mask)
+
+    def load(name: str, kind: str) -> Statistics:
+        begun.append(name)
+        return Counted()
+
+    runner = Runner(settings.load(default_model="statistics-full"), load)
+    runner.warm()
+    assert begun == ["statistics-full", "tried"]
+    run(runner, request_)
+    assert begun == ["statistics-full", "tried", "tried"]
+
+
+def test_what_cannot_be_warmed_is_told_by_the_job(
+    request_: Request, caplog: pytest.LogCaptureFixture
+) -> None:
+    runner = Runner(settings.load(default_model="no-such-model"))
+    runner.warm()
+    assert caplog.messages == ["the default model could not be tried"]
+    with pytest.raises(UnknownModel, match="no-such-model"):
+        run(runner, request_)
 
 
 def test_other_failures_are_not_mistaken_for_lack_of_memory() -> None:

@@ -78,6 +78,8 @@ def serve(
         runner=runner,
     )
     with _signals_set(daemon.told_to_end), daemon:
+        # Torch's import and a network's first run take seconds: better before a picture needs them.
+        threading.Thread(target=daemon.runner.warm, name="glihamba-warm", daemon=True).start()
         announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")
         while not daemon.told_to_end.wait(daemon.tick_seconds):
             if daemon.tick(idle_exit_minutes):
@@ -164,8 +166,6 @@ class Daemon:
         )
         discovery.write_endpoint(settings.endpoint_file, self.endpoint)
         undo.callback(discovery.remove_endpoint, settings.endpoint_file, self.instance)
-        # Importing torch takes seconds: better before the first call needs it than during.
-        threading.Thread(target=self.runner.device, name="glihamba-device", daemon=True).start()
         _log.info(
             "the daemon takes calls", extra={"port": self.port, "pid": os.getpid(), "version": __version__}
         )
