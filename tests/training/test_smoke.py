@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from glihamba.models import NETWORKS, build, loading, store
+from glihamba.models.base import Harmonizer
 from glihamba_training.checkpoints import read_checkpoint, recorded
 from glihamba_training.export import export
 from glihamba_training.losses import LOSSES, foreground_normalised, two_stages
@@ -122,6 +123,32 @@ def test_recipes_say_what_the_papers_say(name, batch, epochs, rate, drops, decay
     assert (recipe.warmup, recipe.ema, recipe.clip, recipe.smallest_area) == (0, 0, 0, 100)
 
 
+def test_refining_trains_on_what_the_network_has_left_of_strong_casts(photo_shards):
+    """A network that adds to every object: what it moves far enough is met with that on it."""
+    recipe = load_recipe("glihamba-tiny-fine")
+    batch = Synthesis(load_bank(photo_shards, "train", 48), recipe.synthesis, 3).batch(0, 32, 4)
+
+    class Adding(Harmonizer):
+        def __init__(self, amount):
+            super().__init__()
+            self.amount, self.met = amount, []
+
+        def forward(self, composite, mask):
+            self.met.append(composite)
+            return composite + self.amount * mask
+
+    adds_much, adds_little = Adding(0.1), Adding(0.01)
+    loss, harmonized = LOSSES["refining"](adds_much, batch, recipe)
+    first, then = adds_much.met
+    assert torch.equal(first, batch.composite[:2])
+    assert torch.equal(then[2:], batch.composite[2:])
+    torch.testing.assert_close(then[:2], (first + 0.1 * batch.mask[:2]).clamp(0, 1))
+    torch.testing.assert_close(harmonized, then + 0.1 * batch.mask)
+    assert loss == foreground_normalised(harmonized, batch.real, batch.mask, power=recipe.loss_power)
+    LOSSES["refining"](adds_little, batch, recipe)
+    assert torch.equal(adds_little.met[1], batch.composite), "nothing was moved far"
+
+
 def test_frih_s_loss_is_equations_6_to_8():
     """Two pictures; the second's object has two submasks, one of them smaller than A_min."""
     from glihamba.models.frih import Stages
@@ -151,7 +178,10 @@ def test_frih_s_loss_is_equations_6_to_8():
             {"config": {"widht": 8}},
             'The recipe has an unknown key "config.widht". Did you mean "config.width"?',
         ),
-        ({"loss": "foregound"}, 'There is no loss "foregound": choose foreground or cautious or two-stages.'),
+        (
+            {"loss": "foregound"},
+            'There is no loss "foregound": choose foreground or cautious or refining or two-stages.',
+        ),
         ({"loss": "two-stages"}, 'The loss "two-stages" is FRIH\'s: choose "foreground" for hdnet.'),
         (
             {"smallest_aera": 1.0},

@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # both import what names the losses
     from glihamba_training.recipe import Recipe
     from glihamba_training.synthesis import Batch
 
+_FAR = 14 / 255  # root mean square over the object: what `refining` lets the network meet again
+
 
 def foreground_normalised(
     harmonized: Tensor, real: Tensor, mask: Tensor, *, smallest_area: float = 100.0, power: float = 1.0
@@ -90,6 +92,21 @@ def _cautious(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor
     return loss, harmonized
 
 
+def _refining(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """`_foreground`, but of half of the composites those that the network moves far come as it has left them.
+
+    So it learns to finish what it has begun, and to leave alone what is right by now.
+    """
+    half = len(batch.composite) // 2
+    composite, mask = batch.composite[:half], batch.mask[:half]
+    with torch.no_grad():
+        once = network(composite, mask).clamp(0, 1)
+        moved = ((once - composite).square().mean(1, keepdim=True) * mask).sum((1, 2, 3), keepdim=True)
+        far = moved > _FAR**2 * mask.sum((1, 2, 3), keepdim=True)
+        met = torch.where(far, once, composite)
+    return _foreground(network, batch._replace(composite=torch.cat((met, batch.composite[half:]))), recipe)
+
+
 def _two_stages(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
     assert isinstance(network, FRIH), "the recipe has seen to it"
     stages = network.stages(batch.composite, batch.mask)
@@ -102,6 +119,7 @@ def _two_stages(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tens
 LOSSES: dict[str, Callable[[Harmonizer, Batch, Recipe], tuple[Tensor, Tensor]]] = {
     "foreground": _foreground,
     "cautious": _cautious,
+    "refining": _refining,
     "two-stages": _two_stages,
 }
 """name -> (network, batch, recipe) -> the loss, a scalar, and the harmonized pictures (B,3,H,W)."""
