@@ -83,8 +83,11 @@ class Runner:
         """
         glance, corner = np.full((64, 64, 3), 127, np.uint8), np.zeros((64, 64), np.uint8)
         corner[:32, :32] = 255
+        request = Request("", 1.0, "srgb", glance, corner, None, (0, 0))
         try:
-            self.run(Request("", 1.0, "srgb", glance, corner, None, (0, 0)), lambda *_: None, lambda: False)
+            name, device = self.resolve(""), self.device()
+            with self._busy:
+                self._run_on(device, name, request, lambda *_: None, lambda: False)
         except Exception as error:
             _log.warning("the default model could not be tried", extra={"reason": str(error)})
 
