@@ -85,7 +85,7 @@ class Runner:
         corner[:32, :32] = 255
         request = Request("", 1.0, "srgb", glance, corner, None, (0, 0))
         try:
-            name, device = self.resolve(""), self.device()
+            device, name = self.device(), self.resolve("")  # the import helps whichever model is asked for
             with self._busy:
                 self._run_on(device, name, request, lambda *_: None, lambda: False)
         except Exception as error:
