@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from PIL import Image
+from training_pictures import photographs
 
 from glihamba.cli import cli, complain
 from glihamba_training.evaluate import evaluate, triples_of
@@ -216,4 +217,20 @@ def test_what_is_in_harmony_is_given_as_it_is(root, theirs, tmp_path):
     assert page.is_file()
     assert refused(*words, "--results", theirs) == (
         "Results are of the composites: --harmonious is for models alone, without --results."
+    )
+
+
+def test_objects_can_be_scored_where_they_are_not_at_home(root, tmp_path):
+    photos, page = photographs(tmp_path / "photos", 40), tmp_path / "page.html"
+    words = ("evaluate", "--data", photos, "--model", "statistics", "--count", 4, "--json")
+    home, away = (
+        {s["model"]: s for s in json.loads(told(*words, *more))["scores"] if s["group"] == "all"}
+        for more in ((), ("--pasted", "--report", page))
+    )
+    assert away["composite"]["pictures"] == 4
+    assert away["composite"]["psnr"] != home["composite"]["psnr"]
+    assert away["composite"] == away["composite"] | {"worsened": 0}
+    assert page.is_file()
+    assert refused("evaluate", "--data", root, "--pasted") == (
+        f"{root} is iHarmony4, whose composites are made already: --pasted is for photographs."
     )

@@ -73,8 +73,10 @@ class Summary:
     group: str = "all"
 
 
-def val_triples(data: Path, count: int = 256) -> Iterator[Triple]:
+def val_triples(data: Path, count: int = 256, *, pasted: bool = False) -> Iterator[Triple]:
     """The first `count` fixed synthetic composites of the val shard, 256 x 256, whole objects.
+
+    pasted: each object lies elsewhere in its photograph, where that has room for it (nine in ten).
 
     Raises FileNotFoundError, with a sentence, where there are no photographs, and BadRequest where none has
     the mask of a whole object: regions found by GrabCut are no measure.
@@ -85,7 +87,7 @@ def val_triples(data: Path, count: int = 256) -> Iterator[Triple]:
             f"{data} has no masks of whole objects, and only those are a measure: put NAME.mask0.png beside"
             " NAME.jpg."
         )
-    synthesis = Synthesis(bank, VAL_SETTINGS, VAL_SEED)
+    synthesis = Synthesis(bank, replace(VAL_SETTINGS, pasted=float(pasted)), VAL_SEED)
     for index in range(count):
         batch = synthesis.batch(index, VAL_SIZE, 2)  # two: statistics are transferred from the other
         pixels = [(plane[0] * 255).round().byte().permute(1, 2, 0).numpy() for plane in batch]
@@ -97,9 +99,9 @@ def is_iharmony4(root: Path) -> bool:
     return (root / "IHD_test.txt").is_file()
 
 
-def triples_of(root: Path, count: int = 256) -> Iterable[Triple]:
+def triples_of(root: Path, count: int = 256, *, pasted: bool = False) -> Iterable[Triple]:
     """iHarmony4 triples if `root` holds its lists, else synthetic composites of its photograph shards."""
-    return read_triples(root) if is_iharmony4(root) else val_triples(root, count)
+    return read_triples(root) if is_iharmony4(root) else val_triples(root, count, pasted=pasted)
 
 
 def count_of(root: Path, count: int = 256) -> int:
@@ -107,12 +109,14 @@ def count_of(root: Path, count: int = 256) -> int:
     return len(entries(root, "test")) if is_iharmony4(root) else count
 
 
-def chosen_triples(root: Path, names: Container[str], count: int = 256) -> Iterator[Triple]:
+def chosen_triples(
+    root: Path, names: Container[str], count: int = 256, *, pasted: bool = False
+) -> Iterator[Triple]:
     """Those of `triples_of` that have one of the names."""
     if is_iharmony4(root):
         yield from (read_entry(root, entry) for entry in entries(root, "test") if entry.name in names)
     else:
-        yield from (triple for triple in val_triples(root, count) if triple.name in names)
+        yield from (triple for triple in val_triples(root, count, pasted=pasted) if triple.name in names)
 
 
 def harmonious(triples: Iterable[Triple]) -> Iterator[Triple]:

@@ -21,11 +21,15 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glihamba_training.pasted import with_pasted
 from glihamba_training.photos import PhotoBank
+
+MISFIT = 4 / 256  # of the side: how far a mask may miss what was recoloured
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,9 @@ class SynthesisSettings:
     follow the retouching moves. unchanged: odds of an already harmonious picture. median_mse, log_spread: the
     log-normal that the foreground MSE is drawn from (clipping lowers what comes out). amplify: the most that
     a recolouring is strengthened to get there. smallest_crop: of each side. area: least and greatest
-    foreground share of a crop. flip: odds of a mirrored crop.
+    foreground share of a crop. flip: odds of a mirrored crop. pasted: odds of an object that lies elsewhere
+    in its photograph, see `pasted.py`. misfit: odds of a mask that is up to MISFIT of the side too wide or
+    too narrow.
 
     For iHarmony4's own composites only smallest_crop, area and flip count.
     """
@@ -54,10 +60,12 @@ class SynthesisSettings:
     smallest_crop: float = 0.55
     area: tuple[float, float] = (0.008, 0.65)
     flip: float = 0.5
+    pasted: float = 0.0
+    misfit: float = 0.0
 
 
 class Batch(NamedTuple):
-    """composite, real (B,3,H,W) and mask (B,1,H,W), all in [0,1]."""
+    """composite, real (B,3,H,W) and mask (B,1,H,W), all in [0,1]. The mask is the one that is given."""
 
     composite: Tensor
     mask: Tensor
@@ -88,13 +96,22 @@ class Synthesis:
     def batch(self, step: int, size: int, count: int) -> Batch:
         """`count` pictures of `size` x `size`."""
         g = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        chosen = self._choose(g, count).numpy()
+        bank, chosen = self.bank, self._choose(g, count).numpy()
+        if self.settings.pasted:
+            bank, chosen = with_pasted(bank, chosen, self.settings.pasted, g)
         if self.lattice:
             from glihamba_training.lattice import composites  # numba: only who asks for it waits for it
 
-            return composites(self.bank, chosen, size, self.settings, g)
-        photos = torch.from_numpy(self.bank.photos[self.bank.photo_of[chosen]]).to(self.device)
-        masks = torch.from_numpy(self.bank.masks[chosen])[:, None].to(self.device)
+            batch = composites(bank, chosen, size, self.settings, g)
+        else:
+            batch = self._composites(bank, chosen, size, g)
+        if self.settings.misfit:
+            batch = batch._replace(mask=_misfitting(batch.mask, self.settings.misfit, g))
+        return batch
+
+    def _composites(self, bank: PhotoBank, chosen: np.ndarray, size: int, g: torch.Generator) -> Batch:
+        photos = torch.from_numpy(bank.photos[bank.photo_of[chosen]]).to(self.device)
+        masks = torch.from_numpy(bank.masks[chosen])[:, None].to(self.device)
         photo, mask = _crop(
             photos.permute(0, 3, 1, 2).float() / 255, masks.float() / 255, size, self.settings, g
         )
@@ -287,6 +304,19 @@ def _crop(
     grid = F.affine_grid(widened(theta, share.mean((1, 2, 3)), s), shape, align_corners=False)
     both = F.grid_sample(torch.cat((photos, masks), 1), grid, padding_mode="border", align_corners=False)
     return both[:, :3], both[:, 3:]
+
+
+def _misfitting(mask: Tensor, odds: float, g: torch.Generator) -> Tensor:
+    """A share of the masks (B,1,H,W) grown or shrunk by whole pixels, up to MISFIT; none is lost wholly."""
+    chosen = _drawn(odds, len(mask), g)
+    widest = max(1, round(MISFIT * mask.shape[-1]))
+    widths = torch.randint(1, widest + 1, (len(chosen),), generator=g)
+    grown = torch.rand(len(chosen), generator=g) < 0.5
+    moved = mask.clone()
+    for width in range(1, widest + 1):
+        for sign, which in ((1, chosen[grown & (widths == width)]), (-1, chosen[~grown & (widths == width)])):
+            moved[which] = sign * F.max_pool2d(sign * mask[which], 2 * width + 1, 1, width)
+    return torch.where(moved.amax((1, 2, 3), keepdim=True) > 0.5, moved, mask)
 
 
 def _odds(p: float, count: int, g: torch.Generator, like: Tensor) -> Tensor:

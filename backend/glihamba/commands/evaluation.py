@@ -63,6 +63,11 @@ csv_option = click.option("--csv", "csv_file", type=_written, help="Write every 
     is_flag=True,
     help="Give the real pictures instead of the composites: what needs no change should stay as it is.",
 )
+@click.option(
+    "--pasted",
+    is_flag=True,
+    help="Of photographs: set each object elsewhere into its own one, where its border tells nothing.",
+)
 @count_option
 @report_option
 @csv_option
@@ -74,6 +79,7 @@ def evaluate(
     results: tuple[Path, ...],
     protocols: tuple[str, ...],
     harmonious: bool,
+    pasted: bool,
     count: int,
     report: Path | None,
     csv_file: Path | None,
@@ -103,16 +109,20 @@ def evaluate(
         raise BadRequest(
             "Results are of the composites: --harmonious is for models alone, without --results."
         )
+    if pasted and scoring.is_iharmony4(data):
+        raise BadRequest(
+            f"{data} is iHarmony4, whose composites are made already: --pasted is for photographs."
+        )
     sources = _sources(scoring, data, chosen, [*names, *results])
     given = scoring.harmonious if harmonious else iter
-    rows = _score(scoring, data, count, sources, chosen, as_json, given)
+    rows = _score(scoring, data, count, sources, chosen, as_json, given, pasted=pasted)
     costs = _costs(sources) if complexity else []
     beside = scoring.is_iharmony4(data) and not harmonious
     if csv_file:
         scoring.write_csv(rows, csv_file)
     if report:
         pages = training_module("report")
-        triples = given(scoring.chosen_triples(data, pages.shown(rows), count))
+        triples = given(scoring.chosen_triples(data, pages.shown(rows), count, pasted=pasted))
         page = pages.evaluation(rows, _named(triples, data), sources, data.name, beside=beside, costs=costs)
         pages.write(page, report)
     if as_json:
@@ -243,6 +253,8 @@ def _score(
     protocols: list[str],
     quiet: bool,
     given: Callable[[Iterable[Any]], Iterator[Any]] = iter,
+    *,
+    pasted: bool = False,
 ) -> Any:
     """All rows, with a bar. given: from the data's triples to those that the sources are given."""
     try:
@@ -251,7 +263,10 @@ def _score(
         raise missing_data(error, data) from error
     with bar(not quiet) as shown:
         return scoring.evaluate(
-            given(_named(scoring.triples_of(data, count), data)), sources, protocols, _counter(shown, total)
+            given(_named(scoring.triples_of(data, count, pasted=pasted), data)),
+            sources,
+            protocols,
+            _counter(shown, total),
         )
 
 
