@@ -140,8 +140,13 @@ def download(wheels: Path, python: str, pip: Sequence[str]) -> None:
     wheels.mkdir(parents=True, exist_ok=True)
     pure = ("--only-binary=:all:", "--platform", "any", "--implementation", "py", "--abi", "none")
     command = [python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *pure]
-    command += ["--python-version", OLDEST_PYTHON, "--dest", str(wheels), *pip, *REQUIREMENTS]
-    done = subprocess.run(command, capture_output=True, text=True)
+    # Moved when whole: somebody else may be looking for wheels there at this moment.
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=wheels) as part:
+        command += ["--python-version", OLDEST_PYTHON, "--dest", part, *pip, *REQUIREMENTS]
+        done = subprocess.run(command, capture_output=True, text=True)
+        if not done.returncode:
+            for wheel in Path(part).iterdir():
+                wheel.replace(wheels / wheel.name)
     if done.returncode:
         last = (done.stderr.strip() or done.stdout.strip() or "pip failed").splitlines()[-1]
         raise AssembleError(

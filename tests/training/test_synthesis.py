@@ -86,7 +86,7 @@ def test_families_stay_in_range_and_change_something():
     real = torch.rand(8, 3, 16, 16, generator=g)
     mask = torch.ones(8, 1, 16, 16)
     for made in (
-        retouch(real, g),
+        retouch(real, g, 0.22),
         look_up(real, random_lattice(8, g)),
         transfer_statistics(real, mask, real.roll(1, 0), mask),
     ):
@@ -94,6 +94,16 @@ def test_families_stay_in_range_and_change_something():
         assert made.min() >= 0
         assert made.max() <= 1
         assert (made - real).abs().mean() > 0.005
+
+
+def test_a_wider_temperature_is_a_wider_spread_of_casts():
+    gray = torch.full((400, 3, 2, 2), 0.4)
+
+    def casts(temperature):
+        made = retouch(gray, torch.Generator().manual_seed(0), temperature)
+        return (made[:, 0] - made[:, 2])[:, 0, 0].std()
+
+    assert casts(0.5) > 1.5 * casts(0.2)
 
 
 def test_transfer_gives_the_others_mean():

@@ -36,13 +36,13 @@ MISFIT = 4 / 256  # of the side: how far a mask may miss what was recoloured
 class SynthesisSettings:
     """kinds: odds of whole-object, GrabCut and colour-region masks. scene: odds that the whole picture is
     graded first; plain: odds that such a picture's object comes as the photograph had it; darker: odds that a
-    scene which would be brightened is darkened as far instead. transfer, lut: odds that these replace or
-    follow the retouching moves. unchanged: odds of an already harmonious picture. median_mse, log_spread: the
-    log-normal that the foreground MSE is drawn from (clipping lowers what comes out). amplify: the most that
-    a recolouring is strengthened to get there. smallest_crop: of each side. area: least and greatest
-    foreground share of a crop. flip: odds of a mirrored crop. pasted: odds of an object that lies elsewhere
-    in its photograph, see `pasted.py`. misfit: odds of a mask that is up to MISFIT of the side too wide or
-    too narrow.
+    scene which would be brightened is darkened as far instead. temperature: spread of the white balance in
+    stops, red up and blue down. transfer, lut: odds that these replace or follow the retouching moves.
+    unchanged: odds of an already harmonious picture. median_mse, log_spread: the log-normal that the
+    foreground MSE is drawn from (clipping lowers what comes out). amplify: the most that a recolouring is
+    strengthened to get there. smallest_crop: of each side. area: least and greatest foreground share of a
+    crop. flip: odds of a mirrored crop. pasted: odds of an object that lies elsewhere in its photograph, see
+    `pasted.py`. misfit: odds of a mask that is up to MISFIT of the side too wide or too narrow.
 
     For iHarmony4's own composites only smallest_crop, area and flip count.
     """
@@ -51,6 +51,7 @@ class SynthesisSettings:
     scene: float = 0.8
     plain: float = 0.5
     darker: float = 0.7
+    temperature: float = 0.22
     transfer: float = 0.15
     lut: float = 0.3
     unchanged: float = 0.04
@@ -154,7 +155,7 @@ def recolour(
 ) -> Tensor:
     """One of the families for each picture, as `s` has the odds: (B,3,H,W), (B,1,H,W) twice -> (B,3,H,W)."""
     count = len(rgb)
-    moved = retouch(rgb, g)
+    moved = retouch(rgb, g, s.temperature)
     if s.transfer:
         whole = _odds(0.3, count, g, rgb)
         other = torch.where(whole, everywhere, mask.roll(1, 0))
@@ -168,10 +169,11 @@ def recolour(
     return moved
 
 
-def retouch(rgb: Tensor, g: torch.Generator) -> Tensor:
+def retouch(rgb: Tensor, g: torch.Generator, temperature: float) -> Tensor:
     """A photographer's moves, each of random strength: (B,3,H,W) -> the same, in [0,1].
 
     Light before colour: in retouched photographs the object's brightness moves far, its hue little.
+    temperature: its spread in stops, of red up and blue down; daylight among lamps is off by 0.7.
     """
     n = len(rgb)
 
@@ -181,8 +183,8 @@ def retouch(rgb: Tensor, g: torch.Generator) -> Tensor:
         return (torch.randn(n, *shape, generator=g) * scale * spread).to(rgb.device)
 
     light = rgb.clamp(0, 1).pow(2.2)
-    temperature, tint = normal(0.22, 1), normal(0.08, 1)
-    gains = torch.cat((temperature, tint, -temperature), 1) * _odds(0.8, n, g, rgb)[:, :, 0, 0]
+    warmth, tint = normal(temperature, 1), normal(0.08, 1)
+    gains = torch.cat((warmth, tint, -warmth), 1) * _odds(0.8, n, g, rgb)[:, :, 0, 0]
     light = light * torch.exp2(normal(1.3, 1) + gains)[:, :, None, None]
     # A shoulder instead of clipping for two thirds of the brightened ones, as cameras and retouchers do.
     peak = torch.exp2(torch.rand(n, 1, 1, 1, generator=g) * 2).to(rgb.device)
