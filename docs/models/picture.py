@@ -51,8 +51,8 @@ def cut_out(
         for a, b, wide, high in ellipses:
             cv2.ellipse(marks, (a, b), (wide, high), 0, 0, 360, mark, -1)
     cv2.setRNGSeed(0)
-    models_of = np.zeros((1, 65)), np.zeros((1, 65))
-    cv2.grabCut(np.ascontiguousarray(photo[..., ::-1]), marks, None, *models_of, 6, cv2.GC_INIT_WITH_MASK)
+    mixtures = np.zeros((1, 65)), np.zeros((1, 65))
+    cv2.grabCut(np.ascontiguousarray(photo[..., ::-1]), marks, None, *mixtures, 6, cv2.GC_INIT_WITH_MASK)
     found = ((marks == cv2.GC_FGD) | (marks == cv2.GC_PR_FGD)).astype(np.uint8)
     _, labels, sizes, _ = cv2.connectedComponentsWithStats(
         cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3)))
