@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
 import shutil
@@ -121,9 +120,7 @@ def warm_resources() -> Path:
         for path in first.resources.iterdir():
             if path.suffix in (".sqlite", ".bundle") or path.name == "KRITA_RESOURCE_VERSION":
                 shutil.copy2(path, part / path.name)
-        with contextlib.suppress(OSError):  # tests that run beside these may have been faster
-            os.replace(part, folder)
-        shutil.rmtree(part, ignore_errors=True)
+        os.replace(part, folder)
         shutil.rmtree(first.folder)
     return folder
 

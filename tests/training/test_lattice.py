@@ -91,6 +91,7 @@ def test_no_step_of_the_direct_way_is_left_on_the_cpu():
         rng.integers(0, 255, (6, 48, 48), np.uint8),
     )
     bank = PhotoBank(photos, masks, np.arange(6, dtype=np.int32), np.zeros(6, np.int8))
-    batch = Synthesis(bank, SynthesisSettings(), 0, device="meta").batch(0, 32, 8)
+    settings = SynthesisSettings(pasted=0.5, misfit=0.5)
+    batch = Synthesis(bank, settings, 0, device="meta").batch(0, 32, 8)
     assert {plane.device.type for plane in batch} == {"meta"}
     assert [tuple(plane.shape) for plane in batch] == [(8, 3, 32, 32), (8, 1, 32, 32), (8, 3, 32, 32)]

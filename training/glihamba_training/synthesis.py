@@ -173,7 +173,7 @@ def retouch(rgb: Tensor, g: torch.Generator, temperature: float) -> Tensor:
     """A photographer's moves, each of random strength: (B,3,H,W) -> the same, in [0,1].
 
     Light before colour: in retouched photographs the object's brightness moves far, its hue little.
-    temperature: its spread in stops, of red up and blue down; daylight among lamps is off by 0.7.
+    temperature: the white balance's spread in stops, red up and blue down; daylight among lamps: 0.7.
     """
     n = len(rgb)
 
