@@ -12,6 +12,17 @@ from installer.steps import Installation
 
 DEFAULT_ROOT = CHECKOUT / "build" / "test-env"
 
+# Whole files side by side: their fixtures are dear. In their own order, or the longest would come last.
+_SIDE_BY_SIDE = (
+    "--numprocesses",
+    "logical",
+    "--maxprocesses",
+    "4",
+    "--dist",
+    "loadfile",
+    "--no-loadscope-reorder",
+)
+
 
 class TestEnvironment(Installation):
     """The checkout itself, editable, with the extra `test`. Kept and used again while it fits."""
@@ -52,8 +63,11 @@ class TestEnvironment(Installation):
         return True
 
     def run_tests(self, arguments: Sequence[str]) -> int:
-        """pytest's exit status; its output goes straight to the person, its closing line last."""
-        command = [self.python, "-m", "pytest", *arguments]
+        """pytest's exit status; its output goes straight to the person, its closing line last.
+
+        arguments: pytest's; without any, everything runs, side by side.
+        """
+        command = [self.python, "-m", "pytest", *(arguments or _SIDE_BY_SIDE)]
         if self.console.dry:
             self.console.run(command)
             return 0

@@ -95,6 +95,8 @@ def test_a_dry_run_of_the_tests_does_nothing(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "--editable" in done.stdout
     assert "-m pytest -k nothing" in done.stdout
+    whole = install("test", "--dry-run", "--prefix", tmp_path / "there")
+    assert "-m pytest --numprocesses logical" in whole.stdout
     assert list(tmp_path.iterdir()) == []
 
 

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -99,3 +103,20 @@ def test_a_wrong_recipe_is_named(tmp_path, text, sentence):
 def test_an_unknown_recipe_lists_the_known():
     with pytest.raises(RecipeError, match=r'There is no recipe "nope": choose .*glihamba-tiny'):
         load_recipe("nope")
+
+
+@pytest.mark.skipif(sys.platform != "linux" or platform.libc_ver()[0] != "glibc", reason="glibc's own matter")
+def test_what_a_step_frees_is_used_again_by_the_next():
+    script = """
+import resource, torch
+from glihamba_training.train import _keep_freed_memory
+_keep_freed_memory()
+for step in range(6):
+    if step == 3:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    large = [torch.zeros(10_000_000) for _ in range(3)]
+    del large
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 300  # pages; mapped anew they are thousands

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import logging
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -147,6 +149,8 @@ def train(
     device = torch.device("cpu") if workers else _device()
     if workers and torch.cuda.is_available():
         torch.set_num_threads(1)  # the cores are the workers'
+    if device.type == "cpu":
+        _keep_freed_memory()
     source, described = open_source(data, recipe, device=device, progress=progress)
     _note(provenance, described, data, start)
     loader = Loader(source, recipe, first_step=first_step, rank=rank, world=world, threads=workers)
@@ -205,6 +209,19 @@ def _device() -> torch.device:
     if (count := torch.cuda.device_count()) > 1 and "LOCAL_RANK" not in os.environ:
         _log.warning("One of %d graphics cards is used: `torchrun` starts a process for each.", count)
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
+
+
+def _keep_freed_memory() -> None:
+    """Lets glibc use again what a step has freed; elsewhere it does nothing.
+
+    Otherwise every large tensor is mapped anew and the kernel clears its pages: 80,000 page faults and a
+    fifth of the time of a step of `glihamba-tiny` (32 of 96 pixels, one thread: 1.27 -> 1.04 s, best of 8).
+    """
+    if not sys.platform.startswith("linux") or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
+        return
+    trim_threshold, mmap_max = -1, -4  # malloc.h
+    libc.mallopt(mmap_max, 0)
+    libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def _past(recipe: Recipe, resume: Path | None) -> tuple[dict[str, Any], int]:

@@ -120,7 +120,8 @@ class GFSE(nn.Module):
         """(B, H, W, C') -> (B, C' / gamma, C')."""
         x = features.permute(0, 3, 1, 2)
         stride = self.condense.stride[0]
-        x = F.pad(x, (0, -x.shape[3] % stride, 0, -x.shape[2] % stride), mode="replicate")
+        if any(padding := (0, -x.shape[3] % stride, 0, -x.shape[2] % stride)):
+            x = F.pad(x, padding, mode="replicate")
         x = F.adaptive_avg_pool2d(self.condense(x), self.positions)
         return F.silu(self.project(x.flatten(2)))
 
