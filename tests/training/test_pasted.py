@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from glihamba_training.pasted import LONGEST, paste_elsewhere
+from glihamba_training.pasted import LONGEST, paste_elsewhere, things
 from glihamba_training.photos import PhotoBank, load_bank
 from glihamba_training.synthesis import MISFIT, Synthesis, SynthesisSettings
 
@@ -69,6 +69,23 @@ def test_what_has_no_room_or_no_object_stays(value):
     picture, cover = paste_elsewhere(photo, mask, torch.Generator().manual_seed(0))
     assert torch.equal(picture, photo)
     assert torch.equal(cover, mask)
+
+
+def test_a_sky_stays_and_what_is_cut_off_once_is_cut_off_by_the_same_side():
+    photo, mask = torch.full((40, 3, SIDE, SIDE), 0.5), torch.zeros(40, 1, SIDE, SIDE)
+    mask[:20, :, :20] = 1  # three sides
+    mask[20:, :, 20:40, :20] = 1  # the left one
+    photo[20:, 0, 20:40, :8] = 1.0  # where it is cut off
+    picture, cover = paste_elsewhere(photo, mask, torch.Generator().manual_seed(5))
+    assert torch.equal(picture[:20], photo[:20])
+    assert torch.equal(cover[:20], mask[:20])
+    left, right = (picture[20:, 0, :, column] > 0.8 for column in (2, -3))
+    assert (left.any(1) ^ right.any(1)).all()
+    assert right.any()
+    masks = (mask[:, 0] * 255).byte().numpy()
+    which = np.arange(40, dtype=np.int32)
+    bank = things(PhotoBank(np.zeros((40, SIDE, SIDE, 3), np.uint8), masks, which, np.zeros(40, np.int8)))
+    assert bank.photo_of.tolist() == list(range(20, 40))
 
 
 @pytest.mark.parametrize("lattice", [False, True])

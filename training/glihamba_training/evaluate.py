@@ -12,6 +12,7 @@ import numpy as np
 from glihamba.errors import BadRequest
 from glihamba.models import load
 from glihamba_training.iharmony4 import Triple, entries, read_entry, read_triples
+from glihamba_training.pasted import things
 from glihamba_training.photos import load_bank
 from glihamba_training.protocols import PROTOCOLS, Scores, Source
 from glihamba_training.synthesis import Synthesis, SynthesisSettings
@@ -76,16 +77,19 @@ class Summary:
 def val_triples(data: Path, count: int = 256, *, pasted: bool = False) -> Iterator[Triple]:
     """The first `count` fixed synthetic composites of the val shard, 256 x 256, whole objects.
 
-    pasted: each object lies elsewhere in its photograph, where that has room for it (nine in ten).
+    pasted: each object lies elsewhere in its photograph, where that has room for it (four in five); skies,
+    walls and meadows, which nobody pastes, are not among them.
 
     Raises FileNotFoundError, with a sentence, where there are no photographs, and BadRequest where none has
     the mask of a whole object: regions found by GrabCut are no measure.
     """
     bank = load_bank(data, "val", VAL_SIZE)
+    if pasted:
+        bank = things(bank)
     if not (bank.kind_of == 0).any():
         raise BadRequest(
-            f"{data} has no masks of whole objects, and only those are a measure: put NAME.mask0.png beside"
-            " NAME.jpg."
+            f"{data} has no masks of whole objects{' that can be pasted' * pasted}, and only those are a"
+            " measure: put NAME.mask0.png beside NAME.jpg."
         )
     synthesis = Synthesis(bank, replace(VAL_SETTINGS, pasted=float(pasted)), VAL_SEED)
     for index in range(count):
