@@ -192,18 +192,31 @@ def test_wrong_calls_are_refused_before_any_work(root, theirs, tmp_path, photo_s
     assert complain(BadResults("x")) == 1
 
 
-def test_masks_of_regions_are_no_measure(tmp_path):
+def one_val_photograph(root, kind, rows, columns):
+    """A shard with noise and one mask, which covers rows and columns from one to another."""
     mask = np.zeros((300, 300), np.uint8)
-    mask[90:200, 90:200] = 255
-    save(tmp_path / "p.jpg", np.random.default_rng(1).integers(0, 255, (300, 300, 3), np.uint8))
-    save(tmp_path / "p.mask0.png", mask)
-    (tmp_path / "manifest.csv").write_text("name,split,mask_kinds\np,val,r\n")
-    with tarfile.open(tmp_path / "val.tar", "w") as tar:
+    mask[slice(*rows), slice(*columns)] = 255
+    save(root / "p.jpg", np.random.default_rng(1).integers(0, 255, (300, 300, 3), np.uint8))
+    save(root / "p.mask0.png", mask)
+    (root / "manifest.csv").write_text(f"name,split,mask_kinds\np,val,{kind}\n")
+    with tarfile.open(root / "val.tar", "w") as tar:
         for name in ("p.jpg", "p.mask0.png"):
-            tar.add(tmp_path / name, name)
+            tar.add(root / name, name)
+
+
+def test_masks_of_regions_are_no_measure(tmp_path):
+    one_val_photograph(tmp_path, "r", rows=(90, 200), columns=(90, 200))
     assert refused("evaluate", "--data", tmp_path, "--model", "statistics") == (
         f"{tmp_path} has no masks of whole objects, and only those are a measure: put NAME.mask0.png beside"
         " NAME.jpg."
+    )
+
+
+def test_a_sky_is_no_measure_of_what_is_pasted(tmp_path):
+    one_val_photograph(tmp_path, "h", rows=(0, 140), columns=(0, 300))
+    assert refused("evaluate", "--data", tmp_path, "--model", "statistics", "--pasted") == (
+        f"{tmp_path} has no masks of whole objects that can be pasted, and only those are a measure: put"
+        " NAME.mask0.png beside NAME.jpg."
     )
 
 
