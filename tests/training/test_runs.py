@@ -211,7 +211,7 @@ def test_weights_to_start_from(photo_shards, tmp_path, monkeypatch):
         train(RECIPE, photo_shards, tmp_path / "third", start="glihamba-tiny")
     assert str(raised.value) == (
         "The weights of glihamba-tiny do not fit the recipe's glihamba-tiny: start from the same network,"
-        " with the settings that the recipe's [config] gives it."
+        " with the settings that the recipe's [config] gives it, or with fewer blocks."
     )
     wider = dataclasses.replace(RECIPE, config={**SMALL, "width": 16})
     with pytest.raises(
@@ -221,6 +221,31 @@ def test_weights_to_start_from(photo_shards, tmp_path, monkeypatch):
     other = dataclasses.replace(RECIPE, model="unet", config={})
     with pytest.raises(BadCheckpoint, match=r"is a training of glihamba-tiny, the recipe is unet's: resume"):
         train(other, photo_shards, tmp_path / "fourth", resume=first)
+
+
+def test_blocks_can_be_added_to_what_was_trained_without(photo_shards, tmp_path):
+    bare = dataclasses.replace(RECIPE, config={**SMALL, "encoder": (0, 0, 0), "decoder": (0, 0)})
+    first = train(bare, photo_shards, tmp_path / "bare")
+    still = dataclasses.replace(RECIPE, steps=1, learning_rate=0.0, checkpoint_every=1)
+    unmoved = train(still, photo_shards, tmp_path / "unmoved", start=str(first))
+    picture, mask = torch.rand(2, 3, 32, 32), torch.zeros(2, 1, 32, 32)
+    mask[:, :, 8:20, 8:20] = 1
+    answers = []
+    for checkpoint, recipe in ((first, bare), (unmoved, still)):
+        network = build(recipe.model, **recipe.config)
+        network.load_state_dict(averaged_weights(checkpoint)[0])
+        with torch.no_grad():
+            answers.append(network.eval()(picture, mask))
+    assert (answers[0] - picture).abs().max() > 1e-4, "it has learned something"
+    assert torch.equal(*answers)
+    learned = train(RECIPE, photo_shards, tmp_path / "learned", start=str(first))
+    silent = averaged_weights(unmoved)[0]
+    moved = {
+        name
+        for name, value in averaged_weights(learned)[0].items()
+        if ".project_out." in name and not torch.equal(value, silent[name])
+    }
+    assert moved == {name for name in silent if ".project_out." in name}
 
 
 def test_files_that_are_no_checkpoints_are_named(tmp_path):

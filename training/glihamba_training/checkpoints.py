@@ -16,6 +16,7 @@ from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.models import load, registry
 from glihamba.models.registry import BadRecord, Record
 from glihamba.models.store import METADATA_KEY
+from glihamba.models.vss import MLGVSSBlock, VSSBlock
 from glihamba_training.banks import DISK_FULL
 
 NOT_STATED = "not stated"
@@ -158,5 +159,22 @@ def fill(network: torch.nn.Module, weights: dict[str, Tensor], origin: str, mode
     except RuntimeError as error:
         raise BadCheckpoint(
             f"The weights of {origin} do not fit the recipe's {model}: start from the same network, with the"
-            " settings that the recipe's [config] gives it."
+            " settings that the recipe's [config] gives it, or with fewer blocks."
         ) from error
+
+
+def grown(network: torch.nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, and for state-space blocks that they lack those that the network has, silenced.
+
+    A block adds what it finds to what it is given: with nothing in its last layer it passes that on, so the
+    network begins as the one that the weights are of.
+    """
+    added: dict[str, Tensor] = {}
+    for name, block in network.named_modules():
+        if not isinstance(block, VSSBlock | MLGVSSBlock) or any(
+            key.startswith(f"{name}.") for key in weights
+        ):
+            continue
+        added |= {f"{name}.{key}": value for key, value in block.state_dict().items()}
+        added[f"{name}.project_out.weight"] = torch.zeros_like(block.project_out.weight)
+    return {**added, **weights}

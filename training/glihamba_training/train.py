@@ -30,6 +30,7 @@ from glihamba_training.checkpoints import (
     averaged_weights,
     disk_full,
     fill,
+    grown,
     inherited,
     read_checkpoint,
     recorded,
@@ -124,8 +125,9 @@ def train(
 
     data: see `sources.open_source`. resume: a checkpoint to go on from, optimiser, averages and step
     included; the recipe may ask for more steps, another size or other perturbations than its own did.
-    start: a registered model, checkpoint or safetensors file whose weights to start from. workers: threads
-    that make batches ahead. Under `torchrun` each process takes its share of every batch.
+    start: a registered model, checkpoint or safetensors file whose weights to start from; state-space blocks
+    that it lacks begin as if they were not there. workers: threads that make batches ahead. Under `torchrun`
+    each process takes its share of every batch.
 
     Raises FileNotFoundError, BadPicture, BadCheckpoint, RecipeError, CannotSave, NotANumber.
     """
@@ -143,7 +145,7 @@ def train(
     provenance, first_step = _past(recipe, resume)
     task = HarmonizationTask(recipe, provenance)
     if start is not None:
-        fill(task.network, starting_weights(start), start, recipe.model)
+        fill(task.network, grown(task.network, starting_weights(start)), start, recipe.model)
     elif resume is not None:  # Lightning does it again, with the optimiser; it would not say it in a sentence
         fill(task.network, averaged_weights(resume)[0], str(resume), recipe.model)
     device = torch.device("cpu") if workers else _device()

@@ -40,7 +40,10 @@ class NeedsExtra(HarmonizeError):
 )
 @click.option("--resume", type=_file, help="Checkpoint to go on from.")
 @click.option(
-    "--from", "start", metavar="MODEL", help="Weights to start from: a model's name, a .ckpt or .safetensors."
+    "--from",
+    "start",
+    metavar="MODEL",
+    help="Weights to start from, of as many blocks or fewer: a model's name, a .ckpt or .safetensors.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Train for so many steps instead of the recipe's.")
 @click.option("--batch", type=click.IntRange(1), help="Pictures a step instead of the recipe's.")
