@@ -159,7 +159,7 @@ def fill(network: torch.nn.Module, weights: dict[str, Tensor], origin: str, mode
     except RuntimeError as error:
         raise BadCheckpoint(
             f"The weights of {origin} do not fit the recipe's {model}: start from the same network, with the"
-            " settings that the recipe's [config] gives it, or with fewer blocks."
+            " settings that the recipe's [config] gives it."
         ) from error
 
 
@@ -171,10 +171,8 @@ def grown(network: torch.nn.Module, weights: dict[str, Tensor]) -> dict[str, Ten
     """
     added: dict[str, Tensor] = {}
     for name, block in network.named_modules():
-        if not isinstance(block, VSSBlock | MLGVSSBlock) or any(
-            key.startswith(f"{name}.") for key in weights
-        ):
-            continue
-        added |= {f"{name}.{key}": value for key, value in block.state_dict().items()}
-        added[f"{name}.project_out.weight"] = torch.zeros_like(block.project_out.weight)
+        lacking = not any(key.startswith(f"{name}.") for key in weights)
+        if lacking and isinstance(block, VSSBlock | MLGVSSBlock):
+            added |= {f"{name}.{key}": value for key, value in block.state_dict().items()}
+            added[f"{name}.project_out.weight"] = torch.zeros_like(block.project_out.weight)
     return {**added, **weights}
