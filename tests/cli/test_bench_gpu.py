@@ -38,7 +38,7 @@ def test_without_a_gpu_there_are_no_rows() -> None:
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: nothing can be measured on one")
 def test_a_gpu_is_measured() -> None:
-    from glihamba.models import build
+    from glihamba.networks import build
 
     rows = list(gpu.scan_rows(1, (SMALL,)))
     assert [row["direction"] for row in rows] == ["forward", "forward, graph", "forward + backward"]

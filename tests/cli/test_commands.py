@@ -72,7 +72,8 @@ def test_models() -> None:
 def test_a_model_s_way_through_the_store(tmp_path: Path, own_home: Path) -> None:
     import dataclasses
 
-    from glihamba.models import build, store
+    from glihamba.models import store
+    from glihamba.networks import build
 
     network = build("glihamba-tiny")
     record = registry.Record(

@@ -18,8 +18,8 @@ from PIL import Image
 
 from glihamba import image_files
 from glihamba.commands import local
-from glihamba.daemon.runner import Runner
-from glihamba.models.statistics import Statistics
+from glihamba.engine.runner import Runner
+from glihamba.networks.statistics import Statistics
 
 pytestmark = pytest.mark.usefixtures("own_home")
 

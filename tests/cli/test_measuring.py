@@ -66,7 +66,7 @@ def test_bench_compares() -> None:
 def test_training_without_its_extra(tmp_path: Path, command: str) -> None:
     program = (
         "import sys\n"
-        "for name in ('train', 'evaluate'): sys.modules['glihamba_training.' + name] = None\n"
+        "for name in ('run.train', 'scoring.evaluate'): sys.modules['glihamba_training.' + name] = None\n"
         "import glihamba.commands.training as t; t.EXTRA += ('glihamba_training',)\n"
         "from glihamba.cli import main; main(sys.argv[1:])"
     )

@@ -12,7 +12,7 @@ import torch
 from cli_pictures import glihamba, here, marked, save, save_mask, scene
 
 from glihamba import image_files
-from glihamba.models import build
+from glihamba.networks import build
 
 pytestmark = pytest.mark.usefixtures("own_home")
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from glihamba import settings
-from glihamba.daemon.runner import Runner
 from glihamba.daemon.server import Daemon
+from glihamba.engine.runner import Runner
 from glihamba_client.endpoint import Endpoint
 from glihamba_client.host import Capture, Plane
 

@@ -22,8 +22,8 @@ import numpy as np
 import pytest
 
 from glihamba import settings
-from glihamba.daemon.runner import Device
 from glihamba.daemon.server import Daemon
+from glihamba.engine.device import Device
 from glihamba_client import client as client_module
 from glihamba_client import endpoint as endpoints
 from glihamba_client.client import Client, Task, call

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 
 from glihamba import settings
-from glihamba.daemon.runner import Runner
 from glihamba.daemon.server import Daemon, address
-from glihamba.models.statistics import Statistics
+from glihamba.engine.runner import Runner
+from glihamba.networks.statistics import Statistics
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
 

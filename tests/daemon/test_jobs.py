@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from glihamba.daemon.jobs import Jobs
-from glihamba.models.statistics import Statistics
+from glihamba.networks.statistics import Statistics
 from glihamba_proto import harmonizer_pb2 as pb
 
 PATIENCE = 60.0

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 import torch
 
-from glihamba.models import NETWORKS, build, registry, store
+from glihamba.models import registry, store
+from glihamba.networks import NETWORKS, build
 from glihamba.pipeline.harmonize import harmonize
 
 # Narrow, for speed; the record of the weights says how narrow, as one of full width would say it is not.

@@ -33,10 +33,10 @@ def until(condition: Callable[[], Any]) -> Any:
 
 SCRIPT = """
 import sys, time
-from glihamba.daemon.runner import Runner
+from glihamba.engine.runner import Runner
 from glihamba.daemon.server import CannotServe, serve
 from glihamba import settings
-from glihamba.models.statistics import Statistics
+from glihamba.networks.statistics import Statistics
 
 class Slow(Statistics):
     def colour_transform(self, composite, mask):

@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from glihamba import settings
-from glihamba.daemon.planes import Request
-from glihamba.daemon.runner import Device, Runner, choose_device, cpu_name
+from glihamba.engine.device import Device, choose_device, cpu_name
+from glihamba.engine.request import Request
+from glihamba.engine.runner import Runner
 from glihamba.errors import OutOfMemory, UnknownModel, is_out_of_memory
-from glihamba.models.statistics import Statistics
+from glihamba.networks.statistics import Statistics
 from glihamba.pipeline.harmonize import harmonize
 
 

@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from glihamba import __version__
 from glihamba.models import registry
-from glihamba.models.statistics import Statistics
+from glihamba.networks.statistics import Statistics
 from glihamba.pipeline.harmonize import harmonize
 from glihamba_proto import harmonizer_pb2 as pb
 

@@ -14,8 +14,8 @@ import psutil
 import pytest
 
 from glihamba import settings
-from glihamba.daemon.runner import Runner
 from glihamba.daemon.server import Daemon
+from glihamba.engine.runner import Runner
 
 
 class HeldUp(Runner):
@@ -70,7 +70,8 @@ def add_tiny_model(folder: Path) -> None:
     """A network of the real kind with weights of chance, strong enough to be seen."""
     import torch
 
-    from glihamba.models import build, registry, store
+    from glihamba.models import registry, store
+    from glihamba.networks import build
 
     config = {
         "width": 8,

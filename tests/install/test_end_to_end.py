@@ -99,7 +99,7 @@ def test_the_kernels_are_compiled_before_the_first_picture(
     assert "Compiling for this processor ... " in installed.stdout
     assert "left to the first picture" not in installed.stdout
     env = place.root / place.state()["current"]["env"]
-    assert len([*env.rglob("cpu_kernels.forward_kernel*.nbc")]) == 15  # five numbers of states, three widths
+    assert len([*env.rglob("kernels.forward_kernel*.nbc")]) == 15  # five numbers of states, three widths
 
 
 def test_the_command_runs_from_any_folder(

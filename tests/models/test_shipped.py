@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from glihamba.models import load, registry
-from glihamba_training.evaluate import (
+from glihamba_training.data.iharmony4 import read_triples
+from glihamba_training.scoring.evaluate import (
     COMPOSITE,
     evaluate,
     harmonious,
@@ -14,7 +15,6 @@ from glihamba_training.evaluate import (
     summarise,
     val_triples,
 )
-from glihamba_training.iharmony4 import read_triples
 
 SHIPPED = [record for record in registry.records() if record.source == registry.PACKAGE]
 NINE, VAL = "nine iHarmony4 sample triples", "256 val composites"

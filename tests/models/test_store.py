@@ -14,7 +14,7 @@ import pytest
 import safetensors.torch
 import torch
 
-from glihamba import models
+from glihamba import networks
 from glihamba.errors import BadRequest, ModelDamaged, ModelNotInstalled, UnknownModel
 from glihamba.models import load, registry, store
 from glihamba.models.registry import Record
@@ -54,7 +54,7 @@ def install(content: bytes, record: Record | None = None) -> Record:
 
 def published(tmp_path: Path, **change: str) -> tuple[Path, Record, torch.nn.Module]:
     """A weights file as training writes it, its record and its network."""
-    network = models.build(ARCHITECTURE)
+    network = networks.build(ARCHITECTURE)
     draft = replace(record_of(b"", registry.PACKAGE), sha256="", bytes=0, **change)
     path = tmp_path / "published" / f"{draft.name}.safetensors"
     return path, store.save(path, network.state_dict(), draft), network
@@ -184,7 +184,7 @@ def test_adding_copies_and_registers(tmp_path: Path) -> None:
 
 def test_adding_a_file_without_description_needs_the_architecture(tmp_path: Path) -> None:
     path = tmp_path / "My Weights.safetensors"
-    safetensors.torch.save_file(models.build(ARCHITECTURE).state_dict(), path)
+    safetensors.torch.save_file(networks.build(ARCHITECTURE).state_dict(), path)
     with pytest.raises(
         BadRequest, match=r"My Weights.safetensors does not say .* name it with --architecture"
     ):

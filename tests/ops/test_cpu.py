@@ -16,11 +16,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from glihamba.models import build
-from glihamba.ops import cpu, final_state, ss2d
+from glihamba.networks import build
+from glihamba.ops import final_state, ss2d
+from glihamba.ops.cpu import scan as cpu
 from glihamba.ops.reference import final_state_reference, ss2d_reference
 
-OPS = Path(cpu.__file__).parent
+OPS = Path(cpu.__file__).parents[1]
 NAMES = ("x", "dt_low_rank", "dt_weight", "dt_bias", "B", "C", "A", "D", "h0")
 
 
@@ -245,7 +246,7 @@ def test_the_whole_model_is_within_a_ten_thousandth_of_the_reference(
     composite, mask = torch.rand(1, 3, 40, 56), (torch.rand(1, 1, 40, 56) > 0.5).float()
     with torch.no_grad():
         fused = network(composite, mask)
-        monkeypatch.setattr(sys.modules["glihamba.models.vss"], "ss2d", in_double_precision)
+        monkeypatch.setattr(sys.modules["glihamba.networks.vss"], "ss2d", in_double_precision)
         reference = network(composite, mask)
     assert not torch.equal(fused, composite)
     assert (fused - reference).abs().max() < 1e-4
@@ -296,10 +297,12 @@ def test_where_nothing_can_be_kept_it_is_compiled_each_time(tmp_path: Path) -> N
     shutil.copytree(OPS, package / "ops", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").write_text("")
     shutil.copy(OPS.parent / "compiled.py", package)
-    (package / "ops" / "__pycache__").write_text("not a folder")
+    (package / "ops" / "cpu" / "__pycache__").write_text("not a folder")
     (tmp_path / "home").write_text("not a folder")
     nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), str(tmp_path / "home"))
-    quick = SCAN.replace(", warm_up()", ", ''").replace("import ss2d, warm_up", "import ss2d, cpu")
+    quick = SCAN.replace(", warm_up()", ", ''").replace(
+        "import ss2d, warm_up", "import ss2d\nfrom glihamba.ops.cpu import scan as cpu\n"
+    )
     done = elsewhere(
         quick + "print(cpu.__file__)",
         folder=tmp_path,
@@ -327,7 +330,7 @@ def test_a_changed_vector_is_compiled_anew(tmp_path: Path) -> None:
         assert done.stdout.split() == ["True"], done.stderr
         assert len(list(kept.rglob("*.nbc"))) == expected
         if len(list(tmp_path.glob("seen"))):
-            with (package / "ops" / "cpu_vector.py").open("a") as file:
+            with (package / "ops" / "cpu" / "vector.py").open("a") as file:
                 file.write("\n# changed\n")
         (tmp_path / "seen").write_text("")
 
@@ -337,7 +340,8 @@ def test_the_pool_survives_a_fork() -> None:
         pytest.skip("this system does not fork")
     done = elsewhere(
         SCAN.replace(
-            "y = [", "from glihamba.ops import cpu\ncpu.WORTH_A_THREAD = 1\ntorch.set_num_threads(2)\ny = ["
+            "y = [",
+            "from glihamba.ops.cpu import scan\nscan.WORTH_A_THREAD = 1\ntorch.set_num_threads(2)\ny = [",
         )
         .replace("r(1, 12, 3)", "r(2, 12, 3)")
         .replace("r(1, 12, 4", "r(2, 12, 4")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from glihamba.models import build
+from glihamba.networks import build
 from glihamba.ops import ss2d
 from glihamba.ops.library import traced_ss2d
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from glihamba.ops import final_state, ss2d
-from glihamba.ops.cpu import ss2d_cpu
+from glihamba.ops.cpu.scan import ss2d_cpu
 from glihamba.ops.reference import final_state_reference, scan_orders, ss2d_reference
 from glihamba.ops.torch_scan import ss2d_torch
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from glihamba.ops import threads
+from glihamba.ops.cpu import threads
 
 
 @pytest.fixture(params=["as it is here", "pool"])

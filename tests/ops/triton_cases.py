@@ -9,10 +9,12 @@ import math
 import pytest
 import torch
 
-from glihamba.ops import gpu, triton_scan, triton_tuning
+from glihamba.ops import gpu
 from glihamba.ops.reference import ss2d_reference
-from glihamba.ops.triton_scan import Scan
-from glihamba.ops.triton_tuning import Plan
+from glihamba.ops.triton import scan as triton_scan
+from glihamba.ops.triton import tuning as triton_tuning
+from glihamba.ops.triton.scan import Scan
+from glihamba.ops.triton.tuning import Plan
 
 REAL = torch.cuda.is_available()
 DEVICE = "cuda" if REAL else "cpu"

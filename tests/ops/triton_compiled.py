@@ -16,10 +16,10 @@ import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
 
-from glihamba.ops import triton_kernels as kernels
-from glihamba.ops.triton_scan import ARRANGED, CARRY, OUTPUT_REGISTERS
-from glihamba.ops.triton_sequential import sequential
-from glihamba.ops.triton_tuning import TILES
+from glihamba.ops.triton import kernels
+from glihamba.ops.triton.scan import ARRANGED, CARRY, OUTPUT_REGISTERS
+from glihamba.ops.triton.sequential import sequential
+from glihamba.ops.triton.tuning import TILES
 
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 FEATURES = {"x", "dy", "image_order"}

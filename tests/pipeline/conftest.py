@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from glihamba.models.base import Harmonizer
-from glihamba.models.colour_transform import ColourTransform
+from glihamba.networks.base import Harmonizer
+from glihamba.networks.colour_transform import ColourTransform
 
 
 class Fixed(Harmonizer):

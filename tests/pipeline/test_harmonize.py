@@ -22,10 +22,10 @@ from glihamba.errors import (
     OutOfMemory,
     SizeMismatch,
 )
-from glihamba.models.base import Harmonizer
-from glihamba.models.colour_transform import ColourTransform
-from glihamba.models.statistics import Statistics
-from glihamba.pipeline import transfer
+from glihamba.networks.base import Harmonizer
+from glihamba.networks.colour_transform import ColourTransform
+from glihamba.networks.statistics import Statistics
+from glihamba.pipeline import correction as transfer
 from glihamba.pipeline.harmonize import harmonize
 
 TYPES = [np.uint8, np.uint16, np.float32]

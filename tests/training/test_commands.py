@@ -13,8 +13,9 @@ from PIL import Image
 from training_pictures import cut_short, iharmony4, photographs
 
 from glihamba.cli import cli, main
-from glihamba.models import NETWORKS, registry, store
-from glihamba_training.recipe import load_recipe
+from glihamba.models import registry, store
+from glihamba.networks import NETWORKS
+from glihamba_training.run.recipe import load_recipe
 
 RECIPE = """
 model = "glihamba-tiny"

@@ -15,16 +15,16 @@ from PIL import Image
 from training_pictures import cut_short, iharmony4, photographs, scene
 
 from glihamba.errors import BadRequest
-from glihamba_training.check import check
-from glihamba_training.iharmony4 import BadList, read_triples
-from glihamba_training.pairs import load_pairs
-from glihamba_training.photos import examples, licences, load_bank
-from glihamba_training.pictures import BadPicture, read_photo
-from glihamba_training.recipe import Recipe, load_recipe
-from glihamba_training.regions import find_regions
-from glihamba_training.sources import Loader, open_source
-from glihamba_training.synthesis import Synthesis, SynthesisSettings
-from glihamba_training.viewer import contact_sheet, foreground_mse
+from glihamba_training.data.check import check
+from glihamba_training.data.iharmony4 import BadList, read_triples
+from glihamba_training.data.photos import examples, licences, load_bank
+from glihamba_training.data.pictures import BadPicture, read_photo
+from glihamba_training.data.regions import find_regions
+from glihamba_training.run.recipe import Recipe, load_recipe
+from glihamba_training.run.sources import Loader, open_source
+from glihamba_training.synthesis.composites import Synthesis, SynthesisSettings
+from glihamba_training.synthesis.contact_sheets import contact_sheet, foreground_mse
+from glihamba_training.synthesis.pairs import load_pairs
 
 RECIPE = Recipe(model="glihamba-tiny", size=32, batch=4, steps=4)
 WHOLE = SynthesisSettings(smallest_crop=1.0, flip=0.0, area=(0.0, 1.0))

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from glihamba.models import build
-from glihamba_training.evaluate import evaluate, summarise, val_triples
-from glihamba_training.iharmony4 import Triple, read_triples
-from glihamba_training.protocols import PERFECT, PROTOCOLS, Planes
+from glihamba.networks import build
+from glihamba_training.data.iharmony4 import Triple, read_triples
+from glihamba_training.scoring.evaluate import evaluate, summarise, val_triples
+from glihamba_training.scoring.protocols import PERFECT, PROTOCOLS, Planes
 
 strict, fullres = PROTOCOLS["strict"], PROTOCOLS["fullres"]
 

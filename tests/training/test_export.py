@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from glihamba.models import loading, registry, store
-from glihamba_training.checkpoints import BadCheckpoint
-from glihamba_training.evaluate import evaluate, summarise, val_triples
-from glihamba_training.export import export
-from glihamba_training.recipe import Recipe
-from glihamba_training.train import averaged_weights, train
+from glihamba_training.run.checkpoints import BadCheckpoint
+from glihamba_training.run.export import export
+from glihamba_training.run.recipe import Recipe
+from glihamba_training.run.train import averaged_weights, train
+from glihamba_training.scoring.evaluate import evaluate, summarise, val_triples
 
 
 def test_an_exported_model_can_be_added_loaded_and_scores_the_same(photo_shards, tmp_path, monkeypatch):

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from glihamba_training.lattice import crop
-from glihamba_training.photos import PhotoBank, load_bank
-from glihamba_training.synthesis import Synthesis, SynthesisSettings, draw_crops
-from glihamba_training.viewer import foreground_mse
+from glihamba_training.data.photos import PhotoBank, load_bank
+from glihamba_training.synthesis.composites import Synthesis, SynthesisSettings, draw_crops
+from glihamba_training.synthesis.contact_sheets import foreground_mse
+from glihamba_training.synthesis.lattice import crop
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def test_crops_are_torch_s(bank, size):
 def test_a_full_disk_costs_the_kept_code_and_not_the_pictures(tmp_path):
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
-        "import numpy as np, torch; from glihamba_training.lattice import crop\n"
+        "import numpy as np, torch; from glihamba_training.synthesis.lattice import crop\n"
         "theta = torch.tensor([[[1.0, 0, 0], [0, 1.0, 0]]])\n"
         "print(float(crop(np.full((1, 4, 4, 1), 255, np.uint8), np.array([0]), theta, 2).sum()))"
     )

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from glihamba_training.pasted import LONGEST, paste_elsewhere, things
-from glihamba_training.photos import PhotoBank, load_bank
-from glihamba_training.synthesis import MISFIT, Synthesis, SynthesisSettings
+from glihamba_training.data.photos import PhotoBank, load_bank
+from glihamba_training.synthesis.composites import MISFIT, Synthesis, SynthesisSettings
+from glihamba_training.synthesis.pasted import LONGEST, paste_elsewhere, things
 
 SIDE = 64
 

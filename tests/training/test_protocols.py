@@ -7,9 +7,9 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
-from glihamba_training.iharmony4 import Triple
-from glihamba_training.protocols import PERFECT, PROTOCOLS, Planes
-from glihamba_training.similarity import ssim
+from glihamba_training.data.iharmony4 import Triple
+from glihamba_training.scoring.protocols import PERFECT, PROTOCOLS, Planes
+from glihamba_training.scoring.similarity import ssim
 
 FLAT = 100
 DOWNSIZED = sorted(set(PROTOCOLS) - {"fullres"})

@@ -13,13 +13,14 @@ import numpy as np
 import pytest
 import torch
 
-from glihamba.models import build
-from glihamba_training import report, report_compare
-from glihamba_training.complexity import measure
-from glihamba_training.evaluate import COMPOSITE, Row, evaluate, val_triples
-from glihamba_training.protocols import Scores
-from glihamba_training.report_plots import MOST_DOTS, distributions
-from glihamba_training.tables import overall, table_1, table_2, table_3
+from glihamba.networks import build
+from glihamba_training.report import compare as report_compare
+from glihamba_training.report import page as report
+from glihamba_training.report.plots import MOST_DOTS, distributions
+from glihamba_training.report.tables import overall, table_1, table_2, table_3
+from glihamba_training.scoring.complexity import measure
+from glihamba_training.scoring.evaluate import COMPOSITE, Row, evaluate, val_triples
+from glihamba_training.scoring.protocols import Scores
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -240,9 +241,9 @@ def test_many_pictures_are_drawn_as_a_sample():
 
 
 def test_costs_are_counted_and_do_not_depend_on_the_kernel(monkeypatch):
-    from glihamba.models import vss
+    from glihamba.networks import vss
     from glihamba.ops.torch_scan import final_state_torch, ss2d_torch
-    from glihamba_training.complexity import count
+    from glihamba_training.scoring.complexity import count
 
     network = build("glihamba-tiny").eval()
     picture = torch.rand(1, 3, 64, 64), torch.ones(1, 1, 64, 64)

@@ -14,9 +14,9 @@ from PIL import Image
 from training_pictures import photographs
 
 from glihamba.cli import cli, complain
-from glihamba_training.evaluate import evaluate, triples_of
-from glihamba_training.protocols import PERFECT
-from glihamba_training.results import BadResults, ResultsFolder
+from glihamba_training.scoring.evaluate import evaluate, triples_of
+from glihamba_training.scoring.protocols import PERFECT
+from glihamba_training.scoring.results import BadResults, ResultsFolder
 
 NAMES = ("f1_1_1", "f2_1_1", "c3_1_2")
 

@@ -15,18 +15,18 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from training_pictures import iharmony4
 
 from glihamba.errors import BadRequest
-from glihamba.models import build
-from glihamba_training.checkpoints import (
+from glihamba.networks import build
+from glihamba_training.run.checkpoints import (
     BadCheckpoint,
     CannotSave,
     averaged_weights,
     read_checkpoint,
     starting_weights,
 )
-from glihamba_training.recipe import Recipe, RecipeError
-from glihamba_training.sources import open_source
-from glihamba_training.synthesis import SynthesisSettings
-from glihamba_training.train import _trainer, train
+from glihamba_training.run.recipe import Recipe, RecipeError
+from glihamba_training.run.sources import open_source
+from glihamba_training.run.train import _trainer, train
+from glihamba_training.synthesis.composites import SynthesisSettings
 
 SMALL = {"width": 8, "encoder": [1, 1, 1]}
 RECIPE = Recipe(
@@ -120,8 +120,8 @@ def test_a_full_disk_leaves_the_last_checkpoint(photo_shards, tmp_path):
 WATCHED = """
 import json, os, sys, torch
 from pathlib import Path
-from glihamba_training import train as training
-from glihamba_training.recipe import load_recipe
+from glihamba_training.run import train as training
+from glihamba_training.run.recipe import load_recipe
 
 torch.set_num_threads(1)
 seen = []

@@ -12,15 +12,16 @@ from importlib import resources
 import pytest
 import torch
 
-from glihamba.models import NETWORKS, build, loading, store
-from glihamba.models.base import Harmonizer
-from glihamba_training.checkpoints import read_checkpoint, recorded
-from glihamba_training.export import export
+from glihamba.models import loading, store
+from glihamba.networks import NETWORKS, build
+from glihamba.networks.base import Harmonizer
+from glihamba_training.data.photos import load_bank
 from glihamba_training.losses import LOSSES, foreground_normalised, two_stages
-from glihamba_training.photos import load_bank
-from glihamba_training.recipe import Recipe, RecipeError, load_recipe
-from glihamba_training.synthesis import Synthesis
-from glihamba_training.train import train
+from glihamba_training.run.checkpoints import read_checkpoint, recorded
+from glihamba_training.run.export import export
+from glihamba_training.run.recipe import Recipe, RecipeError, load_recipe
+from glihamba_training.run.train import train
+from glihamba_training.synthesis.composites import Synthesis
 
 GLIHAMBA = {"width": 8, "encoder": [1, 1, 1], "decoder": [1, 1], "state_dimension": 2}
 SMOKE = {
@@ -151,7 +152,7 @@ def test_refining_trains_on_what_the_network_has_left_of_strong_casts(photo_shar
 
 def test_frih_s_loss_is_equations_6_to_8():
     """Two pictures; the second's object has two submasks, one of them smaller than A_min."""
-    from glihamba.models.frih import Stages
+    from glihamba.networks.frih import Stages
 
     real, mask = torch.zeros(2, 3, 256, 256), torch.zeros(2, 1, 256, 256)
     mask[0, 0, :20, :20] = 1  # 400 pixels

@@ -7,8 +7,8 @@ import dataclasses
 import pytest
 import torch
 
-from glihamba_training.photos import load_bank
-from glihamba_training.synthesis import (
+from glihamba_training.data.photos import load_bank
+from glihamba_training.synthesis.composites import (
     Synthesis,
     SynthesisSettings,
     look_up,

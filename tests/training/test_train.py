@@ -9,12 +9,12 @@ import sys
 import pytest
 import torch
 
-from glihamba.models import build
+from glihamba.networks import build
+from glihamba_training.data.photos import load_bank
 from glihamba_training.losses import cautious, foreground_normalised
-from glihamba_training.photos import load_bank
-from glihamba_training.recipe import Recipe, RecipeError, load_recipe
-from glihamba_training.synthesis import Batch, Synthesis
-from glihamba_training.train import averaged_weights, train
+from glihamba_training.run.recipe import Recipe, RecipeError, load_recipe
+from glihamba_training.run.train import averaged_weights, train
+from glihamba_training.synthesis.composites import Batch, Synthesis
 
 SMALL = {"size": 32, "batch": 8, "warmup": 5, "checkpoint_every": 10, "learning_rate": 2e-3, "ema": 0.9}
 
@@ -109,7 +109,7 @@ def test_an_unknown_recipe_lists_the_known():
 def test_what_a_step_frees_is_used_again_by_the_next():
     script = """
 import resource, torch
-from glihamba_training.train import _keep_freed_memory
+from glihamba_training.run.train import _keep_freed_memory
 _keep_freed_memory()
 for step in range(6):
     if step == 3:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from glihamba.models.base import Harmonizer
-from glihamba.models.frih import FRIH, Stages
+from glihamba.networks.base import Harmonizer
+from glihamba.networks.frih import FRIH, Stages
 
 if TYPE_CHECKING:  # both import what names the losses
-    from glihamba_training.recipe import Recipe
-    from glihamba_training.synthesis import Batch
+    from glihamba_training.run.recipe import Recipe
+    from glihamba_training.synthesis.composites import Batch
 
 _FAR = 14 / 255  # root mean square over the object: what `refining` lets the network meet again
 

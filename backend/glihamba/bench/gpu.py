@@ -162,7 +162,7 @@ def copy_bandwidth() -> float:
 
 def exponential_rate() -> float:
     """Exponentials a second of the whole device."""
-    from glihamba.ops.triton_kernels import exponentials
+    from glihamba.ops.triton.kernels import exponentials
 
     device = torch.cuda.get_device_properties(torch.cuda.current_device())
     programs, values, rounds = 32 * device.multi_processor_count, 2048, 2000

@@ -58,7 +58,7 @@ def model_(
     """
     import torch
 
-    from glihamba.models import GLIHAMBA_SIZES
+    from glihamba.networks import GLIHAMBA_SIZES
 
     networks = {name: _network(name) for name in names or (*GLIHAMBA_SIZES, "statistics")}
     inputs = {name: _picture(side or network.working_size) for name, network in networks.items()}
@@ -229,7 +229,7 @@ def alternate(works: Mapping[Name, Callable[[], object]], runs: int) -> dict[Nam
 
 def machine() -> dict[str, Any]:
     """What the figures hold for."""
-    from glihamba.daemon.runner import cpu_name
+    from glihamba.engine.device import cpu_name
 
     return {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform(terse=True)}
 
@@ -317,7 +317,8 @@ def capture(megapixels: float) -> Capture:
 
 def _network(name: str) -> Any:
     from glihamba.errors import UnknownModel
-    from glihamba.models import build, load
+    from glihamba.models import load
+    from glihamba.networks import build
 
     try:
         return build(name).eval()

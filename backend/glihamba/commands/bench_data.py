@@ -45,7 +45,7 @@ def _measured(
     """What `_rate` says of each size in each run."""
     from glihamba.commands.training import training_module
 
-    recipes, sources = training_module("recipe"), training_module("sources")
+    recipes, sources = training_module("run.recipe"), training_module("run.sources")
     loaders: dict[int, Any] = {}
     for size in sizes:
         recipe = recipes.load_recipe("glihamba-tiny", size=size, batch=PICTURES)

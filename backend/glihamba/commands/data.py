@@ -33,7 +33,7 @@ def check(context: click.Context, root: Path, as_json: bool) -> None:
     \b
       glihamba data check iharmony4/
     """
-    checking = training_module("check")
+    checking = training_module("data.check")
     with bar(not as_json) as shown:
         try:
             report = checking.check(root, counting(shown, "Checking"))
@@ -70,8 +70,8 @@ def view(root: Path, recipe: str, output: Path, count: int, size: int | None, st
     \b
       glihamba data view photos/ --recipe hdnet -o sheet.png
     """
-    sources, viewer = training_module("sources"), training_module("viewer")
-    settings = training_module("recipe").load_recipe(recipe, size=size)
+    sources, viewer = training_module("run.sources"), training_module("synthesis.contact_sheets")
+    settings = training_module("run.recipe").load_recipe(recipe, size=size)
     if output.suffix.lower() != ".png":
         raise BadRequest(f"{output} is no .png: name one for the sheet.")
     refuse_unwritable(output)

@@ -102,7 +102,7 @@ def _is_set(variable: str) -> bool:
 
 def _device() -> Check:
     from glihamba import settings as table
-    from glihamba.daemon.runner import choose_device
+    from glihamba.engine.device import choose_device
 
     settings = table.load()
     device = choose_device(settings.device, settings.threads)

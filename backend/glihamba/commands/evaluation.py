@@ -97,7 +97,7 @@ def evaluate(
       glihamba evaluate --data iharmony4/ --model statistics,glihamba-tiny --protocol strict,fullres
       glihamba evaluate --data iharmony4/ --results their-output/ --protocol all --report out.html
     """
-    scoring = training_module("evaluate")
+    scoring = training_module("scoring.evaluate")
     chosen = _protocols(protocols)
     refuse_unwritable(report, csv_file)
     from glihamba.commands.models import default_model
@@ -121,7 +121,7 @@ def evaluate(
     if csv_file:
         scoring.write_csv(rows, csv_file)
     if report:
-        pages = training_module("report")
+        pages = training_module("report.page")
         triples = given(scoring.chosen_triples(data, pages.shown(rows), count, pasted=pasted))
         page = pages.evaluation(rows, _named(triples, data), sources, data.name, beside=beside, costs=costs)
         pages.write(page, report)
@@ -129,7 +129,7 @@ def evaluate(
         summaries = [*scoring.summarise(rows), *scoring.by_subset(rows), *scoring.by_ratio(rows)]
         print_json({"scores": [asdict(s) for s in summaries], "complexity": [asdict(cost) for cost in costs]})
         return
-    tables = training_module("tables")
+    tables = training_module("report.tables")
     print_scores(tables.overall(rows))
     for protocol in chosen:
         print_scores(tables.table_1(rows, protocol, beside=beside, metrics=("mse", "psnr")))
@@ -167,7 +167,7 @@ def compare(
     \b
       glihamba compare statistics glihamba-tiny --data iharmony4/ --report compared.html
     """
-    scoring = training_module("evaluate")
+    scoring = training_module("scoring.evaluate")
     chosen = _protocols(protocols)
     refuse_unwritable(report, csv_file)
     named = [Path(name) if Path(name).is_dir() else name for name in (first, second)]
@@ -176,14 +176,14 @@ def compare(
         raise BadRequest(f"Both are called {a}: name two different models or folders.")
     sources = _sources(scoring, data, chosen, named)
     rows = _score(scoring, data, count, sources, chosen, as_json)
-    comparing = training_module("report_compare")
+    comparing = training_module("report.compare")
     if csv_file:
         scoring.write_csv(rows, csv_file)
     if report:
         wanted = {each.picture for each in comparing.wanted(rows, chosen[0], a, b)}
         triples = scoring.chosen_triples(data, wanted, count)
         page = comparing.comparison(rows, _named(triples, data), sources, data.name, a, b)
-        training_module("report").write(page, report)
+        training_module("report.page").write(page, report)
     tables = {protocol: comparing.table(rows, protocol, a, b) for protocol in chosen}
     if as_json:
         print_json({protocol: asdict(table) for protocol, table in tables.items()})
@@ -196,7 +196,7 @@ def compare(
 
 
 def print_scores(table: Any) -> None:
-    """A table of `glihamba_training.tables`, its note under it."""
+    """A table of `glihamba_training.report.tables`, its note under it."""
     columns = ["", *([">Pictures"] if any(line.pictures for line in table.lines) else [])]
     columns += [">" + f"{column.group} {column.name}".strip() for column in table.columns]
     sources = any(line.source for line in table.lines)
@@ -210,7 +210,7 @@ def print_scores(table: Any) -> None:
 
 
 def _protocols(named: tuple[str, ...]) -> list[str]:
-    known = list(training_module("protocols").PROTOCOLS)
+    known = list(training_module("scoring.protocols").PROTOCOLS)
     if unknown := [name for name in named if name not in (*known, "all")]:
         raise click.BadParameter(
             f"There is no protocol {', '.join(unknown)}: choose {', '.join(known)}, or all.",
@@ -237,7 +237,7 @@ def _sources(scoring: Any, data: Path, protocols: list[str], named: Iterable[str
             )
         if label in found:
             raise BadRequest(f"Two of what is to be scored are called {label}: rename a folder.")
-        found[label] = training_module("results").ResultsFolder(each)
+        found[label] = training_module("scoring.results").ResultsFolder(each)
         try:
             found[label].check(data, protocols)
         except FileNotFoundError as error:
@@ -290,9 +290,9 @@ def _named(triples: Iterable[Any], data: Path) -> Iterator[Any]:
 
 
 def _costs(sources: dict[str, Any]) -> list[Any]:
-    from glihamba.daemon.runner import cpu_name
-    from glihamba.models.base import Harmonizer
+    from glihamba.engine.device import cpu_name
+    from glihamba.networks.base import Harmonizer
 
     networks = {name: source for name, source in sources.items() if isinstance(source, Harmonizer)}
-    measured: list[Any] = training_module("complexity").measure(networks, cpu_name())
+    measured: list[Any] = training_module("scoring.complexity").measure(networks, cpu_name())
     return measured

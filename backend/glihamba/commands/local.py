@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
-from glihamba.daemon.planes import Request
-from glihamba.daemon.runner import Runner
+from glihamba.engine.request import Request
+from glihamba.engine.runner import Runner
 from glihamba.errors import HarmonizeError, is_out_of_memory
 from glihamba.file_host import array
 from glihamba.settings import Settings

@@ -84,8 +84,10 @@ def train(
         raise click.UsageError("Name one recipe: glihamba train --recipe NAME.")
     if resume and start:
         raise click.UsageError("--resume goes on with a training, --from starts a new one: give one of them.")
-    training = training_module("train")
-    settings = training_module("recipe").load_recipe(chosen, steps=steps, batch=batch, precision=precision)
+    training = training_module("run.train")
+    settings = training_module("run.recipe").load_recipe(
+        chosen, steps=steps, batch=batch, precision=precision
+    )
     try:
         with bar(not as_json) as shown:
             checkpoint = training.train(
@@ -163,7 +165,7 @@ def export(
     \b
       glihamba export runs/tiny/last.ckpt --name mine -o weights/ --data iharmony4/
     """
-    exporting, scoring = training_module("export"), training_module("evaluate")
+    exporting, scoring = training_module("run.export"), training_module("scoring.evaluate")
     roots = list(data)
     if not roots:
         held_out = exporting.held_out(checkpoint)

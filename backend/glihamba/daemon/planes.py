@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from glihamba import __version__
+from glihamba.engine.request import Pixels, Request
 from glihamba.errors import BadRequest, ClientTooNew, OutOfMemory, SizeMismatch, TooLarge
 from glihamba.settings import PROTOCOL
 from glihamba_proto import harmonizer_pb2 as pb
-
-Pixels = NDArray[Any]
 
 SAMPLES: dict[int, np.dtype[Any]] = {
     pb.Plane.UINT8: np.dtype("<u1"),
@@ -25,22 +22,6 @@ SAMPLES: dict[int, np.dtype[Any]] = {
 CHANNELS = {pb.Plane.GRAY: 1, pb.Plane.RGB: 3, pb.Plane.RGBA: 4, pb.Plane.BGRA: 4, pb.Plane.BGR: 3}
 BLUE_FIRST = (pb.Plane.BGR, pb.Plane.BGRA)
 NAMES = {pb.Plane.COMPOSITE: "composite", pb.Plane.MASK: "mask", pb.Plane.FOREGROUND: "foreground"}
-
-
-@dataclass(frozen=True)
-class Request:
-    """One job, ready for the pipeline: arrays (H,W,3|4) and (H,W), RGB order, little-endian.
-
-    `foreground_offset` is (x, y) of the foreground's top left pixel in the composite's coordinates.
-    """
-
-    model: str
-    strength: float
-    transfer: str
-    composite: Pixels
-    mask: Pixels
-    foreground: Pixels | None
-    foreground_offset: tuple[int, int]
 
 
 def check_start(start: pb.Start, pixel_limit: int) -> None:

@@ -24,9 +24,9 @@ from glihamba.daemon import discovery, log
 from glihamba.daemon.discovery import AlreadyRunning, CannotServe, Endpoint, is_loopback
 from glihamba.daemon.failures import abort
 from glihamba.daemon.jobs import Jobs
-from glihamba.daemon.planes import Request
-from glihamba.daemon.runner import Outcome, Runner
 from glihamba.daemon.service import HarmonizerService
+from glihamba.engine.request import Request
+from glihamba.engine.runner import Outcome, Runner
 from glihamba.errors import BadToken
 from glihamba.settings import PROTOCOL, Settings
 from glihamba_proto import harmonizer_pb2 as pb

@@ -14,8 +14,9 @@ from glihamba.daemon import planes
 from glihamba.daemon.discovery import is_loopback
 from glihamba.daemon.failures import abort
 from glihamba.daemon.jobs import Job, Jobs
-from glihamba.daemon.planes import Request
-from glihamba.daemon.runner import LOADING, SENDING, Device, Outcome
+from glihamba.engine.device import Device
+from glihamba.engine.request import Request
+from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
 from glihamba.settings import PROTOCOL, Settings
 from glihamba_proto import harmonizer_pb2 as pb

@@ -13,7 +13,7 @@ from glihamba.models.registry import Record
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from glihamba.models.base import Harmonizer
+    from glihamba.networks.base import Harmonizer
 
 
 def load(name: str = "", device: str = "cpu") -> Harmonizer:
@@ -28,7 +28,7 @@ def load(name: str = "", device: str = "cpu") -> Harmonizer:
 
 def fill(record: Record, weights: Mapping[str, Tensor]) -> Harmonizer:
     """Build the record's network and give it `weights`, every one and no other."""
-    from glihamba.models import build
+    from glihamba.networks import build
 
     try:
         network = build(record.architecture, **record.config)

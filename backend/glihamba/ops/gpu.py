@@ -62,7 +62,7 @@ def _found(device: torch.device) -> Scan:
     if wish == "torch" or device.type != "cuda":  # Triton's kernels were written and tuned for CUDA
         return ss2d_torch
     try:
-        from glihamba.ops.triton_scan import ss2d_triton
+        from glihamba.ops.triton.scan import ss2d_triton
 
         check(ss2d_triton, device)
     except Exception as error:  # whatever is wrong with Triton, its compiler or the driver, torch still works

@@ -1,6 +1,6 @@
 """SS2D as an operator of torch's own, `glihamba::ss2d`, so that torch.export and torch.compile take it.
 
-Only traced code goes through it: a plain call keeps its shorter way (see `glihamba.ops.ss2d`).
+Only traced code goes through it: a plain call keeps its shorter way (see `glihamba.ops.dispatch`).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from glihamba.ops.ss2d import scan_for
+from glihamba.ops.dispatch import scan_for
 
 Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
@@ -32,7 +32,7 @@ def traced_ss2d(
     width: int,
     h0: Tensor | None,
 ) -> Tensor:
-    """As `glihamba.ops.ss2d`, with the kernel of whatever device runs it."""
+    """As `glihamba.ops.dispatch`, with the kernel of whatever device runs it."""
     arguments = (x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0)
     return scan_for(x)(*arguments).contiguous()
 

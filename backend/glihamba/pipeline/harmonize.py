@@ -20,9 +20,9 @@ from glihamba.errors import (
     SizeMismatch,
     is_out_of_memory,
 )
-from glihamba.models.base import Harmonizer
-from glihamba.models.colour_transform import ColourTransform
-from glihamba.pipeline import transfer as carry
+from glihamba.networks.base import Harmonizer
+from glihamba.networks.colour_transform import ColourTransform
+from glihamba.pipeline import correction as carry
 from glihamba.pipeline.colour import SAMPLE_TYPES, Pixels, coverage, full_scale
 from glihamba.pipeline.geometry import Box, at_working_size, context_window
 

@@ -200,7 +200,7 @@ def case_daemon_not_running_then_killed(t):
     """It is started, killed in the middle of a job, and started anew by the next."""
     began = t.path("began")
     slow = (
-        "import pathlib, time; from glihamba.daemon.runner import Runner; "
+        "import pathlib, time; from glihamba.engine.runner import Runner; "
         f"Runner.run = lambda *_: (pathlib.Path({began!r}).touch(), time.sleep(600)); "
         "from glihamba.cli import main; main()"
     )

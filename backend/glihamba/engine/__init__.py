@@ -1,0 +1,1 @@
+"""What harmonizes, whoever asks: the daemon, `--local`, `doctor`, `bench` and `evaluate` share it."""

@@ -1,0 +1,189 @@
+"""What the worker runs: a network on a device, loaded when first needed, let go when idle."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from glihamba.engine.device import Device, choose_device, cpu_name, return_memory
+from glihamba.engine.request import Pixels, Request
+from glihamba.errors import ModelNotInstalled, OutOfMemory, is_out_of_memory
+from glihamba.settings import Settings
+
+if TYPE_CHECKING:
+    from glihamba.models.registry import Record
+    from glihamba.networks.base import Harmonizer
+
+_log = logging.getLogger(__name__)
+
+# How the job's fraction is shared out; receiving takes what lies before, sending what lies after.
+LOADING, COMPUTING, SENDING = 0.10, 0.15, 0.95
+
+
+@dataclass
+class Outcome:
+    """The result's pixels (RGB order), on what and with what they were made."""
+
+    pixels: Pixels
+    device: Device
+    model: str
+    warnings: list[str] = field(default_factory=list)
+
+
+class Runner:
+    """One network in memory at a time. `run` and `unload` exclude each other; all may be called any time."""
+
+    def __init__(self, settings: Settings, load: Callable[[str, str], Harmonizer] | None = None) -> None:
+        """`load(name, device)` gives a network in eval mode; `glihamba.models.load` by default."""
+        self._settings = settings
+        self._load = load
+        self._network: Any = None
+        self._loaded: tuple[str, str, str] | None = None  # name, hash of the weights, device
+        self._busy = threading.Lock()
+        self._device: Device | None = None
+        self._choosing = threading.Lock()
+
+    @property
+    def loaded(self) -> bool:
+        return self._network is not None
+
+    def device(self) -> Device:
+        """Where networks run; the first call may import torch, which takes seconds."""
+        with self._choosing:
+            if self._device is None:
+                self._device = choose_device(self._settings.device, self._settings.threads)
+                kind, name, notice = self._device
+                _log.info("a device is chosen", extra={"device": kind, "title": name, "notice": notice})
+            return self._device
+
+    def warm(self) -> None:
+        """Choose the device, load the default model, try it: the first picture is then as quick as the next.
+
+        What goes wrong here is for the job to say that meets it; the log has it too.
+        """
+        glance, corner = np.full((64, 64, 3), 127, np.uint8), np.zeros((64, 64), np.uint8)
+        corner[:32, :32] = 255
+        request = Request("", 1.0, "srgb", glance, corner, None, (0, 0))
+        try:
+            device, name = self.device(), self.resolve("")  # the import helps whichever model is asked for
+            with self._busy:
+                self._run_on(device, name, request, lambda *_: None, lambda: False)
+        except Exception as error:
+            _log.warning("the default model could not be tried", extra={"reason": str(error)})
+
+    def models(self) -> list[tuple[Record, bool, bool]]:
+        """(record, installed, is the default) of every known model."""
+        from glihamba.models import registry
+
+        default = self._default()
+        return [(r, registry.is_installed(r), r.name == default) for r in registry.records()]
+
+    def resolve(self, name: str) -> str:
+        """The model's name, the default's for an empty one. Raises UnknownModel, ModelNotInstalled."""
+        from glihamba.models import registry
+
+        record = registry.get(name or self._default())
+        if not registry.is_installed(record):
+            raise ModelNotInstalled(
+                f"The model '{record.name}' is not installed: {registry.how_to_install(record)}."
+            )
+        return record.name
+
+    def _default(self) -> str:
+        from glihamba.models import registry
+
+        return self._settings.default_model or registry.DEFAULT
+
+    def run(
+        self, request: Request, progress: Callable[[str, float], None], cancelled: Callable[[], bool]
+    ) -> Outcome:
+        """Do one job. Raises HarmonizeError, OutOfMemory of that for every kind of lack of memory.
+
+        What does not fit into the GPU's memory is done on the CPU, with a warning.
+        """
+        name = self.resolve(request.model)
+        device = self.device()
+        with self._busy:
+            outcome = self._attempt(device, name, request, progress, cancelled)
+            if isinstance(outcome, OutOfMemory):
+                self._let_go()
+                if device.kind == "cpu":
+                    raise outcome
+                _log.warning("the GPU's memory is too small, the CPU takes over", extra={"model": name})
+                outcome = self._attempt(Device("cpu", cpu_name()), name, request, progress, cancelled)
+                self._let_go()  # so that the next job tries the GPU again
+                if isinstance(outcome, OutOfMemory):
+                    raise outcome
+                outcome.warnings.append(
+                    "The GPU's memory is too small for this picture: the CPU did the work."
+                )
+            return outcome
+
+    def _attempt(self, device: Device, *job: Any) -> Outcome | OutOfMemory:
+        """An error is returned for lack of memory, without the traceback that would keep memory in use."""
+        try:
+            return self._run_on(device, *job)
+        except Exception as error:
+            if isinstance(error, OutOfMemory):
+                return OutOfMemory(str(error))
+            if is_out_of_memory(error):
+                return OutOfMemory()
+            raise
+
+    def _run_on(
+        self,
+        device: Device,
+        name: str,
+        request: Request,
+        progress: Callable[[str, float], None],
+        cancelled: Callable[[], bool],
+    ) -> Outcome:
+        from glihamba.models import registry
+        from glihamba.pipeline.harmonize import harmonize
+
+        wanted = name, registry.get(name).sha256, device.kind  # other weights may have got the same name
+        if self._loaded != wanted:
+            progress("LOADING_MODEL", LOADING)
+            self._let_go()
+            self._network = self._load_network(name, device.kind)
+            self._loaded = wanted
+        result = harmonize(
+            request.composite,
+            request.mask,
+            self._network,
+            foreground=request.foreground,
+            foreground_offset=request.foreground_offset,
+            strength=request.strength,
+            transfer=request.transfer,
+            progress=lambda stage, fraction: progress(stage, COMPUTING + (SENDING - COMPUTING) * fraction),
+            cancelled=cancelled,
+        )
+        return Outcome(result.pixels, device, name, list(result.warnings))
+
+    def _load_network(self, name: str, kind: str) -> Harmonizer:
+        if self._load is not None:
+            return self._load(name, kind)
+        from glihamba.models import load
+
+        _log.info("a model is loaded", extra={"model": name, "device": kind})
+        return load(name, device=kind)
+
+    def unload(self) -> bool:
+        """Let the network go, and its memory back to the system; False if there was none or it is in use."""
+        if self._network is None or not self._busy.acquire(blocking=False):
+            return False
+        try:
+            _log.info("the idle model is unloaded", extra={"model": self._loaded and self._loaded[0]})
+            self._let_go()
+            return True
+        finally:
+            self._busy.release()
+
+    def _let_go(self) -> None:
+        self._network, self._loaded = None, None
+        return_memory()

@@ -1,0 +1,132 @@
+"""GLIHamba: global-local context image harmonization based on Mamba (paper 000).
+
+A U shape of state-space blocks. Encoder: 3x3 convolution with ReLU, patches, then stages of VSS blocks
+with patch merging between. Decoder: patch expanding, the skip concatenated and mapped back, MLG-VSS
+blocks that read the mask. Eq. 7 blends the answer with the composite.
+
+Three switches beyond the paper, all off in `glihamba`: the mask given to the encoder too; a residual
+instead of a picture; and a colour transform instead of pixels, which holds at every resolution.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glihamba.networks.base import Harmonizer
+from glihamba.networks.colour_transform import ColourTransform
+from glihamba.networks.transform_head import TransformHead
+from glihamba.networks.vss import MLGVSSBlock, PatchExpanding, PatchMerging, Stage, VSSBlock, patches
+
+
+@dataclass(frozen=True)
+class GLIHambaConfig:
+    """width: channels of the first stage, doubled by each merging. encoder, decoder: blocks a stage, the
+    decoder's from the deepest up, one stage fewer. state_dimension: N. patch: side of a token in pixels.
+    output: "image" (the paper: O' of Eq. 7), "residual" (added to the composite) or "transform".
+    """
+
+    width: int
+    encoder: tuple[int, ...]
+    decoder: tuple[int, ...]
+    state_dimension: int
+    patch: int = 4
+    mask_in_encoder: bool = False
+    output: Literal["image", "residual", "transform"] = "image"
+    working_size: int = 256
+
+
+class GLIHamba(Harmonizer):
+    """See the module. Any input size: sides that the stages do not divide are padded and cropped back."""
+
+    architecture = "glihamba"
+    paper = "GLIHamba: Global-Local Context Image Harmonization based on Mamba (Sun, Yao, Ban; 2024)"
+    Config = GLIHambaConfig
+    encoder_block: ClassVar[type[nn.Module]] = VSSBlock
+    decoder_block: ClassVar[type[nn.Module]] = MLGVSSBlock
+
+    def __init__(self, config: GLIHambaConfig) -> None:
+        super().__init__()
+        if len(config.decoder) != len(config.encoder) - 1:
+            raise ValueError("GLIHamba's decoder has one stage fewer than its encoder.")
+        self.config, self.working_size = config, config.working_size
+        states, widths = config.state_dimension, [config.width << i for i in range(len(config.encoder))]
+        self.stem = nn.Conv2d(3 + config.mask_in_encoder, config.width, 3, padding=1)
+        self.embed = nn.Linear(config.patch**2 * config.width, config.width)
+        self.embed_norm = nn.LayerNorm(config.width)
+        self.encoder = nn.ModuleList(
+            Stage(self.encoder_block(width, states) for _ in range(depth))
+            for width, depth in zip(widths, config.encoder, strict=True)
+        )
+        self.merge = nn.ModuleList(PatchMerging(width) for width in widths[:-1])
+        upwards = widths[-2::-1]
+        self.expand = nn.ModuleList(PatchExpanding(2 * width, 2, width) for width in upwards)
+        self.join = nn.ModuleList(nn.Linear(2 * width, width, bias=False) for width in upwards)
+        self.decoder = nn.ModuleList(
+            Stage(self.decoder_block(width, states) for _ in range(depth))
+            for width, depth in zip(upwards, config.decoder, strict=True)
+        )
+        if config.output == "transform":
+            self.head: nn.Module = TransformHead(config.width)
+        else:
+            self.head = nn.Sequential(
+                PatchExpanding(config.width, config.patch, config.width), nn.Linear(config.width, 3)
+            )
+
+    def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
+        """composite (B,3,H,W), mask (B,1,H,W), both in [0,1] -> harmonized (B,3,H,W) (Eq. 7)."""
+        if self.config.output == "transform":
+            prediction = self.colour_transform(composite, mask).apply(composite)
+        else:
+            height, width = composite.shape[-2:]
+            padded, padded_mask = self._pad(composite, mask)
+            painted = self.head(self._features(padded, padded_mask)).permute(0, 3, 1, 2)
+            prediction = painted[..., :height, :width]
+            if self.config.output == "residual":
+                prediction = prediction + composite
+        return mask * prediction + (1 - mask) * composite
+
+    def colour_transform(self, composite: Tensor, mask: Tensor) -> ColourTransform:
+        """The predicted transform; for the picture-painting outputs, the one nearest to the picture."""
+        if self.config.output != "transform":
+            return super().colour_transform(composite, mask)
+        padded, padded_mask = self._pad(composite, mask)
+        features = self._features(padded, padded_mask)
+        rows, columns = (-(-side // self.config.patch) for side in composite.shape[-2:])
+        return self.head(features[:, :rows, :columns], composite, mask)
+
+    def _features(self, composite: Tensor, mask: Tensor) -> Tensor:
+        """Decoder output, (B, H/patch, W/patch, width); H and W divisible by every stage."""
+        pixels = torch.cat((composite, mask), 1) if self.config.mask_in_encoder else composite
+        # Channels last from here on: the convolution then leaves them so, and nothing below is a copy.
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        x = F.relu(self.stem(pixels)).permute(0, 2, 3, 1)
+        x = self.embed_norm(self.embed(patches(x, self.config.patch)))
+        masks = _pyramid(mask, self.config.patch, len(self.encoder))
+        skips: list[Tensor] = []
+        for stage, blocks in enumerate(self.encoder):
+            x = blocks(x, masks[stage])
+            if stage < len(self.merge):
+                skips.append(x)
+                x = self.merge[stage](x)
+        for stage, blocks in enumerate(self.decoder):
+            x = self.join[stage](torch.cat((self.expand[stage](x), skips.pop()), -1))
+            x = blocks(x, masks[len(skips)])
+        return x
+
+    def _pad(self, composite: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        step = self.config.patch << (len(self.encoder) - 1)
+        height, width = composite.shape[-2:]
+        padding = (0, -width % step, 0, -height % step)
+        if not any(padding):
+            return composite, mask
+        return F.pad(composite, padding, mode="replicate"), F.pad(mask, padding, mode="replicate")
+
+
+def _pyramid(mask: Tensor, patch: int, stages: int) -> list[Tensor]:
+    """The mask averaged to each stage's tokens, (B, H/s, W/s, 1)."""
+    return [F.avg_pool2d(mask, patch << stage).permute(0, 2, 3, 1) for stage in range(stages)]

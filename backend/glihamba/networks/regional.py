@@ -1,0 +1,187 @@
+"""Image harmonization by matching regional references (paper 003): `regional` and `regional-p`.
+
+A U shape from 256 down to 8 pixels that predicts a residual (Eq. 7). In its decoder, at 32 pixels,
+locations-to-location translation (LTL) rebuilds each foreground location from the background locations
+like it; at 128 pixels, patches-to-location translation (PTL) gives it the mean and spread of the
+background patches whose content is like its own.
+
+Widths are C, 2C, 4C, 4C, 8C, none above 1024. The paper does not print them; they follow from its Table 5:
+
+| | C = 64 | 128 | 192 | 256 |
+|---|---|---|---|---|
+| paper | 9.48 M | 37.81 M | 72.39 M | 117.42 M |
+| here | 9.48 M | 37.91 M | 72.68 M | 118.02 M |
+
+Also ours: batch normalisation in the U shape (instance normalisation would take away the statistics that
+PTL transfers), and a self-attention layer of width C/8 before LTL.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glihamba.networks.blocks import Painter, down, mask_at, moments, network_input, touched_by, up
+
+_LTL, _PTL = 4, 2  # the decoder layers, counted from the output, whose result they translate: 32 and 128 px
+
+
+@dataclass(frozen=True)
+class RegionalConfig:
+    """width: C. widest: no layer has more channels."""
+
+    width: int = 64
+    widest: int = 1024
+    working_size: int = 256
+
+
+class Regional(Painter):
+    """See the module."""
+
+    architecture = "regional"
+    paper = "Image Harmonization by Matching Regional References (Zhu, Zhang, Lin, Wu, Guo; 2022)"
+    Config = RegionalConfig
+    step = 64
+
+    def __init__(self, config: RegionalConfig) -> None:
+        super().__init__()
+        self.config, self.working_size = config, config.working_size
+        widths = [min(times * config.width, config.widest) for times in (1, 2, 4, 4, 8)]
+        self.encoder = nn.ModuleList(down(a, b) for a, b in zip([4, *widths], widths, strict=False))
+        self.encoder_norms = nn.ModuleList(nn.BatchNorm2d(width) for width in widths[1:])
+        upwards = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
+        self.decoder = nn.ModuleList(
+            up(below if depth == 0 else 2 * below, out) for depth, (below, out) in enumerate(upwards)
+        )
+        self.decoder_norms = nn.ModuleList(nn.BatchNorm2d(out) for _, out in upwards)
+        self.locations = LocationsToLocation(widths[_LTL - 2])
+        self.patches = PatchesToLocation()
+        self.head = nn.ConvTranspose2d(2 * widths[0], 3, 4, 2, 1)
+
+    def paint(self, composite: Tensor, mask: Tensor) -> Tensor:
+        """composite + residual, (B,3,H,W); H and W multiples of 64. With Eq. 7's mask: I + R M."""
+        x = self.encoder[0](network_input(composite, mask))
+        skips = []
+        for layer, norm in zip(self.encoder[1:], self.encoder_norms, strict=True):
+            skips.append(x)
+            x = norm(layer(F.leaky_relu(x, 0.2)))
+        for layer, norm in zip(self.decoder, self.decoder_norms, strict=True):
+            depth = len(skips) + 1  # of the layer that is undone
+            x = norm(layer(F.relu(x)))
+            if depth == _LTL:
+                x = self.locations(x, mask)
+            elif depth == _PTL:
+                x = self.patches(x, mask)
+            x = torch.cat((x, skips.pop()), 1)
+        return composite + torch.tanh(self.head(F.relu(x)))
+
+
+class LocationsToLocation(nn.Module):
+    """LTL: each foreground location joined with the background locations like it (Eq. 1 and 2)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.attention = SelfAttention(channels)
+        self.fuse = nn.Linear(2 * channels, channels)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(B,C,h,w), (B,1,H,W) -> (B,C,h,w). Without any background location only attention is applied."""
+        x = F.instance_norm(self.attention(features))
+        foreground = touched_by(mask, features).flatten(1)
+        tokens = x.flatten(2).transpose(1, 2)
+        fused = self.fuse(torch.cat((tokens, related(tokens, ~foreground)), -1))  # Eq. 2
+        change = foreground & ~foreground.all(1, keepdim=True)
+        return torch.where(change[..., None], fused, tokens).transpose(1, 2).reshape(features.shape)
+
+
+def related(tokens: Tensor, background: Tensor) -> Tensor:
+    """Eq. 1: Softmax(T T_b') T_b, for every location. tokens (B,N,C), background (B,N) bool -> (B,N,C)."""
+    likeness = tokens @ tokens.transpose(1, 2)
+    lowest = torch.finfo(likeness.dtype).min
+    return likeness.masked_fill(~background[:, None], lowest).softmax(-1) @ tokens
+
+
+class SelfAttention(nn.Module):
+    """A non-local block of an eighth of the width, added to its input."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.project_in = nn.Conv2d(channels, 3 * (channels // 8), 1)
+        self.project_out = nn.Conv2d(channels // 8, channels, 1)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B,C,h,w) -> the same."""
+        query, key, value = self.project_in(features).flatten(2).transpose(1, 2).chunk(3, dim=-1)
+        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        return features + self.project_out(attended.reshape(len(features), -1, *features.shape[2:]))
+
+
+class PatchesToLocation(nn.Module):
+    """PTL: background patches lend each foreground location their appearance (Eq. 3 to 5).
+
+    Patches are an eighth of the side, a 32nd apart: 29 x 29 of them, overlapping. Their statistics count
+    background pixels only, and patches without any are left out. Eq. 3's sigma is printed with the square
+    outside the sum, where it would always be zero; it is the standard deviation here.
+    """
+
+    SHARE, STRIDE, POSITIONS = 8, 32, 16
+
+    def __init__(self) -> None:
+        super().__init__()
+        # The linear projection that squeezes a normalised patch to one token: the same for all channels.
+        # It has 16 x 16 positions, a patch's at 128 pixels, and is resampled for other sizes.
+        positions = self.POSITIONS
+        self.squeeze = nn.Parameter(torch.empty(1, 1, positions, positions).uniform_(-1, 1) / positions)
+
+    def forward(self, features: Tensor, mask: Tensor) -> Tensor:
+        """(B,C,h,w), (B,1,H,W) -> (B,C,h,w), h and w multiples of 32. Background stays as it is."""
+        foreground = touched_by(mask, features)
+        mean, spread = moments(features, mask_at(mask, features))
+        content = (features - mean) / spread  # the foreground's, normalised within itself
+        share, *patches = self.describe(features, (~foreground).to(features.dtype))
+        translated = []
+        for index, (old, new) in enumerate(zip(features, content, strict=True)):
+            usable = share[index, 0] > 0
+            where = foreground[index, 0]
+            if usable.any() and where.any():
+                means, spreads, contents = (kind[index][:, usable].T for kind in patches)
+                tokens = new[:, where].T
+                likeness = (tokens @ contents.T).softmax(-1)
+                tokens = tokens * (likeness @ spreads) + likeness @ means  # Eq. 4 and 5
+                old = old.masked_scatter(where, tokens.T.to(old.dtype))
+            translated.append(old)
+        return torch.stack(translated)
+
+    def describe(self, features: Tensor, background: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Each patch's share of background (B,1,29,29), its mean, deviation (Eq. 3) and content (B,C,29,29).
+
+        features (B,C,h,w), background (B,1,h,w), 1 where a pixel counts and 0 where it does not.
+        """
+        height, width = features.shape[-2:]
+        size = (height // self.SHARE, width // self.SHARE)
+        stride = (height // self.STRIDE, width // self.STRIDE)
+
+        def average(x: Tensor) -> Tensor:
+            return F.avg_pool2d(x, size, stride)
+
+        def squeeze(x: Tensor) -> Tensor:
+            kernel: Tensor = self.squeeze
+            if size != kernel.shape[2:]:
+                kernel = F.interpolate(kernel, size, mode="bilinear", align_corners=False)
+                kernel = kernel * (self.POSITIONS**2 / (size[0] * size[1]))
+            return F.conv2d(x.flatten(0, 1)[:, None], kernel, stride=stride).view(
+                *x.shape[:2], *share.shape[2:]
+            )
+
+        share = average(background)
+        weight = share.clamp_min(1e-6)
+        centre, _ = moments(features, background)  # sums of squares need numbers near zero
+        counted = (features - centre) * background
+        mean = average(counted) / weight
+        variance = average(counted.square()) / weight - mean.square()
+        spread = (variance.clamp_min(0) + 1e-5).sqrt()
+        content = (squeeze(counted) - mean * squeeze(background)) / spread
+        return share, mean + centre, spread, content

@@ -1,0 +1,96 @@
+"""The head that answers with a colour transform instead of pixels: PCT-Net's idea, a switch of GLIHamba."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from glihamba.networks.colour_statistics import (
+    BORDER,
+    COLOURS,
+    JOINT,
+    describe,
+    describe_border,
+    joint_histograms,
+    mean_of,
+    rims,
+)
+from glihamba.networks.colour_transform import GRID_SHAPE, TERMS, ColourTransform, recentred
+
+_LOCAL = 16  # channels of the convolutions that look at the border pixel by pixel
+
+
+class TransformHead(nn.Module):
+    """Pools features and colours of object, scene, surroundings and border; predicts a `ColourTransform`.
+
+    `base` is a quadratic around the object's mean colour: shift, gain and curvature are then nearly
+    independent, where in absolute colours one outweighs the other and learning crawls. `grid` comes from
+    the object's features in each cell, so that light which varies over the object is followed. Both start
+    at the identity.
+
+    Most of what tells how far an object is off lies at its border, which patches blur: there `local`, two
+    small convolutions on every pixel, and the colours of the two rims are averaged.
+    """
+
+    def __init__(self, channels: int, hidden: int = 256) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(channels)
+        self.colour_norm = nn.LayerNorm(COLOURS)
+        self.border_norm = nn.LayerNorm(BORDER)
+        self.joint_norm = nn.LayerNorm(JOINT)
+        self.local = nn.Sequential(
+            nn.Conv2d(4, _LOCAL, 3, padding=1), nn.SiLU(), nn.Conv2d(_LOCAL, _LOCAL, 3, padding=1), nn.SiLU()
+        )
+        self.local_norm = nn.LayerNorm(4 * _LOCAL)
+        self.global_mlp = nn.Sequential(
+            nn.Linear(5 * channels + COLOURS + BORDER + JOINT + 4 * _LOCAL, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+            nn.Linear(hidden, hidden),
+            nn.SiLU(),
+        )
+        self.base = nn.Linear(hidden, 3 * TERMS)
+        self.local_mlp = nn.Sequential(nn.Linear(channels + 3 + hidden, hidden // 2), nn.SiLU())
+        self.grid = nn.Linear(hidden // 2, 12)
+        for layer in (self.base, self.grid):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, features: Tensor, composite: Tensor, mask: Tensor) -> ColourTransform:
+        """features (B,h,w,C), composite (B,3,H,W), mask (B,1,H,W) -> one transform for each picture."""
+        size = (features.shape[1], features.shape[2])
+        x = self.norm(features).permute(0, 3, 1, 2)
+        inside = F.adaptive_avg_pool2d(mask, size)
+        near = F.avg_pool2d(inside, 5, stride=1, padding=2) * (1 - inside)
+        # Colours are averaged from full-size pixels: they are what harmony is judged by.
+        around = F.interpolate(near, size=mask.shape[-2:], mode="nearest") * (1 - mask)
+        pooled = mean_of(x, torch.cat((inside, 1 - inside, near), 1))
+        squares = mean_of(x.square(), torch.cat((inside, 1 - inside), 1))
+        mean, colours = describe(composite, mask, around)
+        inner, outer = rims(mask)
+        local = self.local(torch.cat((composite, mask), 1) * 2 - 1)
+        local = mean_of(local, torch.cat((mask, 1 - mask, inner, outer), 1))
+        described = (
+            pooled,
+            squares,
+            self.colour_norm(colours),
+            self.border_norm(describe_border(composite, mask, inner, outer)),
+            self.joint_norm(joint_histograms(composite, mask)),
+            self.local_norm(local),
+        )
+        summary = self.global_mlp(torch.cat(described, 1))
+        change = self.base(summary).view(-1, 3, TERMS) @ recentred(mean)
+        identity = ColourTransform.identity(len(x), device=x.device, dtype=x.dtype)
+
+        cell = F.adaptive_avg_pool2d(inside, GRID_SHAPE).clamp_min(1e-2)
+        centred = (composite - mean[..., None, None]) * mask
+        cells = F.adaptive_avg_pool2d(
+            torch.cat((x * inside, F.adaptive_avg_pool2d(centred, size)), 1), GRID_SHAPE
+        )
+        everywhere = summary[..., None, None].expand(-1, -1, *GRID_SHAPE)
+        cellwise = self.local_mlp(torch.cat((cells / cell, everywhere), 1).permute(0, 2, 3, 1))
+        gain, shift = self.grid(cellwise).permute(0, 3, 1, 2).unflatten(1, (3, 4)).split((3, 1), 2)
+        shift = shift - torch.einsum("bijhw,bj->bihw", gain, mean)[:, :, None]
+        return ColourTransform(identity.base + change, torch.cat((gain, shift), 2))

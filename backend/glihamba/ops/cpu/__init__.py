@@ -1,0 +1,1 @@
+"""SS2D on the CPU, in numba."""

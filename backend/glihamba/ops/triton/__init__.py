@@ -1,0 +1,1 @@
+"""SS2D on an NVIDIA GPU, in Triton."""

@@ -1,0 +1,96 @@
+"""What the transform head reads of colours: the numbers themselves, on pictures whose answer is known."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from glihamba.networks.colour_statistics import (
+    BORDER,
+    COLOURS,
+    JOINT,
+    describe,
+    describe_border,
+    joint_histograms,
+    rims,
+)
+
+SIDE = 64
+
+
+@pytest.fixture
+def disc():
+    """(1,1,64,64): a disc of radius 20 in the middle."""
+    across = torch.arange(SIDE) - SIDE / 2 + 0.5
+    return ((across[:, None] ** 2 + across**2) < 20**2).float()[None, None]
+
+
+def flat(*colour):
+    return torch.tensor(colour).view(1, 3, 1, 1).expand(1, 3, SIDE, SIDE)
+
+
+def test_widths_are_as_announced(disc):
+    picture = torch.rand(1, 3, SIDE, SIDE)
+    mean, colours = describe(picture, disc, 1 - disc)
+    assert mean.shape == (1, 3)
+    assert colours.shape == (1, COLOURS)
+    assert describe_border(picture, disc, *rims(disc)).shape == (1, BORDER)
+    assert joint_histograms(picture, disc).shape == (1, JOINT)
+
+
+def test_rims_lie_on_their_own_side_of_the_border_and_nowhere_else(disc):
+    inner, outer = rims(disc)
+    assert ((inner > 0) <= (disc == 1)).all()
+    assert ((outer > 0) <= (disc == 0)).all()
+    radius = (torch.arange(SIDE) - SIDE / 2 + 0.5).square()
+    radius = (radius[:, None] + radius).sqrt()
+    touched = (inner + outer)[0, 0] > 0
+    assert touched[(radius - 20).abs() < 1].all()
+    assert not touched[(radius - 20).abs() > 4].any()
+
+
+def test_rims_grow_with_the_picture(disc):
+    large = disc.repeat_interleave(2, -1).repeat_interleave(2, -2)
+    for small, big in zip(rims(disc), rims(large), strict=True):
+        assert float(big.mean() / small.mean()) == pytest.approx(1, abs=0.1)
+
+
+def test_a_border_that_nobody_sees_has_no_contrast(disc):
+    described = describe_border(flat(0.2, 0.5, 0.7), disc, *rims(disc))
+    assert described[0, 12:].abs().max() < 1e-5
+
+
+def test_the_border_shows_what_the_whole_object_hides(disc):
+    inner, outer = rims(disc)
+    scene = (flat(0.2, 0.2, 0.2) * (1 - disc)) + 0.6 * disc
+    leaking = torch.where(outer > 0, torch.tensor(0.6), scene)  # the object's own colour, beyond its mask
+    sharp, soft = (describe_border(picture, disc, inner, outer)[0] for picture in (scene, leaking))
+    assert sharp[12:15] == pytest.approx(-0.4 * torch.ones(3), abs=1e-4), "outer less inner"
+    assert soft[12:15].abs().max() < 1e-4
+
+
+def test_the_joint_histogram_counts_every_pixel_once_and_at_its_colour(disc):
+    picture = flat(1.0, 0.25, 0.0) * disc + flat(0.125, 0.5, 0.5) * (1 - disc)
+    object_, scene = joint_histograms(picture, disc).square().view(2, 5, 5, 5)
+    assert object_[4, 1, 0] == pytest.approx(1, abs=1e-5)
+    assert scene[0, 2, 2] == pytest.approx(0.5, abs=1e-5), "half way between two nodes"
+    assert scene[1, 2, 2] == pytest.approx(0.5, abs=1e-5)
+    assert object_.sum() == pytest.approx(1, abs=1e-4)
+    assert scene.sum() == pytest.approx(1, abs=1e-4)
+
+
+def test_an_empty_side_gives_numbers(disc):
+    picture = torch.rand(1, 3, SIDE, SIDE)
+    for mask in (torch.zeros_like(disc), torch.ones_like(disc)):
+        for described in (
+            describe(picture, mask, 1 - mask)[1],
+            describe_border(picture, mask, *rims(mask)),
+            joint_histograms(picture, mask),
+        ):
+            assert torch.isfinite(described).all()
+
+
+def test_a_mask_that_resampling_has_pushed_past_one_gives_numbers(disc):
+    picture = torch.rand(1, 3, SIDE, SIDE)
+    assert torch.isfinite(joint_histograms(picture, disc * (1 + 2e-7))).all()
+    assert torch.isfinite(joint_histograms(picture, torch.full_like(disc, 1 + 2e-7))).all()

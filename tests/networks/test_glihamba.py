@@ -1,0 +1,162 @@
+"""GLIHamba against its paper: parts, published cost, Eq. 7, and any size of picture."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from glihamba.errors import UnknownModel
+from glihamba.networks import GLIHAMBA_SIZES, build
+from glihamba.networks.vss import GFSE, LFSE, MLGVSSBlock, PatchExpanding, PatchMerging, VSSBlock
+
+SMALL = {"width": 16, "encoder": (1, 1), "decoder": (1,), "state_dimension": 2}
+
+
+def pictures(height, width, batch=1, seed=0):
+    g = torch.Generator().manual_seed(seed)
+    mask = torch.zeros(batch, 1, height, width)
+    mask[..., height // 4 : height // 2 + 1, width // 4 : width // 2 + 1] = 1
+    return torch.rand(batch, 3, height, width, generator=g), mask
+
+
+def test_paper_size_has_the_published_parameters_and_operations():
+    network = build("glihamba").eval()
+    parameters = sum(p.numel() for p in network.parameters())
+    assert parameters == pytest.approx(64.20e6, rel=0.03), "Table 3"
+    # In double precision every layer is a plain torch product; the fused scan hides or pads some.
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network.double()(*(p.double() for p in pictures(256, 256)))
+    counts = {str(op): flops / 2 for op, flops in counter.get_flop_counts()["Global"].items()}
+    layers = sum(n for op, n in counts.items() if "bmm" not in op)  # bmm multiplies activations, not layers
+    assert layers == pytest.approx(14.86e9, rel=0.10), "Table 3, multiply-adds of linear and conv layers"
+
+
+@pytest.mark.parametrize("name", GLIHAMBA_SIZES)
+def test_every_size_runs_forward_and_backward(name):
+    network = build(name)
+    composite, mask = pictures(64, 64, batch=2)
+    harmonized = network(composite, mask)
+    assert harmonized.shape == composite.shape
+    (harmonized - 0.5).square().mean().backward()
+    assert all(p.grad is not None and torch.isfinite(p.grad).all() for p in network.parameters())
+
+
+@pytest.mark.parametrize("output", ["image", "residual", "transform"])
+@pytest.mark.parametrize("mask_in_encoder", [False, True])
+@pytest.mark.parametrize("size", [(16, 16), (1, 1), (7, 30), (33, 5)])
+def test_any_input_size_and_every_switch(output, mask_in_encoder, size):
+    network = build("glihamba-tiny", **SMALL, output=output, mask_in_encoder=mask_in_encoder).eval()
+    composite, mask = pictures(*size)
+    with torch.no_grad():
+        harmonized = network(composite, mask)
+        transform = network.colour_transform(composite, mask)
+    assert harmonized.shape == composite.shape
+    assert torch.isfinite(harmonized).all()
+    assert transform.isfinite()
+
+
+def test_equation_7_leaves_the_scene_as_it_is():
+    network = build("glihamba-tiny", **SMALL, output="image").eval()
+    composite, mask = pictures(24, 24)
+    with torch.no_grad():
+        harmonized = network(composite, mask)
+        soft = network(composite, mask * 0.5)
+    assert torch.equal(harmonized * (1 - mask), composite * (1 - mask))
+    assert (harmonized - composite).abs().max() > 0.01, "an untrained picture differs inside"
+    assert torch.equal(soft * (1 - mask), composite * (1 - mask))
+
+
+def test_transform_output_begins_at_the_identity():
+    network = build("glihamba-tiny").eval()
+    composite, mask = pictures(64, 64)
+    with torch.no_grad():
+        torch.testing.assert_close(network(composite, mask), composite, atol=1e-6, rtol=0)
+
+
+def test_encoder_reads_the_mask_only_when_told():
+    composite, mask = pictures(16, 16)
+    for told in (False, True):
+        torch.manual_seed(0)
+        network = build("glihamba-tiny", **SMALL, mask_in_encoder=told).eval()
+        seen = []
+        network.merge[0].register_forward_hook(lambda module, args, out, seen=seen: seen.append(out))
+        with torch.no_grad():
+            network(composite, mask)
+            network(composite, 1 - mask)
+        assert torch.equal(*seen) == (not told)
+
+
+def test_whole_network_equals_itself_in_double_precision():
+    torch.manual_seed(1)
+    network = build("glihamba-small", output="residual").eval()
+    composite, mask = pictures(48, 40)
+    with torch.no_grad():
+        single = network(composite, mask)
+        double = network.double()(composite.double(), mask.double())
+    assert (single - double).abs().max() < 1e-4, "the fused scan against the reference path"
+
+
+def test_lfse_keeps_neighbours_side_by_side():
+    lfse = LFSE(16, 8)
+    features, mask = torch.randn(1, 5, 6, 16), torch.rand(1, 5, 6, 1)
+    with torch.no_grad():
+        out = lfse(features, mask)
+    assert out.shape == (1, 5, 6, 18)
+    grid = out.view(1, 5, 6, 2, 3, 3)
+    centre = grid[..., 1, 1]
+    assert torch.equal(grid[:, 1:, :, :, 0, 1], centre[:, :-1]), "the neighbour above"
+    assert torch.equal(grid[:, :, :-1, :, 1, 2], centre[:, :, 1:]), "the neighbour to the right"
+    assert torch.equal(grid[:, 0, :, :, 0], torch.zeros(1, 6, 2, 3)), "nothing above the first row"
+
+
+def test_lfse_reads_the_mask_in_every_group():
+    lfse = LFSE(16, 8)
+    features = torch.randn(1, 4, 4, 16)
+    with torch.no_grad():
+        changed = lfse(features, torch.ones(1, 4, 4, 1)) - lfse(features, torch.zeros(1, 4, 4, 1))
+    assert (changed.abs().amax((0, 1, 2)) > 0).all()
+
+
+@pytest.mark.parametrize("size", [(8, 8), (3, 11), (1, 1)])
+def test_gfse_gives_one_token_a_group_at_any_size(size):
+    gfse = GFSE(18, stride=2, gamma=9, positions=4)
+    with torch.no_grad():
+        assert gfse(torch.randn(2, *size, 18)).shape == (2, 2, 18)
+
+
+def test_global_tokens_reach_every_position():
+    block = MLGVSSBlock(16, 2).eval()
+    features, mask = torch.randn(1, 8, 8, 16), torch.zeros(1, 8, 8, 1)
+    with torch.no_grad():
+        before = block(features, mask)
+        block.globals.project.bias += 1
+        after = block(features, mask)
+    assert ((after - before).abs().amax(-1) > 0).all()
+
+
+def test_one_changed_pixel_reaches_the_far_corner():
+    block = VSSBlock(16, 2).eval()
+    features, mask = torch.randn(1, 9, 9, 16), torch.zeros(1, 9, 9, 1)
+    other = features.clone()
+    other[0, 0, 0, 3] += 1  # in one channel: LayerNorm would undo it in all
+    with torch.no_grad():
+        assert (block(features, mask) - block(other, mask))[0, 8, 8].abs().max() > 0
+
+
+def test_merging_and_expanding_keep_pixels_in_place():
+    merging, expanding = PatchMerging(4), PatchExpanding(8, 2, 4)
+    assert merging(torch.randn(1, 6, 4, 4)).shape == (1, 3, 2, 8)
+    x = torch.zeros(1, 3, 2, 8)
+    x[0, 1, 1] = 1
+    with torch.no_grad():
+        expanded = expanding(x)
+    touched = (expanded - expanding(torch.zeros(1, 3, 2, 8))).abs().amax(-1)[0] > 0
+    assert touched.nonzero().tolist() == [[2, 2], [2, 3], [3, 2], [3, 3]]
+
+
+def test_unknown_names_are_refused_with_the_known_ones():
+    with pytest.raises(UnknownModel, match='No network is called "glihumba": choose one of glihamba, '):
+        build("glihumba")
+    with pytest.raises(TypeError, match="GLIHamba has no setting witdh"):
+        build("glihamba-tiny", witdh=8)

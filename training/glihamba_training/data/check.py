@@ -1,0 +1,155 @@
+"""Goes through a folder of training pictures and names everything that is missing, broken or odd."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from glihamba_training.data import iharmony4
+from glihamba_training.data.iharmony4 import OFFICIAL, BadList, Entry
+from glihamba_training.data.photos import Example, decode, examples, licences
+from glihamba_training.data.picture_cache import Progress, ahead
+from glihamba_training.data.pictures import BadPicture, read_mask, read_photo
+
+SMALLEST = 100  # A_min: pixels of a 256 x 256 picture; a smaller object counts as so large in the loss
+
+
+@dataclass
+class Report:
+    """rows: counts by part, the same names in each. problems: what training or scoring would stop at or leave
+    out, a sentence each. notes: what it would not.
+    """
+
+    kind: str
+    rows: list[dict[str, str | int]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check(root: Path, progress: Progress = lambda done, total: None) -> Report:
+    """A copy of iHarmony4 against its official lists, or a folder of photographs; every file is decoded.
+
+    Raises FileNotFoundError for a folder that holds neither.
+    """
+    return _iharmony4(root, progress) if iharmony4.is_copy(root) else _photographs(root, progress)
+
+
+def _iharmony4(root: Path, progress: Progress) -> Report:
+    report = Report("iHarmony4")
+    lists: dict[str, list[Entry]] = {}
+    for split, official in OFFICIAL.items():
+        try:
+            lists[split] = iharmony4.entries(root, split)
+        except FileNotFoundError:
+            report.problems.append(
+                f"IHD_{split}.txt is missing, with its {sum(official.values()):,} composites."
+            )
+        except BadList as error:
+            report.problems.append(str(error))
+    done, total = 0, sum(len(listed) for listed in lists.values())
+    known: dict[Path, tuple[int, int] | str] = {}
+    for split, listed in lists.items():
+        absent = iharmony4.missing(root, listed)
+        report.problems += [f"{path.as_posix()} is missing ({entry.line})." for entry, path in absent]
+        gone = {entry.line for entry, _ in absent}
+        whole: Counter[str] = Counter()
+        complete = [entry for entry in listed if entry.line not in gone]
+        threads = os.cpu_count() or 1
+        for entry, wrong, note in ahead(partial(_examine, root, known), complete, threads, 4 * threads):
+            whole[entry.subset] += not wrong
+            report.problems += [wrong] if wrong else []
+            report.notes += [note] if note else []
+            done += 1
+            progress(done, total)
+        _count(report, split, listed, whole)
+    return report
+
+
+def _examine(root: Path, known: dict[Path, tuple[int, int] | str], entry: Entry) -> tuple[Entry, str, str]:
+    """What is wrong with an entry's files, and what is odd; real pictures are shared and decoded once."""
+    try:
+        _, size = read_photo(root / entry.composite, entry.line)
+        mask = read_mask(root / entry.mask, entry.mask.as_posix(), size)
+        if entry.real not in known:
+            try:
+                known[entry.real] = read_photo(root / entry.real, entry.real.as_posix())[1]
+            except BadPicture as error:
+                known[entry.real] = str(error)
+        real = known[entry.real]
+        if isinstance(real, str):
+            return entry, real, ""
+        if real != size:
+            return entry, (
+                f"{entry.real.as_posix()} is {real[0]} x {real[1]} pixels and its composite {entry.line}"
+                f" {size[0]} x {size[1]}: resize all three alike."
+            ), ""  # fmt: skip
+    except BadPicture as error:
+        return entry, str(error), ""
+    return entry, "", _small(entry.line, float(np.asarray(mask).mean()) / 255)
+
+
+def _small(name: str, share: float) -> str:
+    area = share * 256**2
+    if area >= SMALLEST:
+        return ""
+    return f"{name}: its object has {area:.0f} pixels at 256 x 256; the loss counts it as {SMALLEST} (A_min)."
+
+
+def _count(report: Report, split: str, listed: list[Entry], whole: Counter[str]) -> None:
+    counts = Counter(entry.subset for entry in listed)
+    twice = len(listed) - len({entry.line for entry in listed})
+    if twice:
+        report.problems.append(f"IHD_{split}.txt lists {twice:,} composites twice: download the list again.")
+    for subset in dict.fromkeys([*OFFICIAL[split], *counts]):
+        official = OFFICIAL[split].get(subset, 0)
+        report.rows.append(
+            {
+                "list": split,
+                "subset": subset,
+                "official": official,
+                "listed": counts[subset],
+                "whole": whole[subset],
+            }
+        )
+        if counts[subset] != official:
+            report.problems.append(
+                f"IHD_{split}.txt lists {counts[subset]:,} composites of {subset}, the official list"
+                f" {official:,}."
+            )
+
+
+def _photographs(root: Path, progress: Progress) -> Report:
+    broken: list[str] = []
+    if next(examples(root, None, broken), None) is None and not broken:
+        raise FileNotFoundError(
+            f"{root} holds neither iHarmony4 (IHD_train.txt, IHD_test.txt) nor photographs (JPEG, PNG,"
+            " or tars of them): give another folder."
+        )
+    report = Report("photographs")
+    threads = os.cpu_count() or 1
+    photographs = masks = without = 0
+
+    def examine(example: Example) -> tuple[Example, list[str], list[str], bool]:
+        decoded = decode(example, 256, find=False)
+        small = [_small(example.name, float(mask.mean()) / 255) for mask, _ in decoded.masks]
+        return example, decoded.wrong, [note for note in small if note], decoded.photo is not None
+
+    for number, (example, wrong, notes, usable) in enumerate(
+        ahead(examine, examples(root, None, report.problems), threads, 4 * threads)
+    ):
+        photographs += usable
+        masks += len(example.masks) - (len(wrong) if usable else 0)
+        without += not example.masks
+        report.problems += wrong
+        report.notes += notes
+        progress(number + 1, 0)
+    report.rows.append({"photographs": photographs, "masks": masks, "without masks": without})
+    if without:
+        report.notes.append(f"{without:,} photographs have no mask: objects are looked for in them.")
+    report.notes += [f"{count:,} photographs: {licence}" for licence, count in licences(root, None).items()]
+    return report

@@ -1,0 +1,1 @@
+"""Scores as tables for the terminal and as one page for the browser."""

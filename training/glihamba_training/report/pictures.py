@@ -1,0 +1,121 @@
+"""Pictures for the page, inside it: what a protocol compared, and where the errors are."""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+from torch import Tensor
+
+from glihamba_training.data.iharmony4 import Triple
+from glihamba_training.scoring.evaluate import COMPOSITE, Row
+from glihamba_training.scoring.protocols import PROTOCOLS, Source
+
+LONGEST = 640  # pixels of a side
+FULL_ERROR = 64  # levels of 255 that are drawn in the brightest colour
+_RAMP = np.array([[0, 0, 8], [86, 16, 110], [187, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A picture to show: why, and by whom it is harmonized."""
+
+    picture: str
+    heading: str
+    caption: str
+    before: str
+    after: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """A slider between two pictures, and stills beside it, all data URIs; shape is width / height."""
+
+    heading: str
+    caption: str
+    shape: str
+    before: tuple[str, str]
+    after: tuple[str, str]
+    stills: tuple[tuple[str, str], ...]
+
+
+def extremes(rows: Sequence[Row], protocol: str, model: str) -> list[Wanted]:
+    """The pictures that `model` improved most, by the median, and least (or spoiled most)."""
+    before = {r.picture: r for r in rows if r.protocol == protocol and r.model == COMPOSITE}
+    after = [r for r in rows if r.protocol == protocol and r.model == model]
+    ranked = sorted(after, key=lambda r: before[r.picture].scores.psnr - r.scores.psnr)
+    places = {"Best": 0, "Median": (len(ranked) - 1) // 2, "Worst": len(ranked) - 1}
+    chosen = {ranked[index].picture: (name, ranked[index]) for name, index in reversed(places.items())}
+    wanted = []
+    for name, row in reversed(chosen.values()):
+        was, now = before[row.picture].scores, row.scores
+        wanted.append(
+            Wanted(
+                row.picture,
+                f"{name} of {len(ranked):,} by {model}: {now.psnr - was.psnr:+.2f} dB",
+                f"{row.subset} {row.picture}, protocol {protocol}: PSNR {was.psnr:.2f} to {now.psnr:.2f} dB,"
+                f" fMSE {was.fmse:,.0f} to {now.fmse:,.0f}; foreground {row.ratio:.1%} of the picture.",
+                COMPOSITE,
+                model,
+            )
+        )
+    return wanted
+
+
+def cases(
+    wanted: Sequence[Wanted], triples: Iterable[Triple], models: Mapping[str, Source], protocol: str
+) -> list[Case]:
+    """Each wanted picture as the protocol compared it, in the order they are wanted."""
+    pixels: dict[tuple[str, str], tuple[str, str]] = {}
+    shapes: dict[str, str] = {}
+    scoring = PROTOCOLS[protocol]
+    for triple in triples:
+        planes = scoring.planes(triple)
+        height, width = triple.composite.shape[:2]
+        shapes[triple.name] = f"{width} / {height}"
+        pixels[triple.name, "real"] = _uri(_levels(planes.real)), ""
+        for model in {m for w in wanted if w.picture == triple.name for m in (COMPOSITE, w.before, w.after)}:
+            got = scoring.harmonized(triple, planes, models[model])
+            if scoring.background == "masked":
+                got = planes.mask * got + (1 - planes.mask) * planes.real
+            pixels[triple.name, model] = _uri(_levels(got)), _uri(error_picture(got, planes.real))
+    found = []
+    for each in wanted:
+        name = each.picture
+        stills = [("real", pixels[name, "real"][0])]
+        if COMPOSITE not in (each.before, each.after):
+            stills.insert(0, (COMPOSITE, pixels[name, COMPOSITE][0]))
+        else:
+            stills.append((each.after, pixels[name, each.after][0]))
+        stills += [(f"error of {m}", pixels[name, m][1]) for m in (each.before, each.after)]
+        before, after = ((m, pixels[name, m][0]) for m in (each.before, each.after))
+        found.append(Case(each.heading, each.caption, shapes[name], before, after, tuple(stills)))
+    return found
+
+
+def error_picture(got: Tensor, real: Tensor) -> np.ndarray:
+    """Mean absolute difference of the channels, 0 black to FULL_ERROR levels bright: (H,W,3) uint8."""
+    error = ((got - real).abs().mean(1)[0] * 255 / FULL_ERROR).clamp(0, 1).numpy()
+    stops = np.linspace(0, 1, len(_RAMP))
+    return np.stack([np.interp(error, stops, channel) for channel in _RAMP.T], axis=-1).astype(np.uint8)
+
+
+def ramp_css() -> str:
+    """The colours of `error_picture` from 0 to FULL_ERROR, as a gradient."""
+    return ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in _RAMP)
+
+
+def _levels(picture: Tensor) -> np.ndarray:
+    return (picture[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
+
+
+def _uri(pixels: np.ndarray) -> str:
+    image = Image.fromarray(pixels)
+    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
+    stream = io.BytesIO()
+    image.save(stream, "JPEG", quality=88)
+    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -1,0 +1,1 @@
+"""A training run: recipe, sources of pictures, steps, checkpoints, export."""

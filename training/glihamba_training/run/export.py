@@ -1,0 +1,144 @@
+"""From a checkpoint to a registry entry: weights, provenance and measured metrics in one go."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from glihamba.errors import BadRequest
+from glihamba.models import store
+from glihamba.models.registry import LOCAL, Record
+from glihamba.networks import build
+from glihamba_training.data.iharmony4 import Triple, is_copy, read_triples
+from glihamba_training.run.checkpoints import (
+    NOT_STATED,
+    BadCheckpoint,
+    fill,
+    network_weights,
+    read_checkpoint,
+    recorded,
+)
+from glihamba_training.scoring.evaluate import evaluate, summarise, val_triples
+
+
+def export(
+    checkpoint: Path,
+    folder: Path,
+    *,
+    name: str,
+    title: str,
+    description: str,
+    licence: str = "",
+    training_data: str = "",
+    scored_on: Mapping[str, tuple[Iterable[Triple], Iterable[str]]],
+    source: str = LOCAL,
+    half: bool = False,
+) -> Record:
+    """Writes `folder/NAME.safetensors` and `NAME.json` from a checkpoint's averaged weights.
+
+    half: in half precision; the figures are those of the rounded weights.
+
+    scored_on: a set's name in words -> its triples and the protocols to score it under; the figures go
+    into the record as "PROTOCOL, SET". What `licence` and `training_data` leave empty is filled in from what
+    the run recorded; the training data's text gets the number of composites seen. Raises BadCheckpoint.
+    """
+    saved = read_checkpoint(checkpoint)
+    weights, recipe = network_weights(saved), saved["hyper_parameters"]["recipe"]
+    if half:
+        weights = _halved(weights, checkpoint)
+    provenance = recorded(saved)
+    network = build(recipe["model"], **recipe.get("config", {}))
+    fill(network, weights, str(checkpoint), recipe["model"])
+    network.eval()
+    metrics: dict[str, dict[str, float]] = {}
+    for pictures, (triples, protocols) in scored_on.items():
+        for summary in summarise(evaluate(triples, {name: network}, protocols)):
+            figures = {key: round(getattr(summary, key), 2) for key in ("psnr", "mse", "fmse")}
+            metrics[f"{summary.protocol}, {pictures}"] = figures
+    seen = provenance["composites"]
+    size = recipe["size"]
+    data = f"{training_data} {seen:,} composites" if training_data else _training_data(provenance)
+    config: dict[str, Any] = dataclasses.asdict(network.config)
+    record = Record(
+        name=name,
+        title=title,
+        description=description,
+        architecture=network.architecture,
+        config=config,
+        licence=licence or _licence(provenance),
+        training_data=f"{data}, the last of {size} x {size} pixels.".strip(),
+        source=source,
+        metrics=metrics,
+        paper=network.paper,
+    )
+    return store.save(folder / f"{name}.safetensors", weights, record)
+
+
+def _halved(weights: Mapping[str, Tensor], checkpoint: Path) -> dict[str, Tensor]:
+    """The floats in half precision; raises BadCheckpoint for one that it has no room for."""
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
+    for name, t in halves.items():
+        if not torch.isfinite(t).all():
+            raise BadCheckpoint(
+                f"{checkpoint} holds a weight that half precision has no room for, in {name}:"
+                " leave out --half."
+            )
+    return halves
+
+
+def held_out(checkpoint: Path) -> dict[Path, str]:
+    """The folders that the run trained on, each with why it can't be scored on, empty if it can."""
+    roots = [Path(data["root"]) for data in recorded(read_checkpoint(checkpoint))["data"]]
+    return {root: _unscorable(root) for root in roots}
+
+
+def _unscorable(root: Path) -> str:
+    """Why nothing held out there is a measure: it has moved, has no val pictures or no whole objects."""
+    try:
+        next(iter(read_triples(root) if is_copy(root) else val_triples(root, 1)), None)
+    except (FileNotFoundError, BadRequest) as error:
+        return str(error)
+    return ""
+
+
+def _training_data(provenance: dict[str, Any]) -> str:
+    """What it was trained on, for how long and on what, in words."""
+    sentences = []
+    for data in provenance["data"]:
+        if data["kind"] == "iHarmony4":
+            sentences.append(f"iHarmony4's {data['composites']:,} training composites.")
+            continue
+        licences = "; ".join(f"{count:,} {licence}" for licence, count in data["licences"].items())
+        stated = f" (licences: {licences})" if licences else ""
+        sentences.append(f"{data['photographs']:,} photographs{stated}, recoloured at random.")
+    if provenance["started_from"]:
+        sentences.append(f"Started from the weights of {provenance['started_from']}.")
+    if provenance["seconds"]:
+        sentences.append(f"{provenance['seconds'] / 3600:.1f} hours on {provenance['machine']}:")
+    return " ".join([*sentences, f"{provenance['composites']:,} composites seen"])
+
+
+def _licence(provenance: dict[str, Any]) -> str:
+    """The licences of the training pictures and of the weights that it was started from.
+
+    What the model may be used for follows from them all.
+    """
+    pictures = dict.fromkeys(name for data in provenance["data"] for name in _licences(data))
+    if not provenance["licences"]:
+        stated = pictures.keys() - {NOT_STATED}
+        return f"as the training pictures' licences allow: {', '.join(pictures)}" if stated else NOT_STATED
+    weights = [f"of the weights of {name} ({licence})" for name, licence in provenance["licences"].items()]
+    of = [f"of the training pictures ({', '.join(pictures)})", *weights]
+    return f"as these licences allow: {'; '.join(of)}"
+
+
+def _licences(data: dict[str, Any]) -> list[str]:
+    if data["kind"] == "iHarmony4":
+        return ["iHarmony4's"]
+    unstated = data["photographs"] > sum(data["licences"].values())
+    return [*data["licences"], *([NOT_STATED] if unstated else [])]

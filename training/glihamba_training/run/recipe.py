@@ -1,0 +1,134 @@
+"""Recipes: one TOML file a model, one dataclass that says what may stand in it."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from glihamba.errors import BadRequest, UnknownModel
+from glihamba.networks import settings_of
+from glihamba_training.losses import LOSSES
+from glihamba_training.synthesis.composites import SynthesisSettings
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # the same parser, under its name before it joined the standard library
+    import tomli as tomllib
+
+PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
+    "32": "32-true",
+    "bf16": "bf16-mixed",
+    "16": "16-mixed",
+}
+"""What a recipe may say -> what Lightning calls it; of the mixed ones the weights stay in 32 bits."""
+
+
+class RecipeError(BadRequest, ValueError):
+    """A recipe that can't be followed; `str(error)` names the key."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """model: a name that `glihamba.networks.build` knows. size: side of the training pictures in pixels.
+    batch: pictures a step, of all processes together. steps: in all. learning_rate: Adam's; warmed up over
+    `warmup` steps, multiplied by `decay` at each of `milestones` (in steps). ema: of the weights that are
+    kept, 0: the last ones. loss: one of `losses.LOSSES`; loss_power, smallest_area: see there. clip: of the
+    gradient's norm, 0: none. precision: "32", or mixed, "bf16" or "16". checkpoint_every: in steps.
+    pictures_every: steps between pictures in TensorBoard, 0: none.
+    config: settings of the network that differ from what its name stands for.
+    """
+
+    model: str
+    size: int
+    batch: int
+    steps: int
+    learning_rate: float = 1e-3
+    betas: tuple[float, float] = (0.9, 0.999)
+    warmup: int = 200
+    milestones: tuple[int, ...] = ()
+    decay: float = 0.5
+    ema: float = 0.999
+    loss: str = "foreground"
+    loss_power: float = 1.0
+    smallest_area: float = 100.0
+    clip: float = 1.0
+    seed: int = 0
+    precision: str = "32"
+    checkpoint_every: int = 500
+    pictures_every: int = 500
+    config: Mapping[str, Any] = field(default_factory=dict)
+    synthesis: SynthesisSettings = field(default_factory=SynthesisSettings)
+
+    def __post_init__(self) -> None:
+        for name in ("size", "batch", "steps", "checkpoint_every"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or value < 1:
+                raise RecipeError(f'The recipe\'s "{name}" must be a whole number above 0, not {value!r}.')
+        if self.precision not in PRECISIONS:
+            raise RecipeError(f'There is no precision "{self.precision}": choose {", ".join(PRECISIONS)}.')
+        if self.loss not in LOSSES:
+            raise RecipeError(f'There is no loss "{self.loss}": choose {" or ".join(LOSSES)}.')
+        if self.loss == "two-stages" and self.model != "frih":
+            raise RecipeError(f'The loss "two-stages" is FRIH\'s: choose "foreground" for {self.model}.')
+        if self.config:
+            try:
+                _refuse_unknown(self.config, settings_of(self.model), "config.")
+            except UnknownModel as error:
+                raise RecipeError(str(error)) from error
+
+
+def load_recipe(name_or_path: str, **overrides: Any) -> Recipe:
+    """The recipe shipped under that name, or in that file; `overrides` win over what it says.
+
+    Raises RecipeError.
+    """
+    path = Path(name_or_path)
+    if path.suffix == ".toml":
+        text = _read(path)
+    else:
+        shipped = resources.files("glihamba_training") / "recipes"
+        names = sorted(entry.name[:-5] for entry in shipped.iterdir() if entry.name.endswith(".toml"))
+        if name_or_path not in names:
+            raise RecipeError(
+                f'There is no recipe "{name_or_path}": choose {", ".join(names)}, or give a .toml file.'
+            )
+        text = (shipped / f"{name_or_path}.toml").read_text("utf-8")
+    try:
+        said = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"The recipe {path} is no TOML: {error}.") from error
+    table = {**said, **{k: v for k, v in overrides.items() if v is not None}}
+    synthesis = _make(SynthesisSettings, table.pop("synthesis", {}), "synthesis.")
+    return _make(Recipe, {**table, "synthesis": synthesis})
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise RecipeError(f"The recipe {path} is no text in UTF-8: save it again as that.") from error
+    except OSError as error:
+        raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
+
+
+def _make(kind: type, table: dict[str, Any], prefix: str = "") -> Any:
+    _refuse_unknown(table, [f.name for f in dataclasses.fields(kind)], prefix)
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in table.items()}
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise RecipeError(f"The recipe is incomplete: {error}.") from error
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Sequence[str], prefix: str) -> None:
+    for key in table:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, 1)
+            hint = f' Did you mean "{prefix}{near[0]}"?' if near else ""
+            raise RecipeError(f'The recipe has an unknown key "{prefix}{key}".{hint}')

@@ -1,0 +1,99 @@
+"""Where training pictures come from: iHarmony4's own composites, or photographs recoloured on the fly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from glihamba_training.data import iharmony4
+from glihamba_training.data.photos import licences, load_bank
+from glihamba_training.data.picture_cache import Progress, ahead
+from glihamba_training.run.recipe import Recipe
+from glihamba_training.synthesis.composites import Batch, Synthesis
+from glihamba_training.synthesis.pairs import Pairs, load_pairs
+
+BANK_PER_TRAINING_SIZE = 1.5  # crops down to two thirds are still sampled without enlarging
+DIRECT_UP_TO = 64  # pixels a side: up to there the recolourings are as fast on every pixel as on a lattice
+
+
+class Source(Protocol):
+    """Batches by their number: the same number gives the same batch, whoever asks and when."""
+
+    def batch(self, step: int, size: int, count: int) -> Batch: ...
+
+
+def open_source(
+    data: Path,
+    recipe: Recipe,
+    split: str = "train",
+    *,
+    device: str | torch.device = "cpu",
+    progress: Progress = lambda done, total: None,
+    cache: Path | None = None,
+) -> tuple[Source, dict[str, Any]]:
+    """What a recipe trains on, and a description of it for the run's records.
+
+    `data`: a copy of iHarmony4, or photographs as `photos` knows them. Decodes them on first use
+    (cache: see `banks.cached`). Raises FileNotFoundError or BadPicture, with a sentence.
+    """
+    if not data.is_dir():
+        raise FileNotFoundError(f"{data} is no folder: give a copy of iHarmony4 or a folder of photographs.")
+    device = torch.device(device)
+    cropped = recipe.synthesis.smallest_crop < 1
+    side = round(recipe.size * BANK_PER_TRAINING_SIZE) if cropped else recipe.size
+    if iharmony4.is_copy(data):
+        pairs = load_pairs(data, split, side, progress, cache)
+        described = {
+            "kind": "iHarmony4",
+            "photographs": len(pairs.reals),
+            "composites": len(pairs.composites),
+            "licences": {},
+        }
+        return Pairs(pairs, recipe.synthesis, recipe.seed, device=device), described
+    bank = load_bank(data, split, side, progress, cache)
+    lattice = device.type == "cpu" and recipe.size > DIRECT_UP_TO
+    described = {
+        "kind": "photographs",
+        "photographs": len(bank.photos),
+        "masks": len(bank.masks),
+        "licences": licences(data, split),
+    }
+    return Synthesis(bank, recipe.synthesis, recipe.seed, device=device, lattice=lattice), described
+
+
+class Loader:
+    """Endless batches from `first_step` on, for one of `world` processes that share each step's pictures.
+
+    With `threads`, batches are made ahead by so many; the batches are the same.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        recipe: Recipe,
+        *,
+        first_step: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        threads: int = 0,
+    ) -> None:
+        self.source, self.size, self.count = source, recipe.size, recipe.batch // world
+        self.first_step, self.rank, self.world, self.threads = first_step, rank, world, threads
+
+    def __iter__(self) -> Iterator[Batch]:
+        steps = self._steps()
+        if not self.threads:
+            return map(self._batch, steps)
+        return ahead(self._batch, steps, self.threads, 2 * self.threads)
+
+    def _steps(self) -> Iterator[int]:
+        step = self.first_step
+        while True:
+            yield step * self.world + self.rank
+            step += 1
+
+    def _batch(self, step: int) -> Batch:
+        return self.source.batch(step, self.size, self.count)

@@ -1,0 +1,211 @@
+"""Scores models and folders of results on iHarmony4 triples and on synthetic composites of the val shard."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+import numpy as np
+
+from glihamba.errors import BadRequest
+from glihamba.models import load
+from glihamba_training.data.iharmony4 import Triple, entries, read_entry, read_triples
+from glihamba_training.data.photos import load_bank
+from glihamba_training.scoring.protocols import PROTOCOLS, Scores, Source
+from glihamba_training.synthesis.composites import Synthesis, SynthesisSettings
+from glihamba_training.synthesis.pasted import things
+
+COMPOSITE = "composite"  # the name under which the untouched input is scored
+
+WORSE = 0.3  # dB
+RATIOS = {"0-5 %": (0.0, 0.05), "5-15 %": (0.05, 0.15), "15-100 %": (0.15, 1.01)}
+SUBSETS = ("HCOCO", "HAdobe5k", "HFlickr", "Hday2night")
+
+VAL_SIZE = 256
+# Fixed, whatever training's recipe becomes: figures must stay comparable.
+VAL_SETTINGS = SynthesisSettings(
+    kinds=(1.0, 0.0, 0.0),
+    scene=0.5,
+    plain=0.5,
+    darker=0.0,
+    transfer=0.2,
+    lut=0.3,
+    unchanged=0.0,
+    median_mse=1200.0,
+    log_spread=1.6,
+    amplify=2.5,
+    smallest_crop=1.0,
+)
+VAL_SEED = 20_000
+
+
+@dataclass(frozen=True)
+class Row:
+    """One picture's scores under one protocol by one model. ratio: the foreground's share of the picture."""
+
+    protocol: str
+    model: str
+    subset: str
+    picture: str
+    ratio: float
+    scores: Scores
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over pictures, as the papers print them, and medians.
+
+    group: "all", or the subset or range of foreground ratios that the pictures are of. worsened: pictures
+    that lost more than WORSE dB against the composite.
+    """
+
+    protocol: str
+    model: str
+    pictures: int
+    psnr: float
+    mse: float
+    fmse: float
+    ssim: float
+    median_psnr: float
+    median_fmse: float
+    worsened: int
+    group: str = "all"
+
+
+def val_triples(data: Path, count: int = 256, *, pasted: bool = False) -> Iterator[Triple]:
+    """The first `count` fixed synthetic composites of the val shard, 256 x 256, whole objects.
+
+    pasted: each object lies elsewhere in its photograph, where that has room for it (four in five); skies,
+    walls and meadows, which nobody pastes, are not among them.
+
+    Raises FileNotFoundError, with a sentence, where there are no photographs, and BadRequest where none has
+    the mask of a whole object: regions found by GrabCut are no measure.
+    """
+    bank = load_bank(data, "val", VAL_SIZE)
+    if pasted:
+        bank = things(bank)
+    if not (bank.kind_of == 0).any():
+        raise BadRequest(
+            f"{data} has no masks of whole objects{' that can be pasted' * pasted}, and only those are a"
+            " measure: put NAME.mask0.png beside NAME.jpg."
+        )
+    synthesis = Synthesis(bank, replace(VAL_SETTINGS, pasted=float(pasted)), VAL_SEED)
+    for index in range(count):
+        batch = synthesis.batch(index, VAL_SIZE, 2)  # two: statistics are transferred from the other
+        pixels = [(plane[0] * 255).round().byte().permute(1, 2, 0).numpy() for plane in batch]
+        yield Triple(f"val{index:04}", "val", pixels[0], np.ascontiguousarray(pixels[1][..., 0]), pixels[2])
+
+
+def is_iharmony4(root: Path) -> bool:
+    """Whether `root` holds iHarmony4's list of test pictures."""
+    return (root / "IHD_test.txt").is_file()
+
+
+def triples_of(root: Path, count: int = 256, *, pasted: bool = False) -> Iterable[Triple]:
+    """iHarmony4 triples if `root` holds its lists, else synthetic composites of its photograph shards."""
+    return read_triples(root) if is_iharmony4(root) else val_triples(root, count, pasted=pasted)
+
+
+def count_of(root: Path, count: int = 256) -> int:
+    """How many triples `triples_of` gives."""
+    return len(entries(root, "test")) if is_iharmony4(root) else count
+
+
+def chosen_triples(
+    root: Path, names: Container[str], count: int = 256, *, pasted: bool = False
+) -> Iterator[Triple]:
+    """Those of `triples_of` that have one of the names."""
+    if is_iharmony4(root):
+        yield from (read_entry(root, entry) for entry in entries(root, "test") if entry.name in names)
+    else:
+        yield from (triple for triple in val_triples(root, count, pasted=pasted) if triple.name in names)
+
+
+def harmonious(triples: Iterable[Triple]) -> Iterator[Triple]:
+    """The same pictures with nothing to correct: the real ones in the composites' place."""
+    for triple in triples:
+        yield replace(triple, composite=triple.real)
+
+
+def evaluate(
+    triples: Iterable[Triple],
+    models: Mapping[str, Source],
+    protocols: Iterable[str],
+    progress: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """Every model on every picture under every protocol; None stands for the composite itself."""
+    chosen = [PROTOCOLS[name] for name in protocols]
+    rows = []
+    for triple in triples:
+        for protocol in chosen:
+            planes = protocol.planes(triple)
+            for name, source in models.items():
+                scores = protocol.score(protocol.harmonized(triple, planes, source), planes)
+                rows.append(Row(protocol.name, name, triple.subset, triple.name, planes.ratio, scores))
+        progress()
+    return rows
+
+
+def load_models(names: Iterable[str]) -> dict[str, Source]:
+    """Registered models by name; "composite" is the untouched input."""
+    return {name: None if name == COMPOSITE else load(name) for name in names}
+
+
+def summarise(rows: list[Row], group: str = "all") -> list[Summary]:
+    """One line for each protocol and model, in order of appearance."""
+    composite = {(r.protocol, r.picture): r.scores.psnr for r in rows if r.model == COMPOSITE}
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.protocol, row.model), []).append(row)
+    summaries = []
+    for (protocol, model), of_model in groups.items():
+        figures = {
+            name: np.array([getattr(row.scores, name) for row in of_model])
+            for name in ("psnr", "mse", "fmse", "ssim")
+        }
+        means = {name: float(np.mean(values)) for name, values in figures.items()}
+        before = np.array([composite.get((protocol, r.picture), r.scores.psnr) for r in of_model])
+        summaries.append(
+            Summary(
+                protocol,
+                model,
+                len(of_model),
+                **means,
+                median_psnr=float(np.median(figures["psnr"])),
+                median_fmse=float(np.median(figures["fmse"])),
+                worsened=int((figures["psnr"] < before - WORSE).sum()),
+                group=group,
+            )
+        )
+    return summaries
+
+
+def by_subset(rows: list[Row]) -> list[Summary]:
+    """`summarise` of each subset that has pictures: iHarmony4's in the papers' order, then others."""
+    present = dict.fromkeys(row.subset for row in rows)
+    names = [*(name for name in SUBSETS if name in present), *(n for n in present if n not in SUBSETS)]
+    return [s for name in names for s in summarise([r for r in rows if r.subset == name], name)]
+
+
+def by_ratio(rows: list[Row]) -> list[Summary]:
+    """`summarise` of each of the papers' ranges of foreground ratios that has pictures."""
+    return [
+        summary
+        for name, (low, high) in RATIOS.items()
+        for summary in summarise([r for r in rows if low <= r.ratio < high], name)
+    ]
+
+
+def write_csv(rows: list[Row], path: Path) -> None:
+    """One line for each picture, model and protocol."""
+    part = path.with_name(path.name + ".part")
+    metrics = [field.name for field in fields(Scores)]
+    with part.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["protocol", "model", "subset", "picture", "foreground_ratio", *metrics])
+        for r in rows:
+            figures = [f"{getattr(r.scores, name):.6g}" for name in metrics]
+            writer.writerow([r.protocol, r.model, r.subset, r.picture, f"{r.ratio:.6g}", *figures])
+    part.replace(path)

@@ -1,0 +1,223 @@
+"""How a harmonized picture is scored. Every printed figure carries its protocol's name.
+
+| protocol | resize                     | mask  | error counted                           | PSNR range       |
+|----------|----------------------------|-------|-----------------------------------------|------------------|
+| strict   | 256, bilinear, antialias   | float | whole picture, uint8                    | 255              |
+| dovenet  | 256, bilinear, antialias   | 1-bit | whole picture, uint8                    | output max - min |
+| idih     | 256, bilinear, no antialias| float | whole picture, unrounded                | target max       |
+| gtbg     | 256, bilinear, antialias   | 1-bit | background replaced by the real, uint8  | 255              |
+| fullres  | none                       | float | mask x squared error, uint8             | 255              |
+
+`strict` is ours; the others are what the public code of DoveNet, of iDIH, of HDNet, RainNet and DiffHarmony,
+and of PCT-Net and DCCF does. A 1-bit mask is Pillow's mode "1": gray is dithered, and resized to the nearest.
+
+Everywhere: MSE on 0..255, and fMSE the squared error in the foreground over the foreground's area. SSIM is
+torchmetrics' (Gaussian window of 11, range 255) of what the protocol compares; papers do not say which is
+theirs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image
+from torch import Tensor
+from torchmetrics.functional.image import peak_signal_noise_ratio
+
+from glihamba.networks.base import Harmonizer
+from glihamba.pipeline.harmonize import harmonize
+from glihamba_training.data.iharmony4 import Triple
+from glihamba_training.scoring.similarity import MARGIN, ssim
+
+SIDE = 256
+PERFECT = 78.0  # dB; see `_psnr`
+
+
+class Answers(Protocol):
+    """Harmonized pictures that lie there already."""
+
+    def pixels(self, triple: Triple) -> np.ndarray:
+        """(H,W,3) uint8, of the composite's size or 256 x 256."""
+        ...
+
+
+Source: TypeAlias = "Harmonizer | Answers | None"
+"""Who harmonized: a network, pictures that lie there, or None for the composite itself."""
+
+
+@dataclass(frozen=True)
+class Scores:
+    """Of one picture. mse and fmse on 0..255, fmse over the foreground's area; psnr in dB; ssim at most 1,
+    NaN for a picture smaller than its window."""
+
+    psnr: float
+    mse: float
+    fmse: float
+    ssim: float
+
+
+@dataclass(frozen=True)
+class Planes:
+    """A triple as a protocol sees it: composite, real (1,3,H,W), mask (1,1,H,W), all in [0,1]."""
+
+    composite: Tensor
+    mask: Tensor
+    real: Tensor
+
+    @property
+    def ratio(self) -> float:
+        """The foreground's share of the picture, 0 to 1."""
+        return float(self.mask.mean())
+
+
+@dataclass(frozen=True)
+class ScoringProtocol:
+    """One line of the table above; calling it scores one picture."""
+
+    name: str
+    in_words: str
+    full_size: bool = False
+    antialias: bool = True
+    one_bit: bool = False
+    background: Literal["scored", "real", "masked"] = "scored"
+    rounded: bool = True
+    psnr_range: Literal["255", "output", "target"] = "255"
+
+    def __call__(self, triple: Triple, source: Source) -> Scores:
+        """Scores of what `source` makes of the composite; None scores the composite."""
+        planes = self.planes(triple)
+        return self.score(self.harmonized(triple, planes, source), planes)
+
+    def planes(self, triple: Triple) -> Planes:
+        """The triple at the protocol's size."""
+        mask = Image.fromarray(triple.mask)
+        if self.one_bit:
+            mask = mask.convert("1")
+        if self.full_size:
+            return Planes(planes_of(triple.composite), planes_of(np.asarray(mask)), planes_of(triple.real))
+        if self.one_bit:
+            small = planes_of(np.asarray(mask.resize((SIDE, SIDE))))  # Pillow: the nearest, in this mode
+        else:
+            small = self._small(triple.mask, rounded=self.antialias)
+        return Planes(self._small(triple.composite), small, self._small(triple.real))
+
+    def harmonized(self, triple: Triple, planes: Planes, source: Source) -> Tensor:
+        """What is compared with `planes.real`, before rounding: (1,3,H,W) in [0,1]."""
+        if source is None:
+            pixels = planes.composite
+        elif isinstance(source, Harmonizer):
+            pixels = self._by_network(triple, planes, source)
+        else:
+            given = source.pixels(triple)
+            as_it_is = self.full_size or given.shape[:2] == (SIDE, SIDE)
+            pixels = planes_of(given) if as_it_is else self._small(given)
+        if self.background == "real":
+            return planes.mask * pixels + (1 - planes.mask) * planes.real
+        return pixels
+
+    def score(self, harmonized: Tensor, planes: Planes) -> Scores:
+        """harmonized (1,3,H,W) in [0,1] against the real picture."""
+        mask, pixels = planes.mask, planes.mask.numel()
+        # A masked error is nowhere but around the mask: a photograph of 16 megapixels is not worked on whole.
+        part = _around(mask) if self.background == "masked" else ...
+        mask = mask[part]
+        got, wanted = (p[part].mul(255).clamp(0, 255) for p in (harmonized, planes.real))
+        if self.rounded:
+            got, wanted = got.round(), wanted.round()
+        squared = (got - wanted).square().mean(1, keepdim=True)
+        if self.background == "masked":
+            got = wanted + mask * (got - wanted)  # for SSIM; the error itself is weighed below
+            squared = squared * mask
+            inside = squared
+        elif self.antialias and not self.one_bit:
+            inside = squared * (mask > 0)  # a soft edge is the foreground's too
+        else:
+            inside = squared * mask
+        mse = float(squared.double().sum() / pixels)
+        fmse = float(inside.double().sum() / mask.double().sum().clamp_min(1))
+        spread = {"255": 255.0, "target": float(wanted.max()), "output": float(got.max() - got.min())}
+        alike = 1 - (1 - ssim(got, wanted)) * mask.numel() / pixels
+        return Scores(_psnr(mse, spread[self.psnr_range]), mse, fmse, alike)
+
+    def _by_network(self, triple: Triple, planes: Planes, network: Harmonizer) -> Tensor:
+        if self.full_size:
+            return planes_of(harmonize(triple.composite, triple.mask, network).pixels)
+        composite, mask = planes.composite, planes.mask
+        with torch.inference_mode():
+            if network.working_size == SIDE:
+                return network(composite, mask)
+            size = [network.working_size] * 2
+            small, coverage = (
+                F.interpolate(p, size, mode="bilinear", antialias=True, align_corners=False)
+                for p in (composite, mask)
+            )
+            painted = network.colour_transform(small, coverage).apply(composite)
+            return mask * painted + (1 - mask) * composite
+
+    def _small(self, pixels: np.ndarray, rounded: bool = True) -> Tensor:
+        """uint8 pixels at 256 x 256, in 8 bits unless told otherwise."""
+        if self.antialias:
+            resized = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
+            return planes_of(np.asarray(resized))
+        linear = F.interpolate(planes_of(pixels), [SIDE] * 2, mode="bilinear", align_corners=False)
+        return (linear * 255).round() / 255 if rounded else linear
+
+
+_TABLE = (
+    ScoringProtocol("strict", "256 x 256 with antialias, soft mask, whole picture in 8 bits, PSNR range 255"),
+    ScoringProtocol(
+        "dovenet",
+        "256 x 256 with antialias, 1-bit mask, whole picture in 8 bits, PSNR range of the output",
+        one_bit=True,
+        psnr_range="output",
+    ),
+    ScoringProtocol(
+        "idih",
+        "256 x 256 without antialias, soft mask, whole picture unrounded, PSNR range the target's maximum",
+        antialias=False,
+        rounded=False,
+        psnr_range="target",
+    ),
+    ScoringProtocol(
+        "gtbg",
+        "256 x 256 with antialias, 1-bit mask, the real background put back first, 8 bits, PSNR range 255",
+        one_bit=True,
+        background="real",
+    ),
+    ScoringProtocol(
+        "fullres",
+        "the file's own size, squared error times the soft mask, 8 bits, PSNR range 255",
+        full_size=True,
+        background="masked",
+    ),
+)
+PROTOCOLS: dict[str, ScoringProtocol] = {protocol.name: protocol for protocol in _TABLE}
+
+
+def planes_of(pixels: np.ndarray) -> Tensor:
+    """(H,W) or (H,W,3), uint8 or bool, as (1,1,H,W) or (1,3,H,W) in [0,1]."""
+    scale = 1 if pixels.dtype == bool else 255
+    floats = torch.from_numpy(pixels.astype(np.float32) / scale)
+    return floats[None, None] if pixels.ndim == 2 else floats.permute(2, 0, 1)[None].contiguous()
+
+
+def _around(mask: Tensor) -> tuple[slice, ...]:
+    """Of a (1,1,H,W) mask: the box that holds every window of SSIM that touches it, and their neighbours."""
+    box = [slice(None), slice(None)]
+    for axis in (1, 0):
+        where = (mask[0, 0] > 0).any(axis).nonzero()
+        first, last = (int(where[0]), int(where[-1])) if len(where) else (0, 0)
+        box.append(slice(max(first - 2 * MARGIN, 0), last + 2 * MARGIN + 1))
+    return tuple(box)
+
+
+def _psnr(mse: float, spread: float) -> float:
+    # A perfect picture would be infinitely good and drown every mean: an error under 1e-3 counts as that.
+    if mse <= 1e-3:
+        return PERFECT
+    error = torch.tensor([mse]).sqrt()
+    return float(peak_signal_noise_ratio(error, torch.zeros(1), data_range=max(spread, 1.0)))

@@ -1,0 +1,1 @@
+"""Composites made from photographs while training runs."""
