@@ -11,9 +11,9 @@ from pathlib import Path
 
 @contextmanager
 def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
-    """A path beside `path` to write to. It takes `path`'s place when the block ends, and is removed if it fails.
+    """Give a path beside `path` to write to; it becomes `path` when the block ends without an error.
 
-    private: only its owner may read the file. Raises OSError, with `path` as it was.
+    private: only its owner may read the file. Raises OSError and leaves `path` as it was.
     """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
