@@ -42,6 +42,7 @@ _HOPELESS = {
 @click.pass_context
 def harmonize(
     context: click.Context,
+    /,
     composite: Path,
     mask: Path | None,
     output: Path | None,
