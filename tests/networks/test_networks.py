@@ -17,6 +17,7 @@ NARROW = {
     "glihamba": {"width": 16, "encoder": (1, 1, 1, 1), "decoder": (1, 1, 1), "state_dimension": 2},
     "glihamba-small": {"width": 16},
     "glihamba-tiny": {"width": 16},
+    "glihamba-cells": {"width": 16, "hidden": 32},
     "unet": {"width": 8},
     "unet-vss": {"width": 16, "encoder": (1, 1, 1, 1), "decoder": (1, 1, 1), "state_dimension": 2},
     "gknet": {"width": 8, "layers": 1},

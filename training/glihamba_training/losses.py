@@ -6,15 +6,19 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from glihamba.networks.base import Harmonizer
+from glihamba.networks.cells import GLIHambaCells
 from glihamba.networks.frih import FRIH, Stages
 
 if TYPE_CHECKING:  # both import what names the losses
     from glihamba_training.run.recipe import Recipe
     from glihamba_training.synthesis.composites import Batch
 
+_VISIBLE = 3 / 255  # root mean square over the object: `answers` asks for little more than that
+_ALTERNATIVES, _FLOOR = 0.3, 0.1  # weight of the best answer, and within it of those that are not
 _FAR = 14 / 255  # root mean square over the object: what `refining` lets the network meet again
 
 
@@ -107,6 +111,32 @@ def _refining(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor
     return _foreground(network, batch._replace(composite=torch.cat((met, batch.composite[half:]))), recipe)
 
 
+def _answers(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
+    """The first answer's error on a logarithmic scale, as PSNR counts it, and the best one's.
+
+    The first must be the best single guess: the others reach it only through what they share. Of these the
+    best counts, and each a little, so that none is forgotten; at half the side, enough to tell them apart.
+    """
+    assert isinstance(network, GLIHambaCells), "the recipe has seen to it"
+    first, *others = network.answers(batch.composite, batch.mask)
+    harmonized = batch.mask * first.apply(batch.composite) + (1 - batch.mask) * batch.composite
+    error = _decibels(harmonized, batch, recipe)
+    loss = error.mean()
+    if others:
+        small = batch._replace(**{name: F.avg_pool2d(x, 2) for name, x in batch._asdict().items()})
+        blended = [small.mask * t.apply(small.composite) + (1 - small.mask) * small.composite for t in others]
+        errors = torch.stack([_decibels(picture, small, recipe) for picture in blended], 1)
+        best = torch.minimum(error.detach(), errors.amin(1))
+        loss = loss + _ALTERNATIVES * ((1 - _FLOOR) * best + _FLOOR * errors.mean(1)).mean()
+    return loss, harmonized
+
+
+def _decibels(picture: Tensor, batch: Batch, recipe: Recipe) -> Tensor:
+    """The logarithm of each picture's error, (B,), flat below what can be seen."""
+    error = _errors(picture, batch.real, batch.mask, recipe.smallest_area, 1.0)
+    return torch.log(error + _VISIBLE**2)
+
+
 def _two_stages(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
     assert isinstance(network, FRIH), "the recipe has seen to it"
     stages = network.stages(batch.composite, batch.mask)
@@ -120,6 +150,7 @@ LOSSES: dict[str, Callable[[Harmonizer, Batch, Recipe], tuple[Tensor, Tensor]]] 
     "foreground": _foreground,
     "cautious": _cautious,
     "refining": _refining,
+    "answers": _answers,
     "two-stages": _two_stages,
 }
 """name -> (network, batch, recipe) -> the loss, a scalar, and the harmonized pictures (B,3,H,W)."""

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from glihamba.commands.common import bar, json_option, print_json, print_table, refuse_unwritable
+from glihamba.commands.development import print_development
 from glihamba.commands.training import missing_data, training_module
 from glihamba.errors import BadRequest
 
@@ -68,6 +69,11 @@ csv_option = click.option("--csv", "csv_file", type=_written, help="Write every 
     is_flag=True,
     help="Of photographs: set each object elsewhere into its own one, where its border tells nothing.",
 )
+@click.option(
+    "--development",
+    is_flag=True,
+    help="Of the project's photographs: the sets that weights are chosen on, and their one number.",
+)
 @count_option
 @report_option
 @csv_option
@@ -80,6 +86,7 @@ def evaluate(
     protocols: tuple[str, ...],
     harmonious: bool,
     pasted: bool,
+    development: bool,
     count: int,
     report: Path | None,
     csv_file: Path | None,
@@ -103,6 +110,10 @@ def evaluate(
     from glihamba.commands.models import default_model
 
     names = models or (() if results else (default_model(),))
+    if development:
+        _refuse_beside_development(results, protocols, harmonious or pasted or complexity, report)
+        print_development(data, scoring.load_models(names), csv_file, as_json)
+        return
     if complexity and not names:
         raise BadRequest("A folder of results has no complexity to measure: name a model with --model.")
     if harmonious and results:
@@ -139,6 +150,15 @@ def evaluate(
     for path in (report, csv_file):
         if path:
             click.echo(f"Written: {path}")
+
+
+def _refuse_beside_development(
+    results: tuple[Path, ...], protocols: tuple[str, ...], others: bool, report: Path | None
+) -> None:
+    if results or protocols or others or report:
+        raise BadRequest(
+            "--development has its own pictures and protocol: it goes with --model, --csv, --json."
+        )
 
 
 @click.command()

@@ -46,6 +46,7 @@ class Network(NamedTuple):
 
 NETWORKS: dict[str, Network] = {
     **{name: Network("glihamba", "GLIHamba", settings) for name, settings in GLIHAMBA_SIZES.items()},
+    "glihamba-cells": Network("cells", "GLIHambaCells", {}),
     "unet": Network(
         "unet",
         "UNet",

@@ -27,7 +27,8 @@ from glihamba.errors import BadRequest
 from glihamba_training.data.picture_cache import Growing, Progress, ahead, cached
 from glihamba_training.data.pictures import SUFFIXES, BadPicture, read_mask, read_photo, squashed
 
-KINDS = {"h": 0, "g": 1, "b": 1, "r": 2}  # human annotation, GrabCut, colour region
+KINDS = {"h": 0, "g": 1, "b": 1, "r": 2, "u": 3}  # human annotation, GrabCut, colour region, U2NetP
+WHOLE = (0, 3)  # whole objects: these can stand for one another
 HELD_OUT = 20  # every so manieth photograph is for val, where nothing else says which
 NAMED = 20  # files left out that are named one by one
 
@@ -38,7 +39,8 @@ _MASK = re.compile(r"(.+)\.mask(\d+)")
 @dataclass(frozen=True)
 class PhotoBank:
     """photos: (P, S, S, 3) uint8, sRGB, squashed to the square. masks: (M, S, S) uint8 coverage, 0..255.
-    photo_of: (M,) the photograph of each mask. kind_of: (M,) 0 whole objects, 1 GrabCut, 2 colour regions.
+    photo_of: (M,) the photograph of each mask. kind_of: (M,) 0 whole objects by hand, 1 GrabCut, 2 colour
+    regions, 3 whole objects as a network saw them.
     """
 
     photos: np.ndarray

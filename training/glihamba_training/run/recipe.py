@@ -76,6 +76,8 @@ class Recipe:
             raise RecipeError(f'There is no loss "{self.loss}": choose {" or ".join(LOSSES)}.')
         if self.loss == "two-stages" and self.model != "frih":
             raise RecipeError(f'The loss "two-stages" is FRIH\'s: choose "foreground" for {self.model}.')
+        if self.loss == "answers" and self.model != "glihamba-cells":
+            raise RecipeError(f'The loss "answers" is for glihamba-cells, not for {self.model}.')
         if self.config:
             try:
                 _refuse_unknown(self.config, settings_of(self.model), "config.")

@@ -13,6 +13,7 @@ from glihamba_training.data.photos import licences, load_bank
 from glihamba_training.data.picture_cache import Progress, ahead
 from glihamba_training.run.recipe import Recipe
 from glihamba_training.synthesis.composites import Batch, Synthesis
+from glihamba_training.synthesis.families import load_families
 from glihamba_training.synthesis.pairs import Pairs, load_pairs
 
 BANK_PER_TRAINING_SIZE = 1.5  # crops down to two thirds are still sampled without enlarging
@@ -54,14 +55,19 @@ def open_source(
         }
         return Pairs(pairs, recipe.synthesis, recipe.seed, device=device), described
     bank = load_bank(data, split, side, progress, cache)
-    lattice = device.type == "cpu" and recipe.size > DIRECT_UP_TO
+    wanted = {"similar": recipe.synthesis.similar > 0, "lights": recipe.synthesis.lights > 0}
+    families = load_families(data, split, bank, **wanted, progress=progress, cache=cache)
+    lattice = device.type == "cpu" and recipe.size > DIRECT_UP_TO and families is None
     described = {
         "kind": "photographs",
         "photographs": len(bank.photos),
         "masks": len(bank.masks),
         "licences": licences(data, split),
     }
-    return Synthesis(bank, recipe.synthesis, recipe.seed, device=device, lattice=lattice), described
+    synthesis = Synthesis(
+        bank, recipe.synthesis, recipe.seed, device=device, lattice=lattice, families=families
+    )
+    return synthesis, described
 
 
 class Loader:

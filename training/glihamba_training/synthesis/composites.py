@@ -27,6 +27,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glihamba_training.data.photos import PhotoBank
+from glihamba_training.synthesis.families import RETOUCHED, Families
 from glihamba_training.synthesis.pasted import with_pasted
 
 MISFIT = 4 / 256  # of the side: how far a mask may miss what was recoloured
@@ -34,7 +35,8 @@ MISFIT = 4 / 256  # of the side: how far a mask may miss what was recoloured
 
 @dataclass(frozen=True)
 class SynthesisSettings:
-    """kinds: odds of whole-object, GrabCut and colour-region masks. scene: odds that the whole picture is
+    """kinds: odds of whole-object, GrabCut, colour-region masks and, if a fourth is given, of those that a
+    network drew. scene: odds that the whole picture is
     graded first; plain: odds that such a picture's object comes as the photograph had it; darker: odds that a
     scene which would be brightened is darkened as far instead. temperature: spread of the white balance in
     stops, red up and blue down. transfer, lut: odds that these replace or follow the retouching moves.
@@ -42,12 +44,14 @@ class SynthesisSettings:
     foreground MSE is drawn from (clipping lowers what comes out). amplify: the most that a recolouring is
     strengthened to get there. smallest_crop: of each side. area: least and greatest foreground share of a
     crop. flip: odds of a mirrored crop. pasted: odds of an object that lies elsewhere in its photograph, see
-    `pasted.py`. misfit: odds of a mask that is up to MISFIT of the side too wide or too narrow.
+    `pasted.py`. misfit: odds of a mask that is up to MISFIT of the side too wide or too narrow. similar,
+    lights: odds that, instead, the scene stays as it is and the object takes a similar object's colours, or
+    another light, see `families.py`.
 
     For iHarmony4's own composites only smallest_crop, area and flip count.
     """
 
-    kinds: tuple[float, float, float] = (0.9, 0.07, 0.03)
+    kinds: tuple[float, ...] = (0.9, 0.07, 0.03)
     scene: float = 0.8
     plain: float = 0.5
     darker: float = 0.7
@@ -63,6 +67,8 @@ class SynthesisSettings:
     flip: float = 0.5
     pasted: float = 0.0
     misfit: float = 0.0
+    similar: float = 0.0
+    lights: float = 0.0
 
 
 class Batch(NamedTuple):
@@ -78,7 +84,7 @@ class Synthesis:
 
     Chance is drawn on the CPU wherever the rest is computed. `lattice`: the recolourings are evaluated on a
     lattice of colours, on the CPU, instead of on every pixel; six times faster at 256 pixels a side, and
-    nearly the same (see `lattice.py`).
+    nearly the same (see `lattice.py`). `families`: what `similar` and `lights` need, see `families.py`.
     """
 
     def __init__(
@@ -89,15 +95,18 @@ class Synthesis:
         *,
         device: str | torch.device = "cpu",
         lattice: bool = False,
+        families: Families | None = None,
     ) -> None:
+        self.families = families
         self.bank, self.settings, self.seed, self.lattice = bank, settings, seed, lattice
         self.device = torch.device(device)
-        self.by_kind = [torch.from_numpy((bank.kind_of == kind).nonzero()[0]) for kind in range(3)]
+        self.by_kind = [torch.from_numpy((bank.kind_of == kind).nonzero()[0]) for kind in range(4)]
 
     def batch(self, step: int, size: int, count: int) -> Batch:
         """`count` pictures of `size` x `size`."""
         g = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
         bank, chosen = self.bank, self._choose(g, count).numpy()
+        masks = chosen
         if self.settings.pasted:
             bank, chosen = with_pasted(bank, chosen, self.settings.pasted, g)
         if self.lattice:
@@ -105,24 +114,43 @@ class Synthesis:
 
             batch = composites(bank, chosen, size, self.settings, g)
         else:
-            batch = self._composites(bank, chosen, size, g)
+            batch = self._composites(bank, chosen, size, g, masks)
         if self.settings.misfit:
             batch = batch._replace(mask=_misfitting(batch.mask, self.settings.misfit, g))
         return batch
 
-    def _composites(self, bank: PhotoBank, chosen: np.ndarray, size: int, g: torch.Generator) -> Batch:
+    def _composites(
+        self, bank: PhotoBank, chosen: np.ndarray, size: int, g: torch.Generator, drawn: np.ndarray
+    ) -> Batch:
+        """drawn (B,): the masks of `self.bank` that `chosen` of `bank` come from."""
         photos = torch.from_numpy(bank.photos[bank.photo_of[chosen]]).to(self.device)
         masks = torch.from_numpy(bank.masks[chosen])[:, None].to(self.device)
         photo, mask = _crop(
             photos.permute(0, 3, 1, 2).float() / 255, masks.float() / 255, size, self.settings, g
         )
-        real, recoloured = renditions(photo, mask, torch.ones_like(mask), self.settings, g)
+        real, recoloured = self._renditions(photo, mask, drawn, g)
         composite = mask * (recoloured * 255).round() / 255 + (1 - mask) * real
         return Batch(composite, mask, real)
 
+    def _renditions(
+        self, photo: Tensor, mask: Tensor, drawn: np.ndarray, g: torch.Generator
+    ) -> tuple[Tensor, Tensor]:
+        """The scene's colours and the object's, (B,3,H,W) twice, each picture by the family drawn for it."""
+        s = self.settings
+        if self.families is None:
+            return renditions(photo, mask, torch.ones_like(mask), s, g)
+        odds = torch.tensor((1 - s.similar - s.lights, s.similar, s.lights)).clamp_min(0)
+        family = torch.multinomial(odds, len(photo), replacement=True, generator=g)
+        recoloured = self.families.recoloured(family, photo, mask, drawn, g)
+        real, own = photo.clone(), (family == RETOUCHED).nonzero()[:, 0]
+        if len(own):
+            everywhere = torch.ones_like(mask[own])
+            real[own], recoloured[own] = renditions(photo[own], mask[own], everywhere, s, g)
+        return real, torch.where(_odds(s.unchanged, len(photo), g, photo), real, recoloured)
+
     def _choose(self, g: torch.Generator, count: int) -> Tensor:
         odds = torch.tensor(
-            [o if len(k) else 0.0 for o, k in zip(self.settings.kinds, self.by_kind, strict=True)]
+            [o if len(k) else 0.0 for o, k in zip(self.settings.kinds, self.by_kind, strict=False)]
         )
         kinds = torch.multinomial(odds, count, replacement=True, generator=g).tolist()
         draws = torch.rand(count, generator=g)
