@@ -127,7 +127,8 @@ def test_composites_are_made_again_alike_and_the_scene_stays(photo_shards):
         assert (first.composite == second.composite).all()
         assert first.composite.shape == (256, 256, 3)
         outside = first.mask == 0
-        assert (first.composite[outside] == first.real[outside]).all()
+        apart = np.abs(first.composite[outside].astype(int) - first.real[outside])
+        assert apart.max() <= 1, "a mask rounded to 0 lets half a level through"
     assert (made[-1].composite == made[-1].real).all()
     assert (made[1].composite != made[1].real).any()
 

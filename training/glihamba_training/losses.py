@@ -17,7 +17,7 @@ if TYPE_CHECKING:  # both import what names the losses
     from glihamba_training.run.recipe import Recipe
     from glihamba_training.synthesis.composites import Batch
 
-_VISIBLE = 3 / 255  # root mean square over the object: `answers` asks for little more than that
+_VISIBLE = 6 / 255  # root mean square over the object: `answers` asks for little more than that
 _ALTERNATIVES, _FLOOR = 0.3, 0.1  # weight of the best answer, and within it of those that are not
 _FAR = 14 / 255  # root mean square over the object: what `refining` lets the network meet again
 

@@ -42,8 +42,8 @@ class CellsConfig:
     cells: a side. answers: colour transforms that are predicted.
     """
 
-    width: int = 128
-    blocks: int = 2
+    width: int = 96
+    blocks: int = 1
     state_dimension: int = 1
     hidden: int = 384
     cells: int = 5

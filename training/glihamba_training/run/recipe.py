@@ -27,6 +27,7 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "16": "16-mixed",
 }
 """What a recipe may say -> what Lightning calls it; of the mixed ones the weights stay in 32 bits."""
+OPTIMISERS = ("adam", "soap")
 
 
 class RecipeError(BadRequest, ValueError):
@@ -36,11 +37,11 @@ class RecipeError(BadRequest, ValueError):
 @dataclass(frozen=True)
 class Recipe:
     """model: a name that `glihamba.networks.build` knows. size: side of the training pictures in pixels.
-    batch: pictures a step, of all processes together. steps: in all. learning_rate: Adam's; warmed up over
-    `warmup` steps, multiplied by `decay` at each of `milestones` (in steps). ema: of the weights that are
-    kept, 0: the last ones. loss: one of `losses.LOSSES`; loss_power, smallest_area: see there. clip: of the
-    gradient's norm, 0: none. precision: "32", or mixed, "bf16" or "16". checkpoint_every: in steps.
-    pictures_every: steps between pictures in TensorBoard, 0: none.
+    batch: pictures a step, of all processes together. steps: in all. optimiser: "adam" or "soap", with
+    `betas`. learning_rate: warmed up over `warmup` steps, multiplied by `decay` at each of `milestones` (in
+    steps). ema: of the weights that are kept, 0: the last ones. loss: one of `losses.LOSSES`; loss_power,
+    smallest_area: see there. clip: of the gradient's norm, 0: none. precision: "32", or mixed, "bf16" or
+    "16". checkpoint_every: in steps. pictures_every: steps between pictures in TensorBoard, 0: none.
     config: settings of the network that differ from what its name stands for.
     """
 
@@ -49,6 +50,7 @@ class Recipe:
     batch: int
     steps: int
     learning_rate: float = 1e-3
+    optimiser: str = "adam"
     betas: tuple[float, float] = (0.9, 0.999)
     warmup: int = 200
     milestones: tuple[int, ...] = ()
@@ -72,6 +74,8 @@ class Recipe:
                 raise RecipeError(f'The recipe\'s "{name}" must be a whole number above 0, not {value!r}.')
         if self.precision not in PRECISIONS:
             raise RecipeError(f'There is no precision "{self.precision}": choose {", ".join(PRECISIONS)}.')
+        if self.optimiser not in OPTIMISERS:
+            raise RecipeError(f'There is no optimiser "{self.optimiser}": choose {" or ".join(OPTIMISERS)}.')
         if self.loss not in LOSSES:
             raise RecipeError(f'There is no loss "{self.loss}": choose {" or ".join(LOSSES)}.')
         if self.loss == "two-stages" and self.model != "frih":

@@ -38,6 +38,7 @@ from glihamba_training.run.checkpoints import (
     starting_weights,
 )
 from glihamba_training.run.recipe import PRECISIONS, Recipe, RecipeError
+from glihamba_training.run.soap import Soap
 from glihamba_training.run.sources import Loader, Source, open_source
 from glihamba_training.synthesis.composites import Batch
 
@@ -102,7 +103,8 @@ class HarmonizationTask(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         r = self.recipe
-        optimiser = torch.optim.Adam(self.parameters(), r.learning_rate, betas=r.betas)
+        kind = Soap if r.optimiser == "soap" else torch.optim.Adam
+        optimiser = kind(self.parameters(), r.learning_rate, betas=r.betas)
 
         def factor(step: int) -> float:
             return min(1.0, (step + 1) / max(1, r.warmup)) * r.decay ** sum(step >= m for m in r.milestones)

@@ -98,6 +98,7 @@ class _Composer:
             real, moved = photo, self._like_another(photo, mask, row, g)
         elif row.set == "lights":
             real, moved = photo, self.lights.relit(photo, g)
+            moved = plausible(photo, moved, mask, torch.tensor([CEILING]))
         else:
             real, moved = renditions(photo, mask, torch.ones_like(mask), RETOUCHING, g)
         composite = mask * moved + (1 - mask) * real

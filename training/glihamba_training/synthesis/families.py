@@ -22,7 +22,7 @@ from glihamba_training.synthesis.illuminations import Illuminations, read_illumi
 from glihamba_training.synthesis.transfers import TRANSFERS, plausible
 
 CEILING = 9000.0  # of the object's MSE, 0..255: 5 % of the real composites have more than 7,300
-_LOWER = 1.5  # stops: the ceiling itself is drawn, so that nothing piles up at it
+_LOWER = 1.5  # stops, at most, below it
 LIGHTS = Path("illuminations") / "ccharmony.npz"  # in the photographs' folder or beside it
 RETOUCHED, SIMILAR, LIT = range(3)
 
@@ -50,7 +50,9 @@ class Families:
         if len(lit):
             assert self.lights is not None
             moved[lit] = self.lights.relit(photo[lit], g)
-        return moved
+        # The ceiling itself is drawn, so that nothing piles up at it.
+        ceiling = CEILING * torch.exp2(-_LOWER * torch.rand(len(photo), generator=g))
+        return plausible(photo, moved, mask, ceiling.to(photo.device))
 
     def _like_others(self, photo: Tensor, mask: Tensor, which: np.ndarray, g: torch.Generator) -> Tensor:
         """Each object with the colours of one of its neighbours, by one of the four transfers."""
@@ -69,8 +71,7 @@ class Families:
             these = (how == number).nonzero()[:, 0]
             if len(these):
                 moved[these] = transfer(photo[these], mask[these], other[these], cover[these]).clamp(0, 1)
-        ceiling = CEILING * torch.exp2(-_LOWER * torch.rand(count, generator=g))
-        return plausible(photo, moved, mask, ceiling.to(photo.device))
+        return moved
 
 
 def load_families(

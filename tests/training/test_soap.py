@@ -1,0 +1,65 @@
+"""SOAP: faster than Adam where directions are mixed, the same after a pause."""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+
+from glihamba_training.run.soap import LARGEST, Soap
+
+
+def crooked(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """A least-squares problem whose directions differ a thousandfold and lie along no axis."""
+    g = torch.Generator().manual_seed(seed)
+    left, right = (torch.linalg.qr(torch.randn(12, 12, generator=g))[0] for _ in range(2))
+    scales = torch.logspace(-1.5, 0, 12)
+    return left * scales @ left.T, right * scales @ right.T, torch.randn(12, 12, generator=g)
+
+
+def distance(optimiser_of, steps: int) -> float:
+    left, right, goal = crooked()
+    weights = torch.nn.Parameter(torch.zeros(12, 12))
+    optimiser = optimiser_of([weights])
+    for _ in range(steps):
+        optimiser.zero_grad()
+        (left @ (weights - goal) @ right).square().sum().backward()
+        optimiser.step()
+    return float((left @ (weights - goal) @ right).square().sum().detach())
+
+
+def test_it_gets_nearer_than_adam_in_as_many_steps():
+    adam = distance(lambda p: torch.optim.Adam(p, 0.02, betas=(0.95, 0.95)), 200)
+    soap = distance(lambda p: Soap(p, 0.02), 200)
+    assert soap < 0.7 * adam
+
+
+def test_vectors_are_adams_and_wide_matrices_have_one_basis():
+    vector, wide = torch.nn.Parameter(torch.zeros(5)), torch.nn.Parameter(torch.zeros(3, LARGEST + 1))
+    optimiser = Soap([vector, wide], 0.1)
+    for _ in range(3):
+        vector.grad, wide.grad = torch.ones(5), torch.ones(3, LARGEST + 1)
+        optimiser.step()
+    assert torch.allclose(vector.data, torch.full((5,), -0.2), atol=1e-5), "the first step only looks"
+    assert "left_basis" in optimiser.state[wide]
+    assert "right_basis" not in optimiser.state[wide]
+
+
+def test_a_saved_state_goes_on_as_if_nothing_had_been():
+    torch.manual_seed(0)
+    weights = torch.nn.Parameter(torch.randn(6, 4))
+    optimiser = Soap([weights], 0.05)
+
+    def steps(of, using, seed):
+        g = torch.Generator().manual_seed(seed)
+        for _ in range(12):
+            of.grad = torch.randn(6, 4, generator=g)
+            using.step()
+
+    steps(weights, optimiser, 1)
+    resumed = torch.nn.Parameter(weights.detach().clone())
+    other = Soap([resumed], 0.05)
+    other.load_state_dict(copy.deepcopy(optimiser.state_dict()))
+    steps(weights, optimiser, 2)
+    steps(resumed, other, 2)
+    assert torch.equal(weights, resumed)
