@@ -82,6 +82,7 @@ def load_encoder() -> Encoder:
     _fold(encoder.stem, weights, "_conv_stem", "_bn0")
     for number, block in enumerate(encoder.blocks):
         names = (("_expand_conv", "_bn0"), ("_depthwise_conv", "_bn1"), ("_project_conv", "_bn2"))
+        assert isinstance(block, _Bottleneck)
         layers = list(block.layers)
         for layer, (convolution, norm) in zip(layers, names[-len(layers) :], strict=True):
             _fold(layer, weights, f"_blocks.{number}.{convolution}", f"_blocks.{number}.{norm}")

@@ -56,12 +56,11 @@ class Frozen:
 
 def frozen() -> list[Frozen]:
     """The lines of `development.csv`."""
-    path = resources.files("glihamba_training.scoring") / "development.csv"
-    with path.open(newline="", encoding="utf-8") as stream:
-        return [
-            Frozen(r["set"], r["photo"], int(r["mask"]), int(r["seed"]), r["other"], int(r["other_mask"]))
-            for r in csv.DictReader(stream)
-        ]
+    text = (resources.files("glihamba_training.scoring") / "development.csv").read_text("utf-8")
+    return [
+        Frozen(r["set"], r["photo"], int(r["mask"]), int(r["seed"]), r["other"], int(r["other_mask"]))
+        for r in csv.DictReader(text.splitlines())
+    ]
 
 
 @dataclass(frozen=True)
