@@ -232,6 +232,19 @@ def nan():
     return torch.tensor(float("nan"))
 
 
+def test_the_development_sets_are_of_the_project_s_photographs_alone(glihamba, photo_shards):
+    words = ("evaluate", "--development", "--data", photo_shards, "--model", "statistics")
+    status, _, said = glihamba(*words, "--pasted")
+    assert (status, said) == (
+        1,
+        "Error: --development has its own pictures and protocol: it goes with --model, --csv, --json.",
+    )
+    status, _, said = glihamba(*words)
+    assert status == 1
+    assert said.startswith("Error: iharmony4_train_few/")
+    assert "is neither in" in said
+
+
 def test_check_ends_with_its_verdict(glihamba, tmp_path):
     root = photographs(tmp_path / "photos", 3)
     status, out, _ = glihamba("data", "check", root)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 
+import pytest
 import torch
 
+from glihamba_training.run.recipe import RecipeError, load_recipe
 from glihamba_training.run.soap import LARGEST, Soap
 
 
@@ -32,6 +34,15 @@ def test_it_gets_nearer_than_adam_in_as_many_steps():
     adam = distance(lambda p: torch.optim.Adam(p, 0.02, betas=(0.95, 0.95)), 200)
     soap = distance(lambda p: Soap(p, 0.02), 200)
     assert soap < 0.7 * adam
+
+
+def test_a_recipe_names_its_optimiser():
+    assert load_recipe("glihamba-cells").optimiser == "soap"
+    assert load_recipe("glihamba-tiny").optimiser == "adam"
+    with pytest.raises(RecipeError, match='There is no optimiser "sgd"'):
+        load_recipe("glihamba-tiny", optimiser="sgd")
+    with pytest.raises(RecipeError, match='The loss "answers" is for glihamba-cells'):
+        load_recipe("hdnet", loss="answers")
 
 
 def test_vectors_are_adams_and_wide_matrices_have_one_basis():
