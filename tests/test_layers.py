@@ -100,6 +100,7 @@ LIGHT = (
     "glihamba.models.loading",
     "glihamba.models.__init__",
     "glihamba.networks.__init__",
+    "glihamba.networks.architectures",
 )
 # What an editor's plugin can carry: the standard library and wheels without compiled code.
 VENDORED = {"grpclib", "h2", "hpack", "hyperframe", "multidict", "google"}

@@ -24,7 +24,7 @@ from glihamba.errors import (
 )
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.colour_transform import ColourTransform
-from glihamba.networks.statistics import Statistics
+from glihamba.networks.statistics import Statistics, StatisticsConfig
 from glihamba.pipeline import correction as transfer
 from glihamba.pipeline.harmonize import harmonize
 
@@ -50,7 +50,7 @@ def dark_object(dtype=np.uint8, channels=3, size=(120, 160)):
 def test_a_dark_object_is_lit_and_the_scene_left_alone(dtype, channels, curve):
     composite, mask = dark_object(dtype, channels)
     before = composite.copy(), mask.copy()
-    result = harmonize(composite, mask, Statistics(1.0), transfer=curve)
+    result = harmonize(composite, mask, Statistics(StatisticsConfig(1.0)), transfer=curve)
     assert (result.pixels.dtype, result.pixels.shape) == (composite.dtype, composite.shape)
     assert result.warnings == ()
     inside = mask > 0
