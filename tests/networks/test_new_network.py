@@ -63,6 +63,7 @@ class Sample(Harmonizer):
 @pytest.fixture
 def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The file `sample.py`, in a folder that joins the package's own."""
+    names()  # the package's own are registered for good
     folder = tmp_path / "more"
     folder.mkdir()
     (folder / "sample.py").write_text(SOURCE, "utf-8")

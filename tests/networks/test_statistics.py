@@ -108,11 +108,11 @@ def test_any_size_even_one_pixel():
         assert torch.isfinite(out).all()
 
 
-def test_it_has_no_weights_and_is_carried_as_a_transform():
+def test_it_has_no_weights_and_is_applied_as_a_transform():
     real, mask = scene_with_object()
     composite = real * (1 - 0.5 * mask)
     network = Statistics(StatisticsConfig(1.0))
     assert not list(network.parameters())
     painted = network(composite, mask)
-    carried = composite + mask * (network.colour_transform(composite, mask).apply(composite) - composite)
-    assert (painted - carried).abs().max() < 0.01
+    corrected = composite + mask * (network.colour_transform(composite, mask).apply(composite) - composite)
+    assert (painted - corrected).abs().max() < 0.01

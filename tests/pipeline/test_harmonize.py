@@ -381,7 +381,7 @@ def test_full_size_keeps_the_networks_quality(shared_data):
         return torch.from_numpy(small(pixels).reshape(256, 256, -1).copy()).permute(2, 0, 1)[None] / 255
 
     network = Statistics()
-    own, carried, full = [], [], []
+    own, corrected, full = [], [], []
     for path in sorted((shared_data / "iharmony4_sample").glob("*/composite_images/*.jpg")):
         folder = path.parent.parent
         composite = np.array(Image.open(path).convert("RGB"))
@@ -390,8 +390,8 @@ def test_full_size_keeps_the_networks_quality(shared_data):
         painted = network(tensor(composite), tensor(mask))[0].permute(1, 2, 0).mul(255).round().numpy()
         result = harmonize(composite, mask, network).pixels
         own.append(psnr(painted, small(real)))
-        carried.append(psnr(small(result), small(real)))
+        corrected.append(psnr(small(result), small(real)))
         full.append(psnr(result, real))
     assert len(own) == 9
-    assert np.mean(carried) > np.mean(own) - 0.1
+    assert np.mean(corrected) > np.mean(own) - 0.1
     assert np.mean(full) > np.mean(own) - 0.3

@@ -188,7 +188,7 @@ def scan(
     from glihamba.bench import cpu, gpu
 
     results = [
-        *cpu.scan_rows(runs, machine()["cpu"], shapes or cpu.SHAPES, threads, directions or cpu.DIRECTIONS),
+        *cpu.scan_rows(runs, machine()["cpu"], shapes or cpu.SHAPES, threads, directions or cpu.PASSES),
         *gpu.scan_rows(runs),
     ]
     report(results, as_json)

@@ -66,4 +66,3 @@ def _found(device: torch.device) -> Scan:
         )
         return ss2d_torch
     return ss2d_triton
-

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -47,15 +47,14 @@ class ScanInputs(NamedTuple):
     @property
     def tensors(self) -> list[Tensor]:
         """The eight tensors, and h0 if there is one."""
-        return [*self[:8], *([] if self.h0 is None else [self.h0])]
-
-    def with_tensors(self, tensors: list[Tensor]) -> ScanInputs:
-        """The same scan with other `tensors`, in their order."""
-        return ScanInputs(*tensors[:8], self.height, self.width, *tensors[8:])
+        return [value for value in self if isinstance(value, Tensor)]
 
     def map(self, change: Callable[[Tensor], Tensor]) -> ScanInputs:
         """The same scan with every tensor changed."""
-        return self.with_tensors([change(tensor) for tensor in self.tensors])
+        changed: dict[str, Any] = {
+            name: change(t) for name, t in self._asdict().items() if isinstance(t, Tensor)
+        }
+        return self._replace(**changed)
 
 
 Scan = Callable[[ScanInputs], Tensor]

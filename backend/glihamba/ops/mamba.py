@@ -28,8 +28,8 @@ def _module() -> Any:
         return importlib.import_module(MODULE)  # torch is loaded: without it the import fails
     except (ImportError, OSError) as error:
         raise ScanUnusable(
-            f"mamba-ssm's compiled scan cannot be loaded ({first_line(error)}); install mamba-ssm with its CUDA kernels "
-            "for this torch, or leave the scan to Triton."
+            f"mamba-ssm's compiled scan cannot be loaded ({first_line(error)}); install mamba-ssm with its"
+            " CUDA kernels for this torch, or leave the scan to Triton."
         ) from error
 
 
@@ -41,7 +41,8 @@ def require(device: torch.device | None = None) -> None:
         self_test(ss2d_mamba, device or torch.device("cuda"))
     except Exception as error:
         raise ScanUnusable(
-            f"mamba-ssm's compiled scan is there but does not work ({first_line(error)}); leave the scan to Triton."
+            f"mamba-ssm's compiled scan is there but does not work ({first_line(error)}); leave the scan to"
+            " Triton."
         ) from error
 
 

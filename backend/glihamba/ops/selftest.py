@@ -49,6 +49,5 @@ def _sample() -> ScanInputs:
         + [(1, length, 4, states)] * 2
         + [(4, channels, states), (4, channels), (1, 4, channels, states)]
     )
-    tensors = [torch.randn(shape, generator=generator) for shape in shapes]
-    tensors[6] = -tensors[6].abs() - 0.1
-    return ScanInputs(*tensors[:8], height, width, tensors[8])
+    x, low, weight, bias, B, C, A, D, h0 = (torch.randn(shape, generator=generator) for shape in shapes)
+    return ScanInputs(x, low, weight, bias, B, C, -A.abs() - 0.1, D, height, width, h0)

@@ -29,6 +29,7 @@ import numpy as np
 from numba import types
 
 from glihamba.ops import layout
+from glihamba.ops.cpu import numba_api as cpu_numba_api
 from glihamba.ops.cpu import steps as cpu_steps
 from glihamba.ops.cpu import vector as cpu_vector
 from glihamba.ops.cpu.steps import advance, gather, project, replay_chunk, retreat_chunk, sum_up, unproject
@@ -49,9 +50,10 @@ from glihamba.ops.layout import DIRECTIONS
 
 CHUNK = 32  # steps
 
-# Numba keys its disk cache by this file's content and by what the compiled function closes over: by this,
-# then, too, as a kernel contains what the other two files say.
-STAMP = zlib.crc32(b"".join(Path(str(m.__file__)).read_bytes() for m in (cpu_steps, cpu_vector)))
+# Numba keys its disk cache by this file's content and by what the compiled function closes over. A kernel
+# contains what these other files say, so it closes over their checksum.
+_SOURCES = (layout, cpu_steps, cpu_vector, cpu_numba_api)
+STAMP = zlib.crc32(b"".join(Path(str(module.__file__)).read_bytes() for module in _SOURCES))
 
 _FLOATS, _ORDER, _INT = types.float32[::1], types.int32[::1], types.intp
 FORWARD = types.void(*[_FLOATS] * 9, _ORDER, *[_FLOATS] * 4, types.UniTuple(_INT, 11), *[_INT] * 4)

@@ -43,7 +43,7 @@ class _SS2D(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, h0 = ctx.saved_tensors
-        *gradients, dh0 = Launches(ScanInputs(*tensors, ctx.height, ctx.width, h0)).backward(dy)
+        *gradients, dh0 = Launches(ScanInputs._make((*tensors, ctx.height, ctx.width, h0))).backward(dy)
         return (*gradients, None, None, dh0)
 
 
