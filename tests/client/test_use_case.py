@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from glihamba_client.client import Client, Task
-from glihamba_client.endpoint import Endpoint
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
 from glihamba_client.host import Capture, Harmonized, Plane, Progress
+from glihamba_proto.endpoint import Endpoint
 
 Make = Callable[..., Capture]
 

@@ -16,11 +16,12 @@ import numpy as np
 import pytest
 
 from glihamba import settings
-from glihamba.daemon.server import Daemon, address
+from glihamba.daemon.server import Daemon
 from glihamba.engine.runner import Runner
 from glihamba.networks.statistics import Statistics
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
+from glihamba_proto.endpoint import address
 
 KINDS = {"uint8": pb.Plane.UINT8, "uint16": pb.Plane.UINT16, "float32": pb.Plane.FLOAT32}
 CHUNK = 4096
