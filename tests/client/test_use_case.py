@@ -104,7 +104,7 @@ def test_every_failure_is_said_and_none_raised(service: AtEndpoint, make_capture
     editor = Editor(make_capture())
     run(guarded(editor, harmonize_layer(editor, service, model="nonsuch"), "de"))
     assert editor.said == [
-        ("Ein Modell dieses Namens gibt es nicht. „glihamba models list“ zeigt die vorhandenen.", True)
+        ("Ein Modell namens „nonsuch“ gibt es nicht. „glihamba models list“ zeigt die vorhandenen.", True)
     ]
     editor = Editor(make_capture())
     editor.fault = RuntimeError("the layer is gone")
