@@ -63,12 +63,12 @@ MAY_IMPORT = {
     "file_host": {"proto", "client", "base"},
     "bench": {"networks", "ops", "base"},
     "demo": {"base"},
-    "daemon": {"engine", "proto", "base"},
+    "daemon": {"engine", "models", "proto", "base"},
     "engine": {"proto", "pipeline", "models", "networks", "base"},
-    "pipeline": {"networks", "base"},
+    "pipeline": {"networks", "proto", "base"},
     "models": {"proto", "networks", "base"},
     "networks": {"ops", "base"},
-    "ops": {"base"},
+    "ops": {"proto", "base"},
     "training": {"proto", "models", "networks", "ops", "pipeline", "base"},
     "krita": {"client", "proto"},
     "gimp": {"client", "proto"},
@@ -98,9 +98,11 @@ LIGHT = (
     "glihamba.models.registry",
     "glihamba.models.store",
     "glihamba.models.download",
+    "glihamba.models.filling",
     "glihamba.models.loading",
     "glihamba.models.__init__",
     "glihamba.networks.__init__",
+    "glihamba.networks.architectures",
 )
 # What an editor's plugin can carry: the standard library and wheels without compiled code.
 VENDORED = {"grpclib", "h2", "hpack", "hyperframe", "multidict", "google"}

@@ -41,7 +41,7 @@ def test_a_recipe_names_its_optimiser():
     assert load_recipe("glihamba-tiny").optimiser == "adam"
     with pytest.raises(RecipeError, match='There is no optimiser "sgd"'):
         load_recipe("glihamba-tiny", optimiser="sgd")
-    with pytest.raises(RecipeError, match='The loss "answers" is for glihamba-cells'):
+    with pytest.raises(RecipeError, match='The loss "answers" is only for glihamba-cells'):
         load_recipe("hdnet", loss="answers")
 
 

@@ -17,6 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glihamba.networks.architectures import network
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.colour_statistics import (
     BORDER,
@@ -51,12 +52,13 @@ class CellsConfig:
     working_size: int = 48
 
 
+@network("glihamba-cells")
 class GLIHambaCells(Harmonizer):
     """See the module. Works at any size, best at the one it was trained at."""
 
-    architecture = "glihamba-cells"
     paper = "GLIHamba: Global-Local Context Image Harmonization based on Mamba (Sun, Yao, Ban; 2024)"
     Config = CellsConfig
+    losses = ("answers",)
 
     def __init__(self, config: CellsConfig) -> None:
         super().__init__()
