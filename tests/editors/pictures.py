@@ -34,6 +34,19 @@ def object_bytes(width, height, soft=4):
     return bytes(pixels)
 
 
+def large_scene_bytes(width, height):
+    """A scene with grain, all rows alike, in the order of either editor."""
+    return (
+        bytes((x * 7 + c * 40) % 120 + 60 if c < 3 else 255 for x in range(width) for c in range(4)) * height
+    )
+
+
+def large_object_bytes(width, height):
+    """An opaque object with grain, all rows alike, in the order of either editor."""
+    row = bytes((x * 11 + c * 60) % 100 + 100 if c < 3 else 255 for x in range(width) for c in range(4))
+    return row * height
+
+
 def swapped(raw):
     """8-bit pixels with red and blue in each other's place."""
     pixels = bytearray(raw)

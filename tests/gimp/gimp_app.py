@@ -110,7 +110,6 @@ def run(
     folder: Path,
     *,
     cases: Sequence[str] = (),
-    limit: float = 240,
     extra: Mapping[str, str] | None = None,
     screen: bool = False,
 ) -> dict[str, Any]:
@@ -130,7 +129,7 @@ def run(
             quiet = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
             gimp = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
             try:
-                status = gimp.wait(limit)
+                status = gimp.wait()
             finally:
                 if gimp.poll() is None:
                     os.killpg(gimp.pid, signal.SIGKILL)

@@ -12,13 +12,11 @@ from gimp_app import Profile
 
 SCRIPT = gimp_app.HERE / "cases" / "bench.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def report(profile: Profile, real_daemon: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     extra = {"TEST_VENDOR": str(profile.vendor)}
-    return gimp_app.run(profile, SCRIPT, tmp_path_factory.mktemp("bench"), extra=extra, limit=400)
+    return gimp_app.run(profile, SCRIPT, tmp_path_factory.mktemp("bench"), extra=extra)
 
 
 @pytest.mark.parametrize("case", apps.cases_of(SCRIPT))

@@ -21,8 +21,6 @@ SPACES = [
 ]
 WIDTH, HEIGHT = 96, 64
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -32,7 +30,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def report(profile: Profile, daemon: Any, folder: Path) -> dict[str, Any]:
     """All cases in one GIMP."""
-    return gimp_app.run(profile, SCRIPT, folder, limit=400)
+    return gimp_app.run(profile, SCRIPT, folder)
 
 
 @pytest.mark.parametrize("case", [*SPACES, *apps.cases_of(SCRIPT)])

@@ -18,8 +18,6 @@ from glihamba.models import registry
 SCRIPT = gimp_app.HERE / "cases" / "look.py"
 SHOTS = ("menu", "dialog", "result", "progress", "message", "choices")
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,9 +40,9 @@ def test_in_gimp(report: dict[str, Any], case: str) -> None:
 
 @pytest.mark.parametrize("name", SHOTS)
 def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, name: str) -> None:
-    pixels = np.asarray(Image.open(artefacts / f"{name}.png").convert("RGB"))
-    assert pixels.shape == (800, 1280, 3)
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500
+    image = Image.open(artefacts / f"{name}.png").convert("RGB")
+    assert image.size == (1280, 800)
+    assert len(image.getcolors(image.width * image.height)) > 500
 
 
 def test_the_default_does_in_gimp_what_it_does_in_files(

@@ -12,12 +12,10 @@ from krita_app import Profile
 
 SCRIPT = krita_app.HERE / "cases" / "bench.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def report(profile: Profile, real_daemon: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return krita_app.run(profile, SCRIPT, tmp_path_factory.mktemp("bench"), limit=400)
+    return krita_app.run(profile, SCRIPT, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))

@@ -18,8 +18,6 @@ from glihamba.models import registry
 
 SCRIPT = krita_app.HERE / "cases" / "look.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -44,9 +42,9 @@ def test_in_krita(report: dict[str, Any], case: str) -> None:
 
 @pytest.mark.parametrize("name", ["menu", "before", "progress", "result", "settings"])
 def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, name: str) -> None:
-    pixels = np.asarray(Image.open(artefacts / f"{name}.png").convert("RGB"))
-    assert pixels.shape == (800, 1280, 3)
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500
+    image = Image.open(artefacts / f"{name}.png").convert("RGB")
+    assert image.size == (1280, 800)
+    assert len(image.getcolors(image.width * image.height)) > 500
 
 
 def test_the_shipped_weights_do_in_krita_what_they_do_in_files(

@@ -12,6 +12,7 @@ import pictures
 from pictures import OBJECT, SIZE, same, swapped, unchanged_outside, write, write_png  # noqa: F401
 
 PROCEDURE = "plug-in-harmonize-selection"
+LIMIT = 300  # seconds after which a condition counts as never true
 SUCCESS, CANCEL, FAILED = (
     Gimp.PDBStatusType.SUCCESS,
     Gimp.PDBStatusType.CANCEL,
@@ -74,6 +75,17 @@ def scene(soft=4, rect=OBJECT, size=SIZE, **how):
     image = new(size, **how)
     paint(image, "scene", scene_bytes(*size), (0, 0, *size), alpha=False)
     layer = paint(image, "pasted", object_bytes(rect[2], rect[3], soft), rect)
+    image.set_selected_layers([layer])
+    return image, layer
+
+
+def large(width, height):
+    """A scene with grain, and an object in the middle on a quarter of it; (image, layer)."""
+    image = new((width, height))
+    paint(image, "scene", pictures.large_scene_bytes(width, height), (0, 0, width, height), alpha=False)
+    half = (width // 2, height // 2)
+    rect = (width // 4, height // 4, *half)
+    layer = paint(image, "pasted", pictures.large_object_bytes(*half), rect)
     image.set_selected_layers([layer])
     return image, layer
 
@@ -182,8 +194,9 @@ def happened():
     assert not error, error
 
 
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
+def until(condition):
+    """What the condition returns once it is true; a busy machine may take its time."""
+    deadline = time.monotonic() + LIMIT
     while not (found := condition()):
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.02)

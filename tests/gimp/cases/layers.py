@@ -35,6 +35,14 @@ def case_hard_selection(t):
     run(t, image, layer, (36, 24, 26, 10))
 
 
+def case_larger_than_a_strip(t):
+    """Put together in several strips: no seam, all else as it was."""
+    image, layer = kit.large(2400, 2000)
+    image.select_ellipse(Gimp.ChannelOps.REPLACE, 610, 510, 1180, 980)
+    Gimp.Selection.feather(image, 40)
+    run(t, image, layer, (600, 500, 1200, 1000))
+
+
 def case_strength(t):
     image, layer = opaque_scene(t)
     run(t, image, layer, strength=0.5)

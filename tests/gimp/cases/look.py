@@ -96,7 +96,7 @@ def case_menu_dialog_result_undo_repeat(t):
     open_dialog()
     t.screenshot("dialog.png")
     press("Return")
-    added = kit.until(lambda: kit.layer(image, "cup (harmonized)"), 60)
+    added = kit.until(lambda: kit.layer(image, "cup (harmonized)"))
     kit.until(gone)
     time.sleep(1)
     t.screenshot("result.png")
@@ -121,7 +121,7 @@ def case_menu_dialog_result_undo_repeat(t):
     kit.until(lambda: layer.get_visible())
 
     press("ctrl+f")
-    kit.until(lambda: kit.layer(image, "cup (harmonized)"), 60)
+    kit.until(lambda: kit.layer(image, "cup (harmonized)"))
     time.sleep(0.5)
     assert kit.seen(image) == after, "repeated without a question"
 
@@ -238,6 +238,6 @@ def case_model_and_strength(t):
     time.sleep(0.5)
     t.screenshot("choices.png")
     press("alt+a")
-    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"), 60)
+    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"))
     kit.until(gone)
     assert kit.get(added) == pixels

@@ -208,7 +208,7 @@ def case_daemon_not_running_then_killed(t):
     image, layer = kit.scene()
 
     def kill():
-        kit.until(lambda: os.path.exists(began), 120)
+        kit.until(lambda: os.path.exists(began))
         os.kill(process(folder), signal.SIGKILL)
 
     killer = threading.Thread(target=kill)

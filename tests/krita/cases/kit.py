@@ -12,6 +12,7 @@ except ImportError:
     from PyQt6.QtWidgets import QApplication, QMessageBox, QProgressDialog, QPushButton
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "editors"))
+import pictures
 from pictures import (  # noqa: F401
     OBJECT,
     SIZE,
@@ -91,6 +92,33 @@ def scene(soft=4, rect=OBJECT, size=SIZE, **space):
     return document, layer
 
 
+def large(width, height, **space):
+    """A scene with grain, and an object in the middle on a quarter of it; (document, layer)."""
+    document = new((width, height), **space)
+    paint(document, "scene", pictures.large_scene_bytes(width, height), (0, 0, width, height))
+    half = (width // 2, height // 2)
+    rect = (width // 4, height // 4, *half)
+    layer = paint(document, "pasted", pictures.large_object_bytes(*half), rect)
+    yield from ready(document, layer)
+    return document, layer
+
+
+def is_still(document):
+    """Whether Krita draws nothing in the document; asks without waiting for it."""
+    still = document.tryBarrierLock()
+    if still:
+        document.unlock()
+    return still
+
+
+def drawn(document):
+    """Until all is drawn, in the document and then in Krita's docks, which follow 0.1 s later."""
+    yield lambda: is_still(document)
+    yield 0.12
+    yield lambda: is_still(document)
+    document.waitForDone()
+
+
 def draw(document):
     document.refreshProjection()
     document.waitForDone()
@@ -111,10 +139,8 @@ def harmonize(document):
     yield 0.05
     assert not boxes()
     trigger()
-    yield idle, 120
-    yield 0.1
-    document.waitForDone()
-    yield 0.1
+    yield idle
+    yield from drawn(document)
 
 
 def boxes():
@@ -179,9 +205,7 @@ def layer(document, name):
 
 def undo(document, action="edit_undo"):
     krita.action(action).trigger()
-    document.waitForDone()
-    yield 0.3
-    document.waitForDone()
+    yield from drawn(document)
 
 
 def undo_text():

@@ -284,6 +284,13 @@ def case_tiny_document(t):
     yield from run(t, document, layer, (1, 0, 1, 1))
 
 
+def case_larger_than_a_strip(t):
+    """Converted and compared in several strips, in a space that is converted: no seam, all else as it was."""
+    size = (2000, 1200)
+    document, layer = yield from kit.large(*size, profile="ClayRGB-elle-V2-g22.icc")
+    yield from run(t, document, layer, (500, 300, 1000, 600))
+
+
 def case_several_layers_chosen(t):
     """Only the active one is put into the group."""
     document, layer = yield from kit.scene()
@@ -301,7 +308,7 @@ def case_another_document_in_front(t):
     other = kit.new((20, 20))
     others = kit.tree(other.rootNode())
     yield 0.05
-    yield kit.idle, 120
+    yield kit.idle
     yield 0.3
     assert krita.activeDocument() == other
     kit.same(kit.tree(other.rootNode()), others)

@@ -72,7 +72,7 @@ def case_demo(t):
     yield 0.3
     t.screenshot("progress.png")
     os.remove(HOLD)
-    yield kit.idle, 60
+    yield kit.idle
     yield 0.5
     document.waitForDone()
     t.screenshot("result.png")

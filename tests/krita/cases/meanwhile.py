@@ -23,9 +23,9 @@ def case_document_closed_meanwhile(t):
     yield lambda: shown("Preparing the picture")
     document.setModified(False)
     document.close()
-    yield kit.idle, 10
+    yield kit.idle
     assert kit.said() == ["The image was closed meanwhile, so the result was dropped."], kit.said()
-    yield lambda: os.path.exists(GAVE_UP), 5
+    yield lambda: os.path.exists(GAVE_UP)
     let_go()
 
 
@@ -38,7 +38,7 @@ def case_layer_deleted_meanwhile(t):
     yield PAUSE
     tree = kit.tree(document.rootNode())
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert kit.said() == ["“pasted” was deleted meanwhile, so the result was dropped."], kit.said()
     kit.same(kit.tree(document.rootNode()), tree)
 
@@ -52,7 +52,7 @@ def case_image_resized_meanwhile(t):
     yield PAUSE
     tree = kit.tree(document.rootNode())
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert "has changed its size" in kit.said()[0], kit.said()
     kit.same(kit.tree(document.rootNode()), tree)
 
@@ -69,7 +69,7 @@ def case_active_layer_and_selection_changed_meanwhile(t):
     yield PAUSE
     chosen = kit.selected(document)
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert not kit.said(), kit.said()
     assert kit.layer(document, "pasted (harmonized)").parentNode().name() == "pasted"
     assert document.activeNode().uniqueId() == scene.uniqueId()
@@ -86,7 +86,7 @@ def dropped(document, change, name="pasted"):
     document.waitForDone()
     before, tree, steps = kit.seen(document), kit.tree(document.rootNode()), kit.undo_text()
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert kit.said() == [
         f"“{name}” was moved or painted on meanwhile, so the result was dropped. Try again."
     ], kit.said()
@@ -147,7 +147,7 @@ def case_scene_painted_on_meanwhile(t):
     kit.layer(document, "scene").setPixelData(bytes((0, 0, 255, 255)) * 9, 40, 30, 3, 3)
     yield PAUSE
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert not kit.said(), kit.said()
     assert kit.layer(document, "pasted (harmonized)").inheritAlpha()
 
@@ -178,10 +178,10 @@ def case_another_layer_clicked_while_the_result_is_added(t):
     yield PAUSE
     assert not document.tryBarrierLock(), "a stroke is being drawn: the plugin waits for its end"
     let_go()
-    yield lambda: document.activeNode().uniqueId() == layer.uniqueId(), 60  # for its group
+    yield lambda: document.activeNode().uniqueId() == layer.uniqueId()  # for its group
     document.setActiveNode(scene)
     QTest.mouseRelease(canvas(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where)
-    yield kit.idle, 60
+    yield kit.idle
     yield 1
     assert len(kit.said()) == 1, kit.said()
     assert kit.said()[0].startswith("Krita could not add the result to “pasted”: another layer"), kit.said()
