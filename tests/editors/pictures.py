@@ -1,4 +1,4 @@
-"""Pictures made of bytes and what must be true of them: for cases inside either editor's Python.
+"""Pictures made of bytes, and comparisons, for cases inside either editor's Python.
 
 Standard library only. Pixels are BGRA, as Krita has them; `swapped` makes RGBA of them.
 """

@@ -51,7 +51,7 @@ def series() -> str:
 
 @functools.cache
 def version() -> str:
-    """All of its number, e.g. "3.0.4"."""
+    """Its full version, e.g. "3.0.4"."""
     environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/nonexistent"}
     command = command_of(f"gimp-console-{series()}", "--version")
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -114,7 +114,7 @@ def run(
     screen: bool = False,
 ) -> dict[str, Any]:
     """Run a script's cases in GIMP; returns the driver's report. Everything started here has ended."""
-    # What was chosen last in a dialog is the next one's default.
+    # A dialog begins with what was chosen in the last one.
     shutil.rmtree(profile.settings / "plug-in-settings", ignore_errors=True)
     environment = {
         **profile.environment,

@@ -52,10 +52,10 @@ def test_the_default_does_in_gimp_what_it_does_in_files(
     before, after, mask = apps.left(folder, "demo", "before", "after", "mask", size=size)
     wanted = apps.harmonized(before, mask, tmp_path, registry.DEFAULT)
     assert np.array_equal(before[mask == 0], after[mask == 0])
-    # Of a hundred thousand values one may be rounded the other way: the editor's opaque pixels carry alpha.
+    # One value in 100,000 may be rounded the other way, as the editor's opaque pixels have an alpha.
     apart = np.abs(wanted.astype(int) - after[..., :3])[mask == 255]
     assert apart.max() <= 1
     assert np.mean(apart > 0) < 1e-4
-    # The cup is too bright for the night that it was pasted into.
+    # The cup is too bright for the night scene.
     brightness = [float(image[mask > 200, :3].mean()) for image in (before, after)]
     assert brightness[1] < brightness[0] - 10

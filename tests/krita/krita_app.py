@@ -100,7 +100,7 @@ def installed(folder: Path) -> Profile:
 
 
 def warm(profile: Profile) -> None:
-    """Give the profile Krita's imported resources: by themselves they take ten seconds of the first start."""
+    """Give the profile Krita's imported resources, which would take ten seconds of the first start."""
     for path in warm_resources().iterdir():
         shutil.copy2(path, profile.resources / path.name)
 

@@ -22,7 +22,7 @@ def report(profile: Profile, real_daemon: Path, tmp_path_factory: pytest.TempPat
 def test_large_pictures(
     report: dict[str, Any], case: str, artefacts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The figures hang on the machine and what else it does: only that it works is a verdict."""
+    """The figures depend on the machine and its load, so this only checks that the plugin works."""
     line, figures = apps.figures(report, case, artefacts)
     with capsys.disabled():
         print(f"{line}, Krita {report['krita']}")

@@ -1,4 +1,4 @@
-"""What the person sees in a real Krita, once with the weights that ship; and a plugin that is damaged."""
+"""What the person sees in a real Krita, once with the weights that ship, and with a damaged plugin."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def test_the_shipped_weights_do_in_krita_what_they_do_in_files(
     off = np.abs(wanted[mask == 255].astype(int) - after[..., :3][mask == 255])
     assert off.max() <= 1
     assert off.any(1).mean() < 1e-3
-    # The cup is too bright for the night that it was pasted into.
+    # The cup is too bright for the night scene.
     brightness = [float(image[mask > 200, :3].mean()) for image in (before, after)]
     assert brightness[1] < brightness[0] - 10
 

@@ -1,4 +1,4 @@
-"""The plugin's files without a Krita: what old Pythons can read, what is said, in both languages."""
+"""The plugin's files without a Krita: the syntax for old Pythons, the messages in both languages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How long a person waits, and how much of that is the plug-in's. Figures, no verdicts."""
+"""How long a person waits, and how much of that is the plug-in's. Only measures."""
 
 import os
 import statistics

@@ -1,4 +1,4 @@
-"""What the person sees and presses: menu, dialog, progress, Cancel, undo. The screenshots are kept."""
+"""What the person sees and presses: menu, dialog, progress, Cancel, undo. Screenshots are kept."""
 
 import os
 import subprocess
@@ -217,7 +217,7 @@ def case_said_in_a_box(t):
 
 
 def case_model_and_strength(t):
-    """Chosen in the dialog: the same as a script that names them."""
+    """Model and strength chosen in the dialog give the same result as those named by a script."""
     sys.path.append(os.environ["TEST_VENDOR"])
     from glihamba_client.service import DaemonService
 

@@ -1,4 +1,4 @@
-"""How long a person waits, and for how long Krita stands still meanwhile. Figures, no verdicts."""
+"""How long a person waits, and how long Krita does not respond meanwhile. Only measures."""
 
 import sys
 import time
@@ -70,7 +70,7 @@ def case_12_megapixels(t):
     document.setActiveNode(layer)
     yield 0.3
     yield from measured(t, document, layer, "12 megapixels")
-    # For comparison: what Krita's own menu entry costs on the same layer, without any pixels of ours.
+    # For comparison: what Krita's own menu entry costs on the same layer, without our pixels.
     yield from kit.undo(document)
     document.setActiveNode(layer)
     yield 0.5

@@ -81,7 +81,7 @@ def case_how_pixels_travel(document, pixels):
 
 
 def case_there_and_back(document, pixels):
-    """Every 8- and 16-bit colour of a wide gamut survives the way as linear floats."""
+    """Every 8- and 16-bit colour of a wide gamut survives the conversion to linear floats and back."""
     for profile in (SRGB, "ClayRGB-elle-V2-g22.icc", "Rec2020-elle-V4-g10.icc", "WideRGB-elle-V2-g22.icc"):
         for depth in ("U8", "U16"):
             source = pixels.Space("RGBA", depth, profile)

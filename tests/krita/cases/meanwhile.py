@@ -1,4 +1,4 @@
-"""Cases about what changes in Krita while a harmonization runs: the result fits, or is dropped."""
+"""Cases about what changes in Krita while a harmonization runs. The result still fits, or it is dropped."""
 
 import os
 
@@ -58,7 +58,7 @@ def case_image_resized_meanwhile(t):
 
 
 def case_active_layer_and_selection_changed_meanwhile(t):
-    """The person goes on working: the result comes beside their work and takes nothing from it."""
+    """The person may go on working: the result is added and their selection and active layer stay."""
     document, _ = yield from kit.scene()
     hold()
     kit.trigger()
@@ -77,7 +77,7 @@ def case_active_layer_and_selection_changed_meanwhile(t):
 
 
 def dropped(document, change, name="pasted"):
-    """What `change` does while the daemon works makes the result no longer fit."""
+    """After `change`, made while the daemon works, the result no longer fits."""
     hold()
     kit.trigger()
     yield lambda: shown("Preparing the picture")
@@ -139,7 +139,7 @@ def case_shapes_moved_meanwhile(t):
 
 
 def case_scene_painted_on_meanwhile(t):
-    """What lies below is the person's to change: the result still fits the layer."""
+    """The person may change what lies below: the result still fits the layer."""
     document, _ = yield from kit.scene()
     hold()
     kit.trigger()
@@ -160,7 +160,7 @@ def canvas():
 
 
 def case_another_layer_clicked_while_the_result_is_added(t):
-    """Without its group the result of a soft object would be opaque up to its rim: rather none."""
+    """No result is added without its group: a soft object would become opaque at its edge."""
     document, layer = yield from kit.scene(soft=6)
     scene = kit.layer(document, "scene")
     hold()
@@ -178,7 +178,9 @@ def case_another_layer_clicked_while_the_result_is_added(t):
     yield PAUSE
     assert not document.tryBarrierLock(), "a stroke is being drawn: the plugin waits for its end"
     let_go()
-    yield lambda: document.activeNode().uniqueId() == layer.uniqueId()  # for its group
+    yield (
+        lambda: document.activeNode().uniqueId() == layer.uniqueId()
+    )  # the plugin activates it to make the group
     document.setActiveNode(scene)
     QTest.mouseRelease(canvas(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where)
     yield kit.idle

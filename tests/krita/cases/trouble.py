@@ -71,11 +71,11 @@ def case_twice_at_once_and_cancel_while_queued(t):
     assert dialog.labelText() == "second\nWaiting for other jobs (it is next)…", dialog.labelText()
     kit.press_cancel(dialog)
     yield lambda: len(kit.plugin().jobs) == 1  # although the daemon is still held
-    kit.trigger()  # again, and this time both come through
+    kit.trigger()  # again, and this time both jobs run to their end
     yield lambda: shown("Waiting for other jobs")
     document.setActiveNode(first)
     yield PAUSE
-    kit.trigger()  # the layer that is at work already
+    kit.trigger()  # the layer that is being harmonized already
     yield PAUSE
     assert kit.said() == ["“pasted” is being harmonized already. Wait for it, or cancel it first."], (
         kit.said()
@@ -94,7 +94,7 @@ def case_twice_at_once_and_cancel_while_queued(t):
 
 
 def case_queue_full(t):
-    """The daemon lets two wait while one runs."""
+    """The daemon lets two jobs wait while one runs."""
     document, _ = yield from kit.scene()
     layers = []
     for index in range(4):
@@ -185,7 +185,7 @@ def case_daemon_that_cannot_start(t):
 
 
 def case_daemon_not_running_then_killed(t):
-    """It is started, killed in the middle of a large job, and started anew by the next."""
+    """The daemon is started, killed in the middle of a large job, and started again by the next job."""
     folder = elsewhere(t, "fresh", command=command())
     document, _ = yield from kit.scene()
     kit.trigger()
@@ -215,7 +215,7 @@ def case_daemon_not_running_then_killed(t):
 
 
 def case_daemon_of_another_version(t):
-    """One that speaks a protocol of the future."""
+    """A daemon with a newer protocol."""
     document, _ = yield from kit.scene()
     future = (
         "from glihamba.daemon import service; service.PROTOCOL = 2; from glihamba.cli import main; main()"
