@@ -70,7 +70,7 @@ MAY_IMPORT = {
     "pipeline": {"networks", "base"},
     "models": {"proto", "networks", "base"},
     "networks": {"ops", "base"},
-    "ops": {"base"},
+    "ops": {"proto", "base"},
     "training": {"proto", "models", "networks", "ops", "pipeline", "base"},
     "krita": {"client", "proto"},
     "gimp": {"client", "proto"},
@@ -100,9 +100,11 @@ LIGHT = (
     "glihamba.models.registry",
     "glihamba.models.store",
     "glihamba.models.download",
+    "glihamba.models.filling",
     "glihamba.models.loading",
     "glihamba.models.__init__",
     "glihamba.networks.__init__",
+    "glihamba.networks.architectures",
 )
 # What an editor's plugin can carry: the standard library and wheels without compiled code.
 VENDORED = {"grpclib", "h2", "hpack", "hyperframe", "multidict", "google"}

@@ -51,7 +51,7 @@ def test_they_beat_the_composite_clearly_and_score_what_the_record_says(record, 
         assert ours.psnr > before.psnr + 4.5
     gap = summaries["strict", record.name].psnr - summaries["fullres", record.name].psnr
     composite_gap = summaries["strict", COMPOSITE].psnr - summaries["fullres", COMPOSITE].psnr
-    assert gap - composite_gap < 0.3, "what carrying to full size costs"
+    assert gap - composite_gap < 0.3, "what the correction at full size costs"
 
     val = list(val_triples(shared_data / "photos", 40))
     before, ours = summarise(evaluate(val, models, ["strict"]))

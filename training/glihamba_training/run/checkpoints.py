@@ -22,6 +22,7 @@ from torch import Tensor
 
 from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.models import load, registry
+from glihamba.models.filling import WeightsDoNotFit, fill
 from glihamba.models.registry import BadRecord, Record
 from glihamba.models.store import METADATA_KEY
 from glihamba.networks.vss import MLGVSSBlock, VSSBlock
@@ -213,11 +214,11 @@ def starting_weights(name_or_path: str) -> dict[str, Tensor]:
     return dict(load(name_or_path).state_dict())
 
 
-def fill(network: torch.nn.Module, weights: dict[str, Tensor], origin: str, model: str) -> None:
-    """Gives the network all the weights; raises BadCheckpoint when they are another network's."""
+def take_weights(network: torch.nn.Module, weights: dict[str, Tensor], origin: str, model: str) -> None:
+    """Gives the network all the weights, which come from `origin`. Raises BadCheckpoint if they do not fit."""
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
+        fill(network, weights)
+    except WeightsDoNotFit as error:
         raise BadCheckpoint(
             f"The weights of {origin} do not fit the recipe's {model}: start from the same network, with the"
             " settings that the recipe's [config] gives it."

@@ -14,11 +14,11 @@ from glihamba.networks import build
 from glihamba_training.data.iharmony4 import Triple, is_copy, read_triples
 from glihamba_training.run.checkpoints import (
     NOT_STATED,
-    fill,
     halved,
     network_weights,
     read_checkpoint,
     recorded,
+    take_weights,
 )
 from glihamba_training.scoring.evaluate import evaluate, summarise, val_triples
 
@@ -49,7 +49,7 @@ def export(
         weights = halved(weights, checkpoint)
     provenance = recorded(saved)
     network = build(recipe["model"], **recipe.get("config", {}))
-    fill(network, weights, str(checkpoint), recipe["model"])
+    take_weights(network, weights, str(checkpoint), recipe["model"])
     network.eval()
     metrics: dict[str, dict[str, float]] = {}
     for pictures, (triples, protocols) in scored_on.items():

@@ -31,11 +31,11 @@ from glihamba_training.run.checkpoints import (
     WholeCheckpoints,
     averaged_weights,
     disk_full,
-    fill,
     inherited,
     read_checkpoint,
     recorded,
     starting_weights,
+    take_weights,
     with_silent_blocks,
 )
 from glihamba_training.run.recipe import PRECISIONS, Recipe, RecipeError
@@ -145,9 +145,9 @@ def train(
     task = HarmonizationTask(recipe, provenance, first_step)
     if start is not None:
         weights = with_silent_blocks(task.network, starting_weights(start))
-        fill(task.network, weights, start, recipe.model)
+        take_weights(task.network, weights, start, recipe.model)
     elif resume is not None:  # before Lightning does it, whose error would not be a sentence
-        fill(task.network, averaged_weights(resume)[0], str(resume), recipe.model)
+        take_weights(task.network, averaged_weights(resume)[0], str(resume), recipe.model)
     device = torch.device("cpu") if workers else _device()
     if workers and torch.cuda.is_available():
         torch.set_num_threads(1)  # the cores are the workers'
