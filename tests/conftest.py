@@ -13,6 +13,10 @@ from typing import Any
 import psutil
 import pytest
 
+# PyTorch's threads wait for each other by spinning. Where processors have other work, too, as here where tests
+# run side by side, that takes ten times as long as sleeping. Read when torch is loaded, here and by children.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 
