@@ -13,8 +13,8 @@ from typing import Any
 import psutil
 import pytest
 
-# PyTorch's threads wait for each other by spinning. Where processors have other work, too, as here where tests
-# run side by side, that takes ten times as long as sleeping. Read when torch is loaded, here and by children.
+# PyTorch's threads wait for each other by spinning, which makes a step ten times slower where the processors
+# have other work, as they have here with tests side by side. Read when torch is loaded, here and by children.
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 TESTS = Path(__file__).resolve().parent
@@ -87,10 +87,10 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 @pytest.fixture(scope="session", autouse=True)
 def children_hear_ctrl_c() -> None:
-    """A process started in the background ignores SIGINT, and so would every child that a test interrupts.
+    """A child can be interrupted, even if the tests run in the background, where a process ignores SIGINT.
 
-    A handler, unlike the wish to ignore, is not inherited: with one that does nothing this process stays deaf
-    and its children start with the system's default.
+    Children inherit that a signal is ignored, but not that it has a handler: with a handler that does nothing
+    this process still ignores SIGINT, and its children start with the system's default.
     """
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         signal.signal(signal.SIGINT, lambda *_: None)
