@@ -13,9 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-# PyTorch's threads wait for each other by spinning, which makes a step ten times slower where the processors
-# have other work, as they have here with tests side by side. Read when torch is loaded, here and by children.
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+import glihamba  # noqa: F401  # before any test imports torch: it sets how torch's threads wait
 
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent

@@ -17,8 +17,10 @@ import pyvips
 
 from glihamba import image_files
 from glihamba.image_files import Array, BadPicture, Picture
-from glihamba_client.errors import ClientError
-from glihamba_client.host import Capture, Channels, Harmonized, Plane, Progress, SampleType, Transfer
+from glihamba_client.errors import ClientError, refuse
+from glihamba_client.host import Capture, Harmonized, Plane, Progress
+from glihamba_proto import checks
+from glihamba_proto.formats import Channels, SampleType, Transfer
 
 _LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _SAMPLES: dict[str, SampleType] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
@@ -58,13 +60,7 @@ class FileHost:
         if self.output.exists() and self.mask.exists() and self.output.samefile(self.mask):
             raise BadPicture(f"The output would overwrite {self.mask}: choose another name.")
         mask = read_mask(self.mask)
-        height, width = mask.shape
-        if (width, height) != picture.size:
-            raise ClientError(
-                "SIZE_MISMATCH",
-                f"The mask {self.mask} is {width} x {height} pixels, but {self.composite} is displayed at "
-                f"{picture.size[0]} x {picture.size[1]}: make them the same size.",
-            )
+        refuse(checks.same_size(mask.shape[::-1], picture.size))
         kept = image_files.kept_type(self.output, picture.pixels.dtype)
         if kept != picture.pixels.dtype:
             self.message(

@@ -23,7 +23,6 @@ from glihamba.commands.local import LocalService
 from glihamba.file_host import FileHost
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import harmonize_layer, run
-from glihamba_client.messages import sentence
 
 WIDTH, HEIGHT = 48, 32
 
@@ -78,7 +77,7 @@ def words(service: LocalService, composite: Path, mask: Path, output: Path) -> s
     with pytest.raises(ClientError) as failure:
         harmonized(service, composite, mask, output)
     assert (sorted(output.parent.iterdir()) if output.parent.is_dir() else []) == before
-    return sentence(failure.value, "en")
+    return failure.value.sentence("en")
 
 
 def wide_gamut() -> bytes:

@@ -29,11 +29,11 @@ def test_bench_measures() -> None:
 def test_the_naive_scan_it_compares_with_is_right() -> None:
     import torch
 
-    from glihamba.bench.cpu import arguments, naive
+    from glihamba.bench.cpu import naive, scan_inputs
     from glihamba.ops.reference import ss2d_reference
 
-    given = arguments(5, 16, 3)
-    assert torch.allclose(naive(*given), ss2d_reference(*given), atol=1e-4)
+    given = scan_inputs(5, 16, 3)
+    assert torch.allclose(naive(given), ss2d_reference(given), atol=1e-4)
 
 
 @pytest.mark.bench

@@ -16,6 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from glihamba import __version__
 from glihamba.models import registry
+from glihamba.networks import build
+from glihamba.networks.base import Harmonizer
 from glihamba.networks.statistics import Statistics
 from glihamba.pipeline.harmonize import harmonize
 from glihamba_proto import harmonizer_pb2 as pb
@@ -24,8 +26,8 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def network() -> Statistics:
-    return Statistics(**registry.get("statistics").config)
+def network() -> Harmonizer:
+    return build("statistics", **registry.get("statistics").config)
 
 
 # -- what works

@@ -12,8 +12,6 @@ from gimp_app import Profile
 
 SCRIPT = gimp_app.HERE / "cases" / "bench.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def report(profile: Profile, real_daemon: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:

@@ -21,8 +21,6 @@ SPACES = [
 ]
 WIDTH, HEIGHT = 96, 64
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

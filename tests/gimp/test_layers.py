@@ -14,8 +14,6 @@ from PIL import Image
 
 SCRIPT = gimp_app.HERE / "cases" / "layers.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

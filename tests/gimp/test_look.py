@@ -18,8 +18,6 @@ from glihamba.models import registry
 SCRIPT = gimp_app.HERE / "cases" / "look.py"
 SHOTS = ("menu", "dialog", "result", "progress", "message", "choices")
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

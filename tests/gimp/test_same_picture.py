@@ -16,8 +16,6 @@ import krita_app
 
 DEMO = apps.REPOSITORY / "backend" / "glihamba" / "demo"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def saved(profile: Any, daemon: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, np.ndarray]:

@@ -14,8 +14,6 @@ from gimp_app import Profile
 
 SCRIPT = gimp_app.HERE / "cases" / "trouble.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def report(

@@ -20,7 +20,7 @@ from installer.steps import Installation, Options
 from installing import REPOSITORY, install
 
 from glihamba import settings
-from glihamba_client import paths
+from glihamba_proto import places
 
 
 @pytest.fixture(autouse=True)
@@ -95,9 +95,21 @@ def test_options_count_before_and_after_the_command(order: str, tmp_path: Path, 
     "environ",
     [{}, {"LOCALAPPDATA": "/local"}, {"SNAP_REAL_HOME": "/real"}, {"GLIHAMBA_DATA_DIR": "/elsewhere"}],
 )
-def test_the_data_folder_is_the_daemon_s_and_the_plugins(system: str, environ: dict[str, str]) -> None:
-    ours = layout.default_root(system, environ)
-    assert ours == paths.data_folder(system, environ) == settings.data_folder(environ, system)
+def test_the_data_folder_is_the_daemon_s_and_the_plugins(
+    system: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOCALAPPDATA", "SNAP_REAL_HOME", "GLIHAMBA_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert layout.default_root() == places.data_folder() == settings.load().data_dir
+    assert places.data_folder(system, environ) == settings.load(environ, platform=system).data_dir
+
+
+def test_a_relative_data_folder_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", "kept/here")
+    assert main(["uninstall"]) == 1
+    assert "GLIHAMBA_DATA_DIR must be an absolute path, but is 'kept/here'" in capsys.readouterr().err
 
 
 def test_a_folder_with_other_people_s_files_is_refused(tmp_path: Path, capsys: Any) -> None:

@@ -20,8 +20,6 @@ SPACES = [
 WIDTH, HEIGHT = 96, 64
 INSIDE = np.s_[20:44, 30:62]
 
-pytestmark = pytest.mark.timeout(600)
-
 
 # Levels of 255. Linear light and Lab have coarse steps in 8 bits. Krita's conversion between RGB and CMYK
 # is perceptual in both directions, which is no way back to the same colour; it is the document's own.

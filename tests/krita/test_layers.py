@@ -13,8 +13,6 @@ from krita_app import Profile
 
 SCRIPT = krita_app.HERE / "cases" / "layers.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -18,8 +18,6 @@ from glihamba.models import registry
 
 SCRIPT = krita_app.HERE / "cases" / "look.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:

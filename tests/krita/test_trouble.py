@@ -16,8 +16,6 @@ from glihamba.daemon.server import Daemon
 
 SCRIPT = krita_app.HERE / "cases" / "trouble.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def remote(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:

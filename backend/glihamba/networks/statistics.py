@@ -6,11 +6,15 @@ the object and all that is left of the picture. It is the floor every network mu
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glihamba.networks.architectures import network
 from glihamba.networks.base import Harmonizer
+from glihamba.networks.moments import weighted_moments
 
 _TO_XYZ = (
     (0.4124564, 0.3575761, 0.1804375),
@@ -21,12 +25,23 @@ _WHITE_D65 = (0.95047, 1.0, 1.08883)
 _EPSILON, _KAPPA = 216 / 24389, 24389 / 27
 
 
-class Statistics(Harmonizer):
-    """Mean and standard deviation transfer in Lab, weighted by the mask's coverage.
-
-    strength: how far the colours go, 0 to 1. ring_share: the ring's part in the target statistics, the
+@dataclass(frozen=True)
+class StatisticsConfig:
+    """strength: how far the colours go, 0 to 1. ring_share: the ring's part in the target statistics, the
     rest is the whole background's. ring_width: relative to the square root of the object's area.
     contrast: the range that the ratio of standard deviations is clamped to.
+    """
+
+    strength: float = 0.5
+    ring_share: float = 0.75
+    ring_width: float = 0.25
+    contrast: tuple[float, float] = (0.8, 1.25)
+    working_size: int = 256
+
+
+@network("statistics")
+class Statistics(Harmonizer):
+    """Mean and standard deviation transfer in Lab, weighted by the mask's coverage.
 
     The defaults were chosen on 465 training photographs with annotated objects under random exposure, white
     balance, tone and saturation (PSNR at 128 pixels by the composite's foreground MSE):
@@ -42,20 +57,14 @@ class Statistics(Harmonizer):
     wherever the object is visibly off, which is when someone asks.
     """
 
-    working_size = 256
+    paper = "Color Transfer between Images (Reinhard, Ashikhmin, Gooch, Shirley; 2001)"
+    Config = StatisticsConfig
+    trainable = False
 
-    def __init__(
-        self,
-        strength: float = 0.5,
-        ring_share: float = 0.75,
-        ring_width: float = 0.25,
-        contrast: tuple[float, float] = (0.8, 1.25),
-    ) -> None:
+    def __init__(self, config: StatisticsConfig | None = None) -> None:
         super().__init__()
-        self.strength = strength
-        self.ring_share = ring_share
-        self.ring_width = ring_width
-        self.contrast = contrast
+        self.config = config or StatisticsConfig()
+        self.working_size = self.config.working_size
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """(B,3,H,W), (B,1,H,W) in [0,1] -> (B,3,H,W) in [0,1]; unchanged where mask is 0."""
@@ -68,17 +77,17 @@ class Statistics(Harmonizer):
 
         # A picture whose object leaves no ring, or no scene, has only the other, or nothing, to go by.
         has_ring, has_scene = (w.sum((1, 2, 3), keepdim=True) > 0.5 for w in (ring, scene))
-        share = self.ring_share * has_ring
+        share = self.config.ring_share * has_ring
         target_mean = share * ring_mean + (1 - share) * scene_mean
         target_spread = share * ring_spread + (1 - share) * scene_spread
-        ratio = (target_spread / spread.clamp_min(1e-3)).clamp(*self.contrast)
+        ratio = (target_spread / spread.clamp_min(1e-3)).clamp(*self.config.contrast)
 
         moved = lab_to_srgb((lab - mean) * ratio + target_mean).clamp(0, 1)
-        return composite + self.strength * mask * has_scene * (moved - composite)
+        return composite + self.config.strength * mask * has_scene * (moved - composite)
 
     def _ring(self, mask: Tensor) -> Tensor:
         """(1,H,W) -> (1,H,W): the mask grown by `ring_width` object sizes, by a square."""
-        width = max(1, round(self.ring_width * float(mask.sum().clamp_min(0).sqrt())))
+        width = max(1, round(self.config.ring_width * float(mask.sum().clamp_min(0).sqrt())))
         rows, columns = (min(width, side) for side in mask.shape[-2:])
         grown = F.max_pool2d(mask[None], (2 * rows + 1, 1), stride=1, padding=(rows, 0))
         return F.max_pool2d(grown, (1, 2 * columns + 1), stride=1, padding=(0, columns))[0]
@@ -108,8 +117,5 @@ def lab_to_srgb(lab: Tensor) -> Tensor:
     )
 
 
-def _statistics(picture: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and standard deviation over a picture, each (B,3,1,1)."""
-    weight = weight / weight.sum((2, 3), keepdim=True).clamp_min(1e-6)
-    mean = (picture * weight).sum((2, 3), keepdim=True)
-    return mean, ((picture - mean).square() * weight).sum((2, 3), keepdim=True).sqrt()
+def _statistics(lab: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    return weighted_moments(lab, weight, least=1e-6, eps=0)

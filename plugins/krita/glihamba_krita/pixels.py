@@ -12,7 +12,8 @@ import itertools
 from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
-from glihamba_client.host import Channels, Pixels, Plane, SampleType, Transfer
+from glihamba_client.host import Pixels, Plane
+from glihamba_proto.formats import Channels, SampleType, Transfer
 
 Rect = tuple[int, int, int, int]  # left, top, width, height in the image
 Steps = Generator[None, None, bytearray]

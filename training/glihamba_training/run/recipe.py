@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glihamba.errors import BadRequest, UnknownModel
-from glihamba.networks import settings_of
+from glihamba.networks import class_of, names, settings_of
 from glihamba_training.losses import LOSSES
 from glihamba_training.synthesis.composites import SynthesisSettings
 
@@ -74,8 +74,14 @@ class Recipe:
             raise RecipeError(f'There is no precision "{self.precision}": choose {", ".join(PRECISIONS)}.')
         if self.loss not in LOSSES:
             raise RecipeError(f'There is no loss "{self.loss}": choose {" or ".join(LOSSES)}.')
-        if self.loss == "two-stages" and self.model != "frih":
-            raise RecipeError(f'The loss "two-stages" is FRIH\'s: choose "foreground" for {self.model}.')
+        owners = [name for name in names() if self.loss in class_of(name).losses]
+        if owners and self.model not in owners:
+            raise RecipeError(
+                f'The loss "{self.loss}" is only for {", ".join(owners)}: choose "foreground" for'
+                f" {self.model}."
+            )
+        if self.model in names() and not class_of(self.model).trainable:
+            raise RecipeError(f"There are no weights to train in {self.model}: choose another network.")
         if self.config:
             try:
                 _refuse_unknown(self.config, settings_of(self.model), "config.")
