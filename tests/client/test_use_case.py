@@ -160,9 +160,9 @@ def test_steps_return_at_once_and_closing_them_cancels(
     steps = harmonize_layer(editor, service)
     for _ in range(3):
         next(steps)
-    assert daemon.runner.begun.wait(60)
+    assert daemon.runner.begun.wait()
     steps.close()
-    assert daemon.runner.gave_up.wait(60)
+    assert daemon.runner.gave_up.wait()
     assert editor.delivered == []
     assert editor.seen
 
