@@ -1,3 +1,5 @@
 """GLIHamba: harmonize a pasted object with its scene, at full resolution, on your own machine."""
 
-__version__ = "0.1.0"
+from glihamba_proto import __version__
+
+__all__ = ["__version__"]

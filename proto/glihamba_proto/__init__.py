@@ -4,3 +4,6 @@
 grpcio, `harmonizer_grpc` (the plugins' stubs) grpclib. Nothing is imported here, so each side pays
 only for its own.
 """
+
+__version__ = "0.2.0"
+"""The project's only version number: daemon, clients and packages have the same."""
