@@ -41,7 +41,7 @@ def notes_of(changelog: str, version: str) -> str:
     """
     sections = {
         heading.strip(): body.strip()
-        for heading, body in re.findall(r"^## (.+)\n(.*?)(?=^## |\Z)", changelog, re.M | re.S)
+        for heading, body in re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", changelog, re.M | re.S)
     }
     if sections.get("Unreleased"):
         raise ReleaseError(f'CHANGELOG.md has entries under "Unreleased". Move them to {version}.')
