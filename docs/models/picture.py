@@ -1,7 +1,7 @@
-"""Makes the picture of a model's card and the figures beside it: `python docs/models/picture.py MODEL OUT.jpg`.
+"""Makes the picture of a model's card and its figures: `python docs/models/picture.py MODEL OUT.jpg`.
 
-Needs the extra `train` and scikit-image, whose photographs may be shown and were never trained on. GrabCut finds their
-objects from a box and a few ellipses. Nothing is random, so that later weights get the same composites.
+Needs the extra `train` and scikit-image, whose photographs may be shown and were never trained on. GrabCut
+finds their objects from a box and a few ellipses. Nothing is random: later weights get the same composites.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Row(NamedTuple):
 def cut_out(
     photo: np.ndarray, box: Ellipse, inside: Iterable[Ellipse], outside: Iterable[Ellipse] = ()
 ) -> Thing:
-    """The object in `box` (x, y, width, height). Pixels in the ellipses are known to be object or background."""
+    """The object in `box` (x, y, width, height). Pixels in the ellipses are known."""
     marks = np.full(photo.shape[:2], cv2.GC_BGD, np.uint8)
     x, y, width, height = box
     marks[y : y + height, x : x + width] = cv2.GC_PR_FGD
