@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import graphlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -183,6 +184,31 @@ def test_imports_go_down_only(module: str) -> None:
         if is_ours(name) and room_of(name) not in MAY_IMPORT[room] | {room}
     ]
     assert not wrong, "\n".join(wrong)
+
+
+def circle(graph: dict[str, set[str]]) -> list[str]:
+    """Modules that import each other in a circle, the first one named again at the end; empty if none do."""
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        return list(error.args[1])
+    return []
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Imports inside functions and under TYPE_CHECKING count, too: they only hide a circle."""
+    graph = {
+        module.removesuffix(".__init__"): {
+            name.removesuffix(".__init__") for name, _ in imports(module, path) if is_ours(name)
+        }
+        for module, path in MODULES.items()
+    }
+    assert not circle(graph), " -> ".join(circle(graph))
+
+
+def test_a_circle_is_seen() -> None:
+    assert circle({"a": {"b"}, "b": {"c"}, "c": set()}) == []
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}})) == {"a", "b", "c"}
 
 
 @pytest.mark.parametrize("module", sorted(m for m in MODULES if m.startswith(LIGHT)))

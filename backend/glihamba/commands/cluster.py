@@ -21,7 +21,7 @@ from typing import Any
 import click
 
 from glihamba.commands.common import Bar, bar, print_json
-from glihamba.commands.harmonize import Picture, Worker, pairs
+from glihamba.commands.pictures import Picture, Worker, pairs
 from glihamba.commands.training import NeedsExtra
 
 COLUMNS = ("composite", "mask", "output")

@@ -1,0 +1,101 @@
+"""The pictures of a `glihamba harmonize` call, and the worker that harmonizes one after the other."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from glihamba.commands.common import Bar
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One composite to harmonize. `mask` is its file, or the sentence that says why there is none."""
+
+    composite: Path
+    mask: Path | str
+    output: Path
+
+
+class Worker:
+    """Harmonizes one picture after the other."""
+
+    def __init__(self, service: Any, model: str, strength: float) -> None:
+        self.service, self.model, self.strength = service, model, strength
+
+    def harmonize(self, picture: Picture, shown: Bar) -> dict[str, Any]:
+        """Write the picture's output; return what was done, for people and `--json`.
+
+        Raises `ClientError` and BadPicture, and writes nothing then.
+        """
+        from glihamba.file_host import FileHost
+        from glihamba.image_files import BadPicture
+        from glihamba_client.errors import ClientError
+        from glihamba_client.harmonize_layer import harmonize_layer, run
+        from glihamba_client.messages import stage
+
+        if isinstance(picture.mask, str):
+            raise BadPicture(picture.mask)
+
+        def show(progress: Any) -> None:
+            shown.show("job", stage(progress.stage, "en"), progress.fraction)
+
+        host = FileHost(picture.composite, picture.mask, picture.output, show=show)
+        begun = time.perf_counter()
+        try:
+            run(harmonize_layer(host, self.service, model=self.model, strength=self.strength))
+        except MemoryError:
+            raise ClientError("OUT_OF_MEMORY") from None
+        assert host.harmonized is not None
+        return {
+            "composite": str(picture.composite),
+            "output": str(picture.output),
+            "model": host.harmonized.model,
+            "device": host.harmonized.device,
+            "seconds": round(time.perf_counter() - begun, 3),
+            "seconds_queued": round(host.harmonized.seconds_queued, 3),
+            "seconds_computed": round(host.harmonized.seconds_computed, 3),
+            "messages": host.messages,
+        }
+
+
+def pairs(composites: Path, masks: Path, output: Path) -> list[Picture]:
+    """Pair every composite in a folder with the mask of its name, and make the output folder.
+
+    Raises `BadPicture`.
+    """
+    from glihamba.image_files import SUFFIXES, BadPicture
+
+    def pictures(folder: Path) -> list[Path]:
+        return sorted(
+            p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+        )
+
+    if not masks.is_dir():
+        raise BadPicture(f"{composites} is a folder, so --mask must be one too, but {masks} is none.")
+    if output.exists() and not output.is_dir():
+        raise BadPicture(f"{composites} is a folder, so the output must be one too, but {output} is a file.")
+    found = pictures(composites)
+    if not found:
+        raise BadPicture(f"There are no pictures ({', '.join(SUFFIXES)}) in {composites}.")
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadPicture(f"The folder {output} cannot be made: {error.strerror}.") from error
+    if any(output.samefile(folder) for folder in (composites, masks)):
+        raise BadPicture(f"The output would overwrite the pictures in {output}: choose another folder.")
+    by_stem: dict[str, list[Path]] = {}
+    for path in pictures(masks):
+        by_stem.setdefault(path.stem, []).append(path)
+    return [Picture(path, _mask_of(path, masks, by_stem), output / path.name) for path in found]
+
+
+def _mask_of(composite: Path, masks: Path, by_stem: dict[str, list[Path]]) -> Path | str:
+    fitting = by_stem.get(composite.stem, [])
+    if len(fitting) == 1:
+        return fitting[0]
+    if not fitting:
+        return f"There is no mask for it: {masks} has no picture called {composite.stem}."
+    return f"There are {len(fitting)} masks for it ({', '.join(p.name for p in fitting)}): keep one."
