@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from glihamba import settings
+from glihamba import __version__, settings
 from glihamba.daemon.server import Daemon
 from glihamba.engine.device import Device
 from glihamba_client import client as client_module
@@ -132,8 +132,16 @@ def test_models_and_info(endpoint: Endpoint) -> None:
 @pytest.mark.parametrize(
     ("ours", "code", "words"),
     [
-        (2, "SERVER_TOO_OLD", "is older than this plugin or program (version 0.1.0). Update GLIHamba there"),
-        (0, "CLIENT_TOO_OLD", "is newer than this plugin or program (version 0.1.0). Update the plugin"),
+        (
+            2,
+            "SERVER_TOO_OLD",
+            f"is older than this plugin or program (version {__version__}). Update GLIHamba there",
+        ),
+        (
+            0,
+            "CLIENT_TOO_OLD",
+            f"is newer than this plugin or program (version {__version__}). Update the plugin",
+        ),
     ],
 )
 def test_versions_that_do_not_fit(
