@@ -2,7 +2,9 @@
 
 import os
 
-__version__ = "0.1.0"
+from glihamba_proto import __version__
+
+__all__ = ["__version__"]
 
 # OpenMP's threads sleep while they wait for each other. By default they spin, and a job beside a busy editor
 # then takes twenty times as long. PyTorch reads these when it is loaded. A person's own setting wins.

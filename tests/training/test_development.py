@@ -22,7 +22,7 @@ from glihamba_training.scoring.development import (
     verdicts,
 )
 from glihamba_training.scoring.development_sets import count_of, development_triples
-from glihamba_training.scoring.evaluate import Row
+from glihamba_training.scoring.evaluate import PictureScores
 from glihamba_training.scoring.protocols import Scores
 
 
@@ -74,7 +74,7 @@ def test_gains_are_over_the_composite_and_by_direction():
     assert not verdicts(rows), "no number without all sets"
 
 
-def rows_of(gains: dict[str, list[float]], harmony: list[float]) -> list[Row]:
+def rows_of(gains: dict[str, list[float]], harmony: list[float]) -> list[PictureScores]:
     """Composites of 25 dB and a model that gains so much; in harmony, so many dB."""
     rows = []
     for name, values in [*gains.items(), (HARMONY, harmony)]:
@@ -82,7 +82,7 @@ def rows_of(gains: dict[str, list[float]], harmony: list[float]) -> list[Row]:
             psnr = (78.0, value) if name == HARMONY else (25.0, 25.0 + value)
             for model, each in zip((COMPOSITE, "m"), psnr, strict=True):
                 scores = Scores(each, 1.0, 1.0, 1.0)
-                rows.append(Row(PROTOCOL, model, name, f"{name}/{index:03}/fine", 0.1, scores))
+                rows.append(PictureScores(PROTOCOL, model, name, f"{name}/{index:03}/fine", 0.1, scores))
     return rows
 
 

@@ -8,11 +8,12 @@ import torch
 
 from glihamba.errors import BadRequest
 from glihamba_training.data import encoder
-from glihamba_training.data.photos import PhotoBank, load_bank
+from glihamba_training.data.photos import PhotoDataset, photo_dataset
 from glihamba_training.data.similar_objects import features, neighbours
-from glihamba_training.synthesis.composites import Synthesis, SynthesisSettings
+from glihamba_training.synthesis.composites import Synthesis
 from glihamba_training.synthesis.families import Families, find_illuminations, load_families
 from glihamba_training.synthesis.illuminations import Illuminations, read_illuminations
+from glihamba_training.synthesis.settings import SynthesisSettings
 from glihamba_training.synthesis.transfers import TRANSFERS, gaussian, histograms, plausible, reinhard
 
 
@@ -105,14 +106,14 @@ def test_lights_are_found_beside_the_photographs_or_asked_for(tmp_path):
         read_illuminations(wrong)
 
 
-def coloured_bank() -> PhotoBank:
+def coloured_bank() -> PhotoDataset:
     """Six photographs, alternately with a red and a blue box; the last one's mask is a colour region."""
     photos = np.full((6, 64, 64, 3), 90, np.uint8)
     masks = np.zeros((6, 64, 64), np.uint8)
     masks[:, 16:48, 16:48] = 255
     for index in range(6):
         photos[index, 16:48, 16:48] = (200, 40 + index, 40) if index % 2 else (40, 40 + index, 200)
-    return PhotoBank(photos, masks, np.arange(6, dtype=np.int32), np.array([0, 0, 0, 0, 3, 2], np.int8))
+    return PhotoDataset(photos, masks, np.arange(6, dtype=np.int32), np.array([0, 0, 0, 0, 3, 2], np.int8))
 
 
 def mean_colours(rgb: torch.Tensor) -> torch.Tensor:
@@ -131,7 +132,7 @@ def test_neighbours_are_alike_whole_and_from_other_photographs(monkeypatch):
 
 
 def test_the_scene_stays_the_photograph(photo_shards):
-    bank = load_bank(photo_shards, "train", 48)
+    bank = photo_dataset(photo_shards, "train", 48)
     near = np.random.default_rng(0).integers(0, len(bank.masks), (len(bank.masks), 4))
     settings = SynthesisSettings(smallest_crop=1.0, flip=0.0, unchanged=0.0, similar=1.0)
     batch = Synthesis(bank, settings, 0, families=Families(bank, near)).batch(0, 48, 16)
@@ -144,7 +145,7 @@ def test_the_scene_stays_the_photograph(photo_shards):
 
 
 def test_odds_mix_the_families_and_leave_old_recipes_as_they_were(photo_shards):
-    bank = load_bank(photo_shards, "train", 48)
+    bank = photo_dataset(photo_shards, "train", 48)
     near = np.zeros((len(bank.masks), 4), np.int64)
     identity = torch.zeros(1, 3, 11)
     identity[0, range(3), range(3)] = 1

@@ -11,8 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glihamba_training.data.encoder import STRIDE, load_encoder
-from glihamba_training.data.photos import WHOLE, PhotoBank, load_bank
-from glihamba_training.data.picture_cache import Growing, Progress, cached
+from glihamba_training.data.photos import WHOLE, PhotoDataset, photo_dataset
+from glihamba_training.data.picture_cache import GrowingArray, OnProgress, cached_arrays
 
 NEIGHBOURS = 24
 SIDE = 128  # pixels: the features are 8 x 8 then
@@ -23,24 +23,26 @@ Encoder = Callable[[Tensor], Tensor]
 
 
 def load_neighbours(
-    root: Path, split: str, progress: Progress = lambda done, total: None, cache: Path | None = None
+    root: Path, split: str, progress: OnProgress = lambda done, total: None, cache: Path | None = None
 ) -> np.ndarray:
-    """`neighbours` of the bank that `load_bank(root, split, ...)` gives at any size; built on first use.
+    """`neighbours` of the bank that `photo_dataset(root, split, ...)` gives at any size; built on first use.
 
     Raises BadRequest without the encoder's package.
     """
-    bank = load_bank(root, split, SIDE, cache=cache)
+    bank = photo_dataset(root, split, SIDE, cache=cache)
 
-    def build(arrays: dict[str, Growing]) -> None:
+    def build(arrays: dict[str, GrowingArray]) -> None:
         for row in neighbours(bank, features(bank, load_encoder(), progress)):
             arrays["near"].append(row)
 
     shapes: dict[str, tuple[tuple[int, ...], type]] = {"near": ((NEIGHBOURS,), np.int32)}
     identity = str(getattr(bank.photos, "filename", ""))  # its file's name has all that it depends on
-    return cached(f"{split}-similar", identity, shapes, build, cache)["near"]
+    return cached_arrays(f"{split}-similar", identity, shapes, build, cache)["near"]
 
 
-def features(bank: PhotoBank, encoder: Encoder, progress: Progress = lambda done, total: None) -> np.ndarray:
+def features(
+    bank: PhotoDataset, encoder: Encoder, progress: OnProgress = lambda done, total: None
+) -> np.ndarray:
     """The encoder's features of each mask's photograph, averaged inside the mask: (M,C) float32."""
     order = np.argsort(bank.photo_of, kind="stable")
     first = np.searchsorted(bank.photo_of[order], np.arange(len(bank.photos) + 1))
@@ -61,7 +63,7 @@ def features(bank: PhotoBank, encoder: Encoder, progress: Progress = lambda done
     return found
 
 
-def neighbours(bank: PhotoBank, found: np.ndarray, count: int = NEIGHBOURS) -> np.ndarray:
+def neighbours(bank: PhotoDataset, found: np.ndarray, count: int = NEIGHBOURS) -> np.ndarray:
     """The `count` whole objects of other photographs nearest to each mask's: (M,count) masks of the bank.
 
     By the cosine between features (M,C), standardised over the whole objects. Where there are fewer, the

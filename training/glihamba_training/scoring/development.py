@@ -26,8 +26,8 @@ from importlib import resources
 import numpy as np
 
 from glihamba_training.data.iharmony4 import Triple
-from glihamba_training.scoring.evaluate import COMPOSITE, WORSE, Row, evaluate
-from glihamba_training.scoring.protocols import Source
+from glihamba_training.scoring.evaluate import COMPOSITE, WORSE, PictureScores, evaluate
+from glihamba_training.scoring.protocols import Method
 
 SETS = ("retouched", "similar", "lights", "pasted", "real", "flickr")
 HARMONY, GAP = "harmony", ("similar", "train")
@@ -96,8 +96,8 @@ class Verdict:
 
 
 def score(
-    triples: Iterable[Triple], models: Mapping[str, Source], progress: Callable[[], None] = lambda: None
-) -> list[Row]:
+    triples: Iterable[Triple], models: Mapping[str, Method], progress: Callable[[], None] = lambda: None
+) -> list[PictureScores]:
     """Every model on every development triple, the composite first."""
     return evaluate(triples, {COMPOSITE: None, **models}, [PROTOCOL], progress)
 
@@ -112,7 +112,7 @@ def direction(triple: Triple) -> str:
     return "too dark" if light < -_LIGHT else "too bright" if light > _LIGHT else "off in hue"
 
 
-def figures(rows: list[Row]) -> list[Figure]:
+def figures(rows: list[PictureScores]) -> list[Figure]:
     """Each model on each set, then by direction where the set has several."""
     untouched = {row.picture: row for row in rows if row.model == COMPOSITE}
     found = []
@@ -127,7 +127,7 @@ def figures(rows: list[Row]) -> list[Figure]:
     return found
 
 
-def verdicts(rows: list[Row]) -> list[Verdict]:
+def verdicts(rows: list[PictureScores]) -> list[Verdict]:
     """The one number of each model whose sets are all there."""
     untouched = {row.picture: row for row in rows if row.model == COMPOSITE}
     found = []
@@ -155,11 +155,11 @@ def labelled(triples: Iterable[Triple]) -> Iterator[Triple]:
         yield Triple(name, triple.subset, triple.composite, triple.mask, triple.real)
 
 
-def _way(row: Row) -> str:
+def _way(row: PictureScores) -> str:
     return row.picture.rpartition("/")[2]
 
 
-def _gains(rows: list[Row], untouched: Mapping[str, Row]) -> np.ndarray:
+def _gains(rows: list[PictureScores], untouched: Mapping[str, PictureScores]) -> np.ndarray:
     """What each picture gained, in dB; in harmony, what it lost of SEEN_FROM."""
     return np.array(
         [
@@ -171,7 +171,9 @@ def _gains(rows: list[Row], untouched: Mapping[str, Row]) -> np.ndarray:
     )
 
 
-def _figure(model: str, name: str, way: str, rows: list[Row], untouched: Mapping[str, Row]) -> Figure:
+def _figure(
+    model: str, name: str, way: str, rows: list[PictureScores], untouched: Mapping[str, PictureScores]
+) -> Figure:
     gains = _gains(rows, untouched)
     before = np.mean([untouched[row.picture].scores.fmse for row in rows])
     after = np.mean([row.scores.fmse for row in rows])

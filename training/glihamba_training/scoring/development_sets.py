@@ -15,10 +15,11 @@ from torch import Tensor
 from glihamba_training.data.iharmony4 import Triple
 from glihamba_training.data.photos import Example, decode, examples, read_shards
 from glihamba_training.scoring.development import HARMONY, Frozen, labelled
-from glihamba_training.synthesis.composites import SynthesisSettings, renditions
 from glihamba_training.synthesis.families import CEILING, find_illuminations
 from glihamba_training.synthesis.illuminations import Illuminations
 from glihamba_training.synthesis.pasted import paste_elsewhere
+from glihamba_training.synthesis.recolouring import renditions
+from glihamba_training.synthesis.settings import SynthesisSettings
 from glihamba_training.synthesis.transfers import TRANSFERS, plausible
 
 SIDE = 256

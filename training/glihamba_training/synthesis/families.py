@@ -15,8 +15,8 @@ import torch
 from torch import Tensor
 
 from glihamba.errors import BadRequest
-from glihamba_training.data.photos import PhotoBank
-from glihamba_training.data.picture_cache import Progress
+from glihamba_training.data.photos import PhotoDataset
+from glihamba_training.data.picture_cache import OnProgress
 from glihamba_training.data.similar_objects import load_neighbours
 from glihamba_training.synthesis.illuminations import Illuminations, read_illuminations
 from glihamba_training.synthesis.transfers import TRANSFERS, plausible
@@ -31,7 +31,7 @@ RETOUCHED, SIMILAR, LIT = range(3)
 class Families:
     """What a bank's families need. neighbours: (M,K), for each mask of the bank those of similar objects."""
 
-    bank: PhotoBank
+    bank: PhotoDataset
     neighbours: np.ndarray | None = None
     lights: Illuminations | None = None
 
@@ -77,11 +77,11 @@ class Families:
 def load_families(
     root: Path,
     split: str,
-    bank: PhotoBank,
+    bank: PhotoDataset,
     *,
     similar: bool,
     lights: bool,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
     cache: Path | None = None,
 ) -> Families | None:
     """What the wanted families need, or None where none is wanted; raises BadRequest for what is missing."""
