@@ -97,7 +97,7 @@ def chromium(folder: Path, *arguments: str) -> str:
         pytest.skip("no Chromium here: on Debian, apt-get install chromium")
     command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     command += ["--hide-scrollbars", "--virtual-time-budget=8000", f"--user-data-dir={folder / 'profile'}"]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

@@ -214,7 +214,7 @@ def starting_weights(name_or_path: str) -> dict[str, Tensor]:
 
 
 def take_weights(network: torch.nn.Module, weights: dict[str, Tensor], origin: str, model: str) -> None:
-    """Gives the network all the weights, those of `origin`. Raises BadCheckpoint if they do not fit."""
+    """Give the network all the weights, which come from `origin`. Raises BadCheckpoint if they do not fit."""
     try:
         fill(network, weights)
     except WeightsDoNotFit as error:
