@@ -33,7 +33,7 @@ def commands() -> list[str]:
 
 
 def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *arguments], cwd=folder, capture_output=True, text=True, timeout=240)
+    return subprocess.run([*PROGRAM, *arguments], cwd=folder, capture_output=True, text=True)
 
 
 def test_the_pages_have_commands_and_only_existing_pictures():
