@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from glihamba.daemon.failures import STATUS
+from glihamba.settings import describe, load
 from glihamba_proto.messages import catalogue
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -115,6 +117,20 @@ def test_troubleshooting_quotes_messages_that_there_are() -> None:
     assert len(quotes) > 20
     unknown = [quote for quote in quotes if not any(says(text, quote) for text in texts)]
     assert not unknown
+
+
+def test_the_user_guide_has_every_setting_with_its_default() -> None:
+    rows = re.findall(r"^\| `(GLIHAMBA_\w+)` \| (.+?) \|", prose(REPOSITORY / "docs" / "user-guide.md"), re.M)
+    table = {row.variable: row.default for row in describe(load(environ={"HOME": "/home/somebody"}))}
+    assert [variable for variable, _ in rows] == list(table)
+    for variable, default in rows:
+        if default.strip("`").replace(",", "").isalnum():
+            assert default.strip("`").replace(",", "") == table[variable].removesuffix(".0"), variable
+
+
+def test_the_protocol_has_every_error_with_its_status() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \|", prose(REPOSITORY / "docs" / "protocol.md"), re.M)
+    assert dict(rows) == {code: status.name for code, status in STATUS.items()}
 
 
 def says(text: str, quote: str) -> bool:
