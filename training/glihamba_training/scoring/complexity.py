@@ -11,7 +11,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from glihamba.networks.base import Harmonizer
-from glihamba.networks.vss import DIRECTIONS, SelectiveScan
+from glihamba.networks.vss import SelectiveScan
+from glihamba.ops.layout import DIRECTIONS
 
 SCAN_OPERATIONS = 9  # a pixel, channel, state and direction, as VMamba and others count a selective scan
 
