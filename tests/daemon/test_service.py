@@ -245,7 +245,7 @@ def test_every_call_needs_the_token(
     for call in (
         stranger.info,
         stranger.models,
-        lambda: health.Check(health_pb2.HealthCheckRequest(), metadata=stranger.metadata, timeout=60),
+        lambda: health.Check(health_pb2.HealthCheckRequest(), metadata=stranger.metadata),
     ):
         with pytest.raises(grpc.RpcError) as raised:
             call()
@@ -258,5 +258,5 @@ def test_health(peer: Any) -> None:
     stub = health_pb2_grpc.HealthStub(peer.channel)
     for service in ("", "glihamba.v1.Harmonizer"):
         request = health_pb2.HealthCheckRequest(service=service)
-        answer = stub.Check(request, metadata=peer.metadata, timeout=60)
+        answer = stub.Check(request, metadata=peer.metadata)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING

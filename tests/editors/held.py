@@ -1,4 +1,4 @@
-"""The daemon as a case inside either editor meets it: held up, let go, another person's."""
+"""The daemon for cases inside either editor: hold its jobs, let them go, start another person's."""
 
 import json
 import os
@@ -10,7 +10,7 @@ HOLD, BEGAN, GAVE_UP = (os.path.join(FOLDER, name) for name in ("hold", "began",
 
 
 def hold():
-    """From here on the daemon begins no job."""
+    """Make the daemon begin no job from here on."""
     for path in (HOLD, BEGAN, GAVE_UP):
         if os.path.exists(path):
             os.remove(path)

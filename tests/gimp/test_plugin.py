@@ -1,4 +1,4 @@
-"""The plug-in's files without a GIMP: what older Pythons can read, what is said, in both languages."""
+"""The plug-in's files without a GIMP: the syntax for old Pythons, the messages in both languages."""
 
 from __future__ import annotations
 
@@ -15,30 +15,29 @@ FILES = sorted(PLUGIN.glob("*.py"))
 
 @pytest.mark.parametrize("path", [PLUGIN.with_name("glihamba.py"), *FILES], ids=lambda path: path.name)
 def test_the_syntax(path: Path) -> None:
-    """What GIMP starts and asks first says what is wrong where the rest cannot be read."""
+    """The files that GIMP reads first must say what is wrong where Python cannot read the others."""
     oldest = (3, 7) if path.name in ("glihamba.py", "__init__.py", "procedure.py") else (3, 10)
     ast.parse(path.read_text("utf-8"), str(path), feature_version=oldest)
 
 
-def test_both_languages_say_the_same() -> None:
+def test_the_words_are_the_catalogue_s() -> None:
     texts = words.load(PLUGIN / "texts.py")
-    words.say_the_same(texts.TEXTS)
     assert texts.text("moved", "de", layer="Schuh").startswith("„Schuh“ wurde inzwischen verschoben")
     assert texts.text("hidden", "de", layer="Schuh").startswith("„Schuh“ oder eine Gruppe darum")
 
 
 def test_every_text_that_is_used_exists_and_none_is_left_over() -> None:
-    assert not words.left_over(words.load(PLUGIN / "texts.py").TEXTS, PLUGIN)
+    assert not words.left_over("GIMP", PLUGIN)
 
 
 def test_the_words_for_a_damaged_plug_in_are_those_of_a_whole_one() -> None:
-    """`procedure.py` has its own English for what GIMP asks when nothing else can be imported."""
+    """`procedure.py` has its own English texts for when nothing else can be imported."""
     source = ast.parse((PLUGIN / "procedure.py").read_text("utf-8"))
     (english,) = (
         ast.literal_eval(node.value)
         for node in source.body
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "ENGLISH"
     )
-    whole = words.load(PLUGIN / "texts.py").TEXTS["en"]
-    assert english.keys() <= whole.keys()
-    assert all(english[name] == whole[name] for name in ("menu", "strength"))
+    text = words.load(PLUGIN / "texts.py").text
+    assert all(english[name] == text(name, "en") for name in ("menu", "strength"))
+    assert text("tip", "en")

@@ -18,7 +18,6 @@ from glihamba.ops import gpu, ss2d
 from glihamba.ops.selftest import ScanUnusable
 from glihamba.ops.torch_scan import ss2d_torch
 
-pytestmark = pytest.mark.timeout(1800)  # interpreting and compiling take a minute each on an idle core
 CASES = Path(__file__).with_name("triton_cases.py")
 needs_triton = pytest.mark.skipif(
     sys.platform != "linux", reason="pip has Triton for Linux alone: its kernels are tested there"

@@ -51,9 +51,7 @@ def open_weights(record: Record) -> dict[str, Tensor]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ModelNotInstalled(
-            f"The weights of '{record.name}' are not installed: {registry.how_to_install(record)}."
-        ) from None
+        raise registry.not_installed(record) from None
     _refuse_pickle(data[:4], record.name, _remedy(record))
     if len(data) != record.bytes:
         kind = "cut short" if len(data) < record.bytes else "too long"

@@ -15,6 +15,7 @@ from torch import Tensor
 from glihamba.networks.architectures import network
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.moments import weighted_moments
+from glihamba.srgb import linear_to_srgb, srgb_to_linear
 
 _TO_XYZ = (
     (0.4124564, 0.3575761, 0.1804375),
@@ -95,9 +96,7 @@ class Statistics(Harmonizer):
 
 def srgb_to_lab(rgb: Tensor) -> Tensor:
     """(B,3,H,W) sRGB-encoded, clipped to [0,1] -> CIE L*a*b* under D65, L* in 0..100."""
-    rgb = rgb.clamp(0, 1)
-    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    xyz = torch.einsum("ij,bjhw->bihw", rgb.new_tensor(_TO_XYZ), linear)
+    xyz = torch.einsum("ij,bjhw->bihw", rgb.new_tensor(_TO_XYZ), srgb_to_linear(rgb.clamp(0, 1)))
     xyz = xyz / rgb.new_tensor(_WHITE_D65).view(3, 1, 1)
     root = torch.where(xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1 / 3), (_KAPPA * xyz + 16) / 116)
     x, y, z = root.unbind(1)
@@ -112,9 +111,7 @@ def lab_to_srgb(lab: Tensor) -> Tensor:
     xyz = torch.where(root**3 > _EPSILON, root**3, (116 * root - 16) / _KAPPA)
     xyz = xyz * lab.new_tensor(_WHITE_D65).view(3, 1, 1)
     linear = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(lab.new_tensor(_TO_XYZ)), xyz)
-    return torch.where(
-        linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
-    )
+    return linear_to_srgb(linear)
 
 
 def _statistics(lab: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:

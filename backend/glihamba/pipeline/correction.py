@@ -21,18 +21,10 @@ from numpy.typing import NDArray
 
 from glihamba.errors import Cancelled
 from glihamba.networks.colour_transform import ColourTransform, tents
-from glihamba.pipeline.colour import (
-    Floats,
-    Pixels,
-    coverage,
-    from_float,
-    full_scale,
-    linear_to_srgb,
-    srgb_to_linear,
-    to_float,
-)
+from glihamba.pipeline.colour import Floats, Pixels, coverage, from_float, full_scale, to_float
 from glihamba.pipeline.correction_kernel import fastest
 from glihamba.pipeline.geometry import Box, bounding_box
+from glihamba.srgb import linear_to_srgb, srgb_to_linear
 
 _TILE_PIXELS = 1 << 14  # 16,384: 256 KiB of float32 planes and weights
 _BAND_PIXELS = 1 << 18
