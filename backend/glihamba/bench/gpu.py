@@ -1,8 +1,8 @@
 """The GPU's rows of `glihamba bench scan` and `bench model`: CUDA events, medians of alternating runs.
 
 The scan is set against the naive reference, the torch scan and, where it is installed and works, mamba-ssm's
-compiled scan behind an unfused cross-scan and merge, all on the same tensors. What a row reaches is stated as
-shares of two ceilings measured in the same minute: copying within the device's memory, and exponentials.
+compiled scan behind an unfused cross-scan and merge, all on the same tensors. A row states what the scan
+reaches of two ceilings measured in the same minute: copying within the device's memory, and exponentials.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from glihamba.bench import Row
 from glihamba.ops.layout import Scan, ScanInputs
 
 WARM_UP = 3
-SLOW = 0.05  # seconds; what takes longer is run three times only
+SLOW = 0.05  # seconds; work that takes longer is run three times only
 
 
 class Case(NamedTuple):
@@ -138,7 +138,7 @@ def model_rows(names: list[str], network_of: Callable[[str], Any], runs: int) ->
 
 
 def alternate(works: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Median milliseconds of each by CUDA events, run in turn so that the clock's moods meet all alike."""
+    """Median milliseconds of each by CUDA events, run in turn so that the clock affects all alike."""
     slow = set()
     for name, work in works.items():
         for _ in range(WARM_UP):  # compiles and tunes; not counted
