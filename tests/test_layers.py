@@ -22,7 +22,9 @@ ROOM_OF = {
     "glihamba": "base",
     "glihamba.compiled": "base",
     "glihamba.errors": "base",
+    "glihamba.masks": "base",
     "glihamba.settings": "base",
+    "glihamba.srgb": "base",
     "glihamba.cli": "commands",
     "glihamba.__main__": "commands",
     "glihamba.commands": "commands",
@@ -68,7 +70,7 @@ MAY_IMPORT = {
     "pipeline": {"networks", "proto", "base"},
     "models": {"proto", "networks", "base"},
     "networks": {"ops", "base"},
-    "ops": {"base"},
+    "ops": {"proto", "base"},
     "training": {"proto", "models", "networks", "ops", "pipeline", "base"},
     "krita": {"client", "proto"},
     "gimp": {"client", "proto"},
@@ -98,9 +100,11 @@ LIGHT = (
     "glihamba.models.registry",
     "glihamba.models.store",
     "glihamba.models.download",
+    "glihamba.models.filling",
     "glihamba.models.loading",
     "glihamba.models.__init__",
     "glihamba.networks.__init__",
+    "glihamba.networks.architectures",
 )
 # What an editor's plugin can carry: the standard library and wheels without compiled code.
 VENDORED = {"grpclib", "h2", "hpack", "hyperframe", "multidict", "google"}

@@ -1,9 +1,8 @@
-"""Files as a host: what Krita and GIMP are to their plugins, this is to the command line.
+"""Files as a host: the command line's counterpart of Krita and GIMP.
 
-Colours: without a profile, integers are sRGB and floats are linear light with sRGB's primaries. With
-an RGB profile that is not sRGB's, the picture travels as linear float, so that no colour is clipped,
-and the result returns to the file's own profile. Gray stays gray. Whatever the mask does not touch
-is taken from the composite itself, value by value.
+Colours: without a profile, integers are sRGB and floats are linear light with sRGB's primaries. A picture
+with an RGB profile other than sRGB is sent as linear floats, so that no colour is clipped, and the result is
+converted back to the file's own profile. Gray stays gray. Values outside the mask come from the composite.
 """
 
 from __future__ import annotations
@@ -17,15 +16,15 @@ import pyvips
 
 from glihamba import image_files
 from glihamba.image_files import Array, BadPicture, Picture
+from glihamba.masks import LUMA, FaintMask, coverage_in
+from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError, refuse
-from glihamba_client.host import Capture, Harmonized, Plane, Progress
+from glihamba_client.host import Capture, Harmonized, Plane, Progress, at_once
 from glihamba_proto import checks
 from glihamba_proto.formats import Channels, SampleType, Transfer
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _SAMPLES: dict[str, SampleType] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
 _CHANNELS: dict[int, Channels] = {1: "gray", 3: "rgb", 4: "rgba"}
-FAINT = 0.02  # a mask nowhere stronger than this was meant otherwise (e.g. labels 0 and 1 in 8 bits)
 
 
 class FileHost:
@@ -33,7 +32,7 @@ class FileHost:
 
         run(harmonize_layer(FileHost(composite, mask, output), DaemonService()))
 
-    `show` gets the progress, `stop` says whether to give up; warnings gather in `messages`.
+    `show` gets the progress, and `stop` says whether to give up. Warnings are collected in `messages`.
     """
 
     def __init__(
@@ -52,6 +51,7 @@ class FileHost:
         self._picture: Picture | None = None
         self._coverage: Array | None = None
 
+    @at_once
     def capture(self) -> Capture:
         """Read both files; raises `ClientError` for what cannot be harmonized or kept in the output."""
         image_files.check_target(self.output)
@@ -70,6 +70,7 @@ class FileHost:
         pixels, transfer = to_srgb(picture)
         return Capture(plane(pixels, transfer), plane(mask[:, :, None], "srgb"))
 
+    @at_once
     def deliver(self, harmonized: Harmonized) -> None:
         """Write the output; raises `ClientError`, and the old file stays, when that fails."""
         assert self._picture is not None
@@ -108,32 +109,18 @@ def array(plane: Plane) -> Array:
 
 
 def read_mask(path: Path) -> Array:
-    """The object's coverage (H, W), uint8, uint16 or float32; white is the object.
+    """The object's coverage (H, W), uint8, uint16 or float32, as `masks.coverage_in` finds it.
 
-    The mask is the alpha channel where that is not opaque everywhere, else the brightness.
+    Raises `BadPicture` for a file that cannot be read and `ClientError` EMPTY_MASK for a faint mask.
     """
-    picture = image_files.read(path)
-    pixels = picture.pixels
-    full = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
-    if picture.has_alpha and (pixels[:, :, -1] < full).any():
-        mask = pixels[:, :, -1]
-    elif picture.is_gray:
-        mask = pixels[:, :, 0]
-    else:
-        brightness = pixels[:, :, :3].astype(np.float32) @ _LUMA
-        mask = brightness if pixels.dtype == np.float32 else np.rint(brightness).astype(pixels.dtype)
-    strongest = float(mask.max())
-    if 0 < strongest < FAINT * full:
-        raise ClientError(
-            "EMPTY_MASK",
-            f"The mask {path} is black almost everywhere (its brightest value is {strongest:g} of {full:g}): "
-            "paint the object white.",
-        )
-    return np.ascontiguousarray(mask)
+    try:
+        return coverage_in(image_files.read(path).pixels, str(path))
+    except FaintMask as error:
+        raise ClientError("EMPTY_MASK", str(error)) from None
 
 
 def to_srgb(picture: Picture) -> tuple[Array, Transfer]:
-    """What travels: (H, W, 3 or 4) with sRGB's primaries, and its transfer function."""
+    """The pixels to send: (H, W, 3 or 4) with sRGB's primaries, and their transfer function."""
     pixels = image_files.gray_to_rgb(picture.pixels) if picture.is_gray else picture.pixels
     form = _form(picture)
     if form != "convert":
@@ -145,17 +132,17 @@ def to_srgb(picture: Picture) -> tuple[Array, Transfer]:
 
 
 def from_srgb(result: Array, picture: Picture) -> Array:
-    """The result's colours (H, W, 1 or 3) in the file's own profile and sample type; alpha left out."""
+    """The result's colours (H, W, 1 or 3), without alpha, in the file's own profile and sample type."""
     colours = result[:, :, :3]
     if _form(picture) == "convert":
-        # What the way there and back loses by itself (up to 0.3 % of a dark value) is taken out again.
+        # The conversion there and back has an error of its own (up to 0.3 % of a dark value): subtract it.
         own = picture.pixels[:, :, :3]
         value = own + _exported(colours, picture)
         value -= _exported(to_srgb(picture)[0][:, :, :3], picture)
         return np.clip(value, 0, np.iinfo(own.dtype).max).astype(own.dtype)
     if not picture.is_gray:
         return colours
-    luma = colours.astype(np.float32) @ _LUMA
+    luma = colours.astype(np.float32) @ LUMA
     gray = luma if colours.dtype == np.float32 else np.rint(luma)
     return gray.astype(colours.dtype)[:, :, None]
 
@@ -168,7 +155,7 @@ def _exported(colours: Array, picture: Picture) -> Array:
 
 
 def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
-    """How the file's own values are to be read: "srgb", "linear", or "convert" by its profile."""
+    """How the file's values are encoded: "srgb", "linear", or by a profile that needs "convert"."""
     is_float = picture.pixels.dtype == np.float32
     if picture.is_gray or not picture.profile:
         return "linear" if is_float and not picture.profile else "srgb"
@@ -182,12 +169,12 @@ def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
             f"{picture.path} has a colour profile that does not fit its pixels: assign the right one first."
         ) from error
     value = probe.astype(np.float32) / 65535
-    if np.abs(image_files.srgb_encoded(linear) - value).max() < 1.5 / 255:
+    if np.abs(linear_to_srgb(linear) - value).max() < 1.5 / 255:
         return "srgb"
     if not is_float:
         try:
             _exported(linear, picture)
-        except pyvips.Error as error:  # a scanner's or a camera's, which has no table for the way back
+        except pyvips.Error as error:  # profiles of scanners and cameras have no table for writing
             raise BadPicture(
                 f"{picture.path} has a colour profile that colours can be read by but not written: "
                 "convert it to sRGB first."

@@ -13,5 +13,8 @@ The generated code of `glihamba/v1/harmonizer.proto` lies beside them; `proto/re
 `harmonizer_grpc` (the clients' stubs) grpclib. Nothing is imported here, so each side pays only for its own.
 """
 
+__version__ = "0.2.0"
+"""The project's only version number: daemon, clients and packages have the same."""
+
 PROTOCOL = 1
 """`ServerInfo.protocol`. It rises when one side could no longer understand the other."""

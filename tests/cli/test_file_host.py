@@ -91,7 +91,7 @@ def test_a_wide_gamut_profile_is_honoured_and_kept(service: LocalService, tmp_pa
     composite = save(tmp_path / "in.png", before, wide_gamut())
     mask = save_mask(tmp_path / "mask.png")
     host = FileHost(composite, mask, tmp_path / "out.png")
-    capture = host.capture()
+    capture = run(host.capture())
     assert (capture.composite.sample_type, capture.composite.transfer) == ("float32", "linear")
     assert np.frombuffer(capture.composite.data, "<f4").min() < -0.01  # beyond sRGB, unclipped
     run(harmonize_layer(host, service, strength=0.0))
@@ -110,7 +110,8 @@ def test_srgb_by_profile_travels_as_it_is(tmp_path: Path) -> None:
 
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     composite = save(tmp_path / "in.png", scene(), profile)
-    capture = FileHost(composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.png").capture()
+    host = FileHost(composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.png")
+    capture = run(host.capture())
     assert (capture.composite.sample_type, capture.composite.transfer) == ("uint8", "srgb")
     assert bytes(capture.composite.data) == scene().tobytes()
 
@@ -246,7 +247,7 @@ def test_a_profile_for_reading_only_is_refused_before_the_work(tmp_path: Path) -
     composite = save(tmp_path / "in.tif", scene(), input_only())
     host = FileHost(composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
     with pytest.raises(BadPicture) as refused:
-        host.capture()
+        run(host.capture())
     assert str(refused.value) == (
         f"{composite} has a colour profile that colours can be read by but not written: "
         "convert it to sRGB first."

@@ -1,4 +1,4 @@
-"""The use case in steps, with a host that records: the one thing a person's editor would do."""
+"""The use case in steps, with a host that records what a person's editor would do."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from glihamba_client.client import Client, Task
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
-from glihamba_client.host import Capture, Harmonized, Plane, Progress
+from glihamba_client.host import Capture, Harmonized, Plane, Progress, Steps, at_once
 from glihamba_proto.endpoint import Endpoint
 
 Make = Callable[..., Capture]
@@ -28,9 +28,11 @@ class Editor:
         self.cancel_pressed = False
         self.fault: Exception | None = None
 
+    @at_once
     def capture(self) -> Capture:
         return self.picture
 
+    @at_once
     def deliver(self, harmonized: Harmonized) -> None:
         if self.fault:
             raise self.fault
@@ -44,6 +46,55 @@ class Editor:
 
     def message(self, text: str, failed: bool = False) -> None:
         self.said.append((text, failed))
+
+
+class SlowEditor(Editor):
+    """Reads and writes in steps; notes when it does what."""
+
+    def __init__(self, capture: Capture) -> None:
+        super().__init__(capture)
+        self.story: list[str] = []
+
+    def capture(self) -> Steps[Capture]:
+        self.story.append("begins to read")
+        yield None
+        self.story.append("has read")
+        return self.picture
+
+    def deliver(self, harmonized: Harmonized) -> Steps[None]:
+        self.story.append("begins to write")
+        yield None
+        yield from super().deliver(harmonized)
+        self.story.append("has written")
+
+    def message(self, text: str, failed: bool = False) -> None:
+        self.story.append(text)
+
+
+class Done:
+    """A job that has ended."""
+
+    def __init__(self, harmonized: Harmonized) -> None:
+        self._harmonized = harmonized
+
+    def wait(self, seconds: float) -> bool:
+        return True
+
+    def progress(self) -> Progress:
+        return Progress()
+
+    def result(self) -> Harmonized:
+        return self._harmonized
+
+    def cancel(self) -> None:
+        pass
+
+
+class Unchanged:
+    """A service that changes nothing and warns of it."""
+
+    def start(self, capture: Capture, model: str, strength: float) -> Done:
+        return Done(Harmonized(capture.foreground or capture.composite, warnings=("Nothing changed.",)))
 
 
 class AtEndpoint:
@@ -73,6 +124,34 @@ def test_captured_sent_delivered(service: AtEndpoint, make_capture: Make) -> Non
     assert editor.said == []
 
 
+def test_warnings_follow_a_delivery_in_steps(make_capture: Make) -> None:
+    editor = SlowEditor(make_capture())
+    run(harmonize_layer(editor, Unchanged()))
+    story = ["begins to read", "has read", "begins to write", "has written", "Nothing changed."]
+    assert editor.story == story
+    assert len(editor.delivered) == 1
+
+
+def test_a_delivery_that_fails_is_followed_by_no_warning(make_capture: Make) -> None:
+    editor = SlowEditor(make_capture())
+    editor.fault = ClientError("HOST_FAILED", "The layer is gone.")
+    run(guarded(editor, harmonize_layer(editor, Unchanged()), "en"))
+    assert editor.story == ["begins to read", "has read", "begins to write", "The layer is gone."]
+
+
+def test_a_failure_while_reading_is_said_and_nothing_sent(
+    make_capture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(self: SlowEditor) -> Steps[Capture]:
+        yield None
+        raise ClientError("HOST_FAILED", "The layer is empty.")
+
+    monkeypatch.setattr(SlowEditor, "capture", fails)
+    editor = SlowEditor(make_capture())
+    run(guarded(editor, harmonize_layer(editor, Unchanged()), "en"))
+    assert editor.story == ["The layer is empty."]
+
+
 def test_steps_return_at_once_and_closing_them_cancels(
     daemon: Any, service: AtEndpoint, make_capture: Make
 ) -> None:
@@ -81,9 +160,9 @@ def test_steps_return_at_once_and_closing_them_cancels(
     steps = harmonize_layer(editor, service)
     for _ in range(3):
         next(steps)
-    assert daemon.runner.begun.wait(60)
+    assert daemon.runner.begun.wait()
     steps.close()
-    assert daemon.runner.gave_up.wait(60)
+    assert daemon.runner.gave_up.wait()
     assert editor.delivered == []
     assert editor.seen
 

@@ -29,7 +29,7 @@ from job_pictures import object_mask, picture, scaled  # noqa: F401 - scaled is 
 
 KINDS = {"uint8": pb.Plane.UINT8, "uint16": pb.Plane.UINT16, "float32": pb.Plane.FLOAT32}
 CHUNK = 4096
-PATIENCE = 60.0  # seconds: for a machine with better things to do
+PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
 
 
 def plane(role: int, pixels: np.ndarray, channels: int = 0, **fields: Any) -> pb.Plane:

@@ -1,4 +1,4 @@
-"""A real editor under Xvfb, maybe that of another Debian in a folder, and the cases that run inside it."""
+"""A real editor under Xvfb, this system's or another Debian's in a folder, and the cases that run in it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _ON_THE_HOST = ("/usr/sbin/chroot", "/.host")
 
 
 def in_root(root: str, command: Sequence[str]) -> list[str]:
-    """The command as one of the Debian in that folder; as it is when there is none."""
+    """The command inside the Debian in that folder; unchanged when there is none."""
     if not root:
         return list(command)
     apart = ["unshare", "--mount", "--propagation", "private", "bash", "-euc", _IN_ROOT]

@@ -19,7 +19,7 @@ from glihamba.engine.runner import Runner
 
 
 class HeldUp(Runner):
-    """The real engine, which does not begin a job while the file `hold` is there and the job is wanted."""
+    """The real engine. It begins no job while the file `hold` exists and the job is not cancelled."""
 
     def __init__(self, wanted: settings.Settings, hold: Path) -> None:
         super().__init__(wanted)
@@ -67,7 +67,7 @@ def real_daemon(person: Path) -> Iterator[Path]:
 
 
 def add_tiny_model(folder: Path) -> None:
-    """A network of the real kind with weights of chance, strong enough to be seen."""
+    """A real network with random weights, whose effect is large enough to be seen."""
     import torch
 
     from glihamba.models import registry, store

@@ -1,4 +1,4 @@
-"""The daemon as a case inside either editor meets it: held up, let go, another person's."""
+"""The daemon for cases inside either editor: hold its jobs, let them go, start another person's."""
 
 import json
 import os
@@ -11,7 +11,7 @@ BUSY = "The daemon is busy: 2 jobs are waiting already. Try again when one of th
 
 
 def hold():
-    """From here on the daemon begins no job."""
+    """Make the daemon begin no job from here on."""
     for path in (HOLD, BEGAN, GAVE_UP):
         if os.path.exists(path):
             os.remove(path)

@@ -1,4 +1,4 @@
-"""Pictures made of bytes and what must be true of them: for cases inside either editor's Python.
+"""Pictures made of bytes, and comparisons, for cases inside either editor's Python.
 
 Standard library only. Pixels are BGRA, as Krita has them; `swapped` makes RGBA of them.
 """
@@ -32,6 +32,19 @@ def object_bytes(width, height, soft=4):
             alpha = min(255, 255 * edge // (soft + 1)) if soft else 255
             pixels += bytes((40 + x % 20, 120 + y % 30, 220 - x % 16, alpha))
     return bytes(pixels)
+
+
+def large_scene_bytes(width, height):
+    """A scene with grain, all rows alike, in the order of either editor."""
+    return (
+        bytes((x * 7 + c * 40) % 120 + 60 if c < 3 else 255 for x in range(width) for c in range(4)) * height
+    )
+
+
+def large_object_bytes(width, height):
+    """An opaque object with grain, all rows alike, in the order of either editor."""
+    row = bytes((x * 11 + c * 60) % 100 + 100 if c < 3 else 255 for x in range(width) for c in range(4))
+    return row * height
 
 
 def swapped(raw):

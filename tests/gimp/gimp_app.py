@@ -51,7 +51,7 @@ def series() -> str:
 
 @functools.cache
 def version() -> str:
-    """All of its number, e.g. "3.0.4"."""
+    """Its full version, e.g. "3.0.4"."""
     environment = {"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": "/nonexistent"}
     command = command_of(f"gimp-console-{series()}", "--version")
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
@@ -110,12 +110,11 @@ def run(
     folder: Path,
     *,
     cases: Sequence[str] = (),
-    limit: float = 240,
     extra: Mapping[str, str] | None = None,
     screen: bool = False,
 ) -> dict[str, Any]:
     """Run a script's cases in GIMP; returns the driver's report. Everything started here has ended."""
-    # What was chosen last in a dialog is the next one's default.
+    # A dialog begins with what was chosen in the last one.
     shutil.rmtree(profile.settings / "plug-in-settings", ignore_errors=True)
     environment = {
         **profile.environment,
@@ -130,7 +129,7 @@ def run(
             quiet = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
             gimp = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
             try:
-                status = gimp.wait(limit)
+                status = gimp.wait()
             finally:
                 if gimp.poll() is None:
                     os.killpg(gimp.pid, signal.SIGKILL)

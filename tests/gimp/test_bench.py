@@ -12,20 +12,18 @@ from gimp_app import Profile
 
 SCRIPT = gimp_app.HERE / "cases" / "bench.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def report(profile: Profile, real_daemon: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     extra = {"TEST_VENDOR": str(profile.vendor)}
-    return gimp_app.run(profile, SCRIPT, tmp_path_factory.mktemp("bench"), extra=extra, limit=400)
+    return gimp_app.run(profile, SCRIPT, tmp_path_factory.mktemp("bench"), extra=extra)
 
 
 @pytest.mark.parametrize("case", apps.cases_of(SCRIPT))
 def test_large_pictures(
     report: dict[str, Any], case: str, artefacts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The figures hang on the machine and what else it does: only that it works is a verdict."""
+    """The figures depend on the machine and its load, so this only checks that the plug-in works."""
     line, figures = apps.figures(report, case, artefacts)
     with capsys.disabled():
         print(f"{line}, GIMP {report['gimp']}")

@@ -1,4 +1,4 @@
-"""Which layer is read, what is added, what stays: in a real GIMP, against the real daemon."""
+"""Which layer is read, what is added and what stays, in a real GIMP with the real daemon."""
 
 from __future__ import annotations
 
@@ -13,8 +13,6 @@ from gimp_app import Profile
 from PIL import Image
 
 SCRIPT = gimp_app.HERE / "cases" / "layers.py"
-
-pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +57,7 @@ def test_strength_is_the_share_of_the_change(report: dict[str, Any], folder: Pat
 
 
 def test_the_exported_picture(report: dict[str, Any], folder: Path) -> None:
-    """Outside the selection, the file that GIMP writes is bit by bit the one it wrote before."""
+    """Outside the selection, the pixels of the exported file do not change by one bit."""
     apps.check(report, "saved")
     before, after = (np.asarray(Image.open(folder / f"saved.{name}.png")) for name in ("before", "after"))
     (mask,) = apps.left(folder, "saved", "mask", size=before.shape[1::-1])

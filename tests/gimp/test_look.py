@@ -18,8 +18,6 @@ from glihamba.models import registry
 SCRIPT = gimp_app.HERE / "cases" / "look.py"
 SHOTS = ("menu", "dialog", "result", "progress", "message", "choices")
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -42,9 +40,9 @@ def test_in_gimp(report: dict[str, Any], case: str) -> None:
 
 @pytest.mark.parametrize("name", SHOTS)
 def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, name: str) -> None:
-    pixels = np.asarray(Image.open(artefacts / f"{name}.png").convert("RGB"))
-    assert pixels.shape == (800, 1280, 3)
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500
+    image = Image.open(artefacts / f"{name}.png").convert("RGB")
+    assert image.size == (1280, 800)
+    assert len(image.getcolors(image.width * image.height)) > 500
 
 
 def test_the_default_does_in_gimp_what_it_does_in_files(
@@ -54,10 +52,10 @@ def test_the_default_does_in_gimp_what_it_does_in_files(
     before, after, mask = apps.left(folder, "demo", "before", "after", "mask", size=size)
     wanted = apps.harmonized(before, mask, tmp_path, registry.DEFAULT)
     assert np.array_equal(before[mask == 0], after[mask == 0])
-    # Of a hundred thousand values one may be rounded the other way: the editor's opaque pixels carry alpha.
+    # One value in 100,000 may be rounded the other way, as the editor's opaque pixels have an alpha.
     apart = np.abs(wanted.astype(int) - after[..., :3])[mask == 255]
     assert apart.max() <= 1
     assert np.mean(apart > 0) < 1e-4
-    # The cup is too bright for the night that it was pasted into.
+    # The cup is too bright for the night scene.
     brightness = [float(image[mask > 200, :3].mean()) for image in (before, after)]
     assert brightness[1] < brightness[0] - 10

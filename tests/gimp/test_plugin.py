@@ -1,4 +1,4 @@
-"""The plug-in's files without a GIMP: what older Pythons can read, what is said, in both languages."""
+"""The plug-in's files without a GIMP: the syntax for old Pythons, the messages in both languages."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FILES = sorted(PLUGIN.glob("*.py"))
 
 @pytest.mark.parametrize("path", [PLUGIN.with_name("glihamba.py"), *FILES], ids=lambda path: path.name)
 def test_the_syntax(path: Path) -> None:
-    """What GIMP starts and asks first says what is wrong where the rest cannot be read."""
+    """The files that GIMP reads first must say what is wrong where Python cannot read the others."""
     oldest = (3, 7) if path.name in ("glihamba.py", "__init__.py", "procedure.py") else (3, 10)
     ast.parse(path.read_text("utf-8"), str(path), feature_version=oldest)
 
@@ -31,7 +31,7 @@ def test_every_text_that_is_used_exists_and_none_is_left_over() -> None:
 
 
 def test_the_words_for_a_damaged_plug_in_are_those_of_a_whole_one() -> None:
-    """`procedure.py` has its own English for what GIMP asks when nothing else can be imported."""
+    """`procedure.py` has its own English texts for when nothing else can be imported."""
     source = ast.parse((PLUGIN / "procedure.py").read_text("utf-8"))
     (english,) = (
         ast.literal_eval(node.value)

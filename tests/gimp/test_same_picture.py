@@ -1,4 +1,4 @@
-"""One picture through Krita, GIMP and the command line: what is saved is the same."""
+"""Krita, GIMP and the command line save the same result for the same picture."""
 
 from __future__ import annotations
 
@@ -15,8 +15,6 @@ sys.path.append(str(gimp_app.HERE.parent / "krita"))
 import krita_app
 
 DEMO = apps.REPOSITORY / "backend" / "glihamba" / "demo"
-
-pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +45,11 @@ def test_outside_the_selection_it_is_the_picture_bit_by_bit(saved: dict[str, np.
 
 @pytest.mark.parametrize("host", ["krita", "gimp"])
 def test_inside_it_is_what_the_command_line_makes(saved: dict[str, np.ndarray], host: str) -> None:
-    """Where the selection is soft, a mixture that each host rounds for itself."""
+    """At soft edges each host mixes and rounds by itself."""
     apart = np.abs(saved[host].astype(int) - saved["files"])
     inside, soft = saved["mask"] == 255, (saved["mask"] > 0) & (saved["mask"] < 255)
     assert np.abs(saved["files"].astype(int) - saved["before"])[inside].mean() > 3
-    # Of a hundred thousand values one may be rounded the other way: the daemon works in other tiles.
+    # One value in 100,000 may be rounded the other way, as the daemon works in other tiles.
     assert apart[inside].max() <= 1
     assert np.mean(apart[inside] > 0) < 1e-4
     assert soft.sum() > 1000

@@ -14,15 +14,13 @@ from gimp_app import Profile
 
 SCRIPT = gimp_app.HERE / "cases" / "trouble.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def report(
     profile: Profile, daemon: Any, person: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, Any]:
     folder = tmp_path_factory.mktemp("trouble")
-    link = folder / "data"  # a case leads it to another person's folder
+    link = folder / "data"  # a case makes it point to another person's folder
     link.symlink_to(person)
     extra = {"GLIHAMBA_DATA_DIR": str(link), "TEST_VENDOR": str(profile.vendor)}
     return gimp_app.run(profile, SCRIPT, folder, extra=extra)
@@ -42,7 +40,7 @@ def damaged(gimp: None, tmp_path: Path) -> Profile:
 
 
 def said(damaged: Profile, folder: Path) -> str:
-    """What the procedure answers there; its menu entry is there, whatever is wrong."""
+    """What the procedure answers there. Its menu entry must exist, whatever is wrong."""
     report = gimp_app.run(damaged, gimp_app.HERE / "cases" / "broken.py", folder)
     facts = apps.check(report, "broken")
     assert facts["menu"] == "Har_monize…"

@@ -12,19 +12,17 @@ from krita_app import Profile
 
 SCRIPT = krita_app.HERE / "cases" / "bench.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def report(profile: Profile, real_daemon: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    return krita_app.run(profile, SCRIPT, tmp_path_factory.mktemp("bench"), limit=400)
+    return krita_app.run(profile, SCRIPT, tmp_path_factory.mktemp("bench"))
 
 
 @pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))
 def test_large_pictures(
     report: dict[str, Any], case: str, artefacts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The figures hang on the machine and what else it does: only that it works is a verdict."""
+    """The figures depend on the machine and its load, so this only checks that the plugin works."""
     line, figures = apps.figures(report, case, artefacts)
     with capsys.disabled():
         print(f"{line}, Krita {report['krita']}")

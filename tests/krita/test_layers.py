@@ -1,4 +1,4 @@
-"""Which layer is read, what is added, what stays: in a real Krita, against the real daemon."""
+"""Which layer is read, what is added and what stays, in a real Krita with the real daemon."""
 
 from __future__ import annotations
 
@@ -12,8 +12,6 @@ import pytest
 from krita_app import Profile
 
 SCRIPT = krita_app.HERE / "cases" / "layers.py"
-
-pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +46,7 @@ def test_equals_the_command_line(report: dict[str, Any], folder: Path, tmp_path:
 
 
 def test_soft_edges_are_composed_once(report: dict[str, Any], folder: Path) -> None:
-    """scene * (1 - alpha) + harmonized colour * alpha: what neither a second layer nor a halo would give."""
+    """scene * (1 - alpha) + harmonized colour * alpha. A second layer or a halo would give something else."""
     case = "soft_object_without_selection"
     size = krita_app.check(report, case)["size"]
     names = ("before", "after", "object", "result")

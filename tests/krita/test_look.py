@@ -1,4 +1,4 @@
-"""What the person sees in a real Krita, once with the weights that ship; and a plugin that is damaged."""
+"""What the person sees in a real Krita, once with the weights that ship, and with a damaged plugin."""
 
 from __future__ import annotations
 
@@ -17,8 +17,6 @@ from PIL import Image
 from glihamba.models import registry
 
 SCRIPT = krita_app.HERE / "cases" / "look.py"
-
-pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="module")
@@ -44,9 +42,9 @@ def test_in_krita(report: dict[str, Any], case: str) -> None:
 
 @pytest.mark.parametrize("name", ["menu", "before", "progress", "result", "settings"])
 def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, name: str) -> None:
-    pixels = np.asarray(Image.open(artefacts / f"{name}.png").convert("RGB"))
-    assert pixels.shape == (800, 1280, 3)
-    assert len(np.unique(pixels.reshape(-1, 3), axis=0)) > 500
+    image = Image.open(artefacts / f"{name}.png").convert("RGB")
+    assert image.size == (1280, 800)
+    assert len(image.getcolors(image.width * image.height)) > 500
 
 
 def test_the_shipped_weights_do_in_krita_what_they_do_in_files(
@@ -64,7 +62,7 @@ def test_the_shipped_weights_do_in_krita_what_they_do_in_files(
     off = np.abs(wanted[mask == 255].astype(int) - after[..., :3][mask == 255])
     assert off.max() <= 1
     assert off.any(1).mean() < 1e-3
-    # The cup is too bright for the night that it was pasted into.
+    # The cup is too bright for the night scene.
     brightness = [float(image[mask > 200, :3].mean()) for image in (before, after)]
     assert brightness[1] < brightness[0] - 10
 

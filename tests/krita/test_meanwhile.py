@@ -12,8 +12,6 @@ from glihamba.daemon.server import Daemon
 
 SCRIPT = krita_app.HERE / "cases" / "meanwhile.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def report(profile: Profile, daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The plugin's files without a Krita: what old Pythons can read, what is said, in both languages."""
+"""The plugin's files without a Krita: the syntax for old Pythons, the messages in both languages."""
 
 from __future__ import annotations
 
@@ -98,9 +98,7 @@ def test_the_dialogs_in_qt_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     package = tmp_path / "pykrita" / "glihamba_krita"
-    done = subprocess.run(
-        [python, "-I", "-B", "-c", DIALOGS, package], capture_output=True, text=True, timeout=120
-    )
+    done = subprocess.run([python, "-I", "-B", "-c", DIALOGS, package], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     shown, cancelled, kept = done.stdout.splitlines()
     assert shown == "Schuhe | Warten auf andere Aufträge (3 weitere vorher)… 25 False"

@@ -16,12 +16,10 @@ from glihamba.daemon.server import Daemon
 
 SCRIPT = krita_app.HERE / "cases" / "trouble.py"
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
 def remote(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
-    """The settings for a daemon behind TLS, with a token it does not know."""
+    """The settings for a daemon behind TLS, with a token that it does not accept."""
     folder = tmp_path_factory.mktemp("remote")
     certificate, key = certificate_for_loopback(folder)
     for name in ("right", "wrong"):

@@ -58,9 +58,9 @@ def model_(
     """
     import torch
 
-    from glihamba.networks import GLIHAMBA_SIZES
+    from glihamba.networks import names as network_names
 
-    networks = {name: _network(name) for name in names or (*GLIHAMBA_SIZES, "statistics")}
+    networks = {name: _network(name) for name in names or (*network_names("glihamba"), "statistics")}
     inputs = {name: _picture(side or network.working_size) for name, network in networks.items()}
 
     def run(name: str, count: int) -> None:
@@ -188,7 +188,7 @@ def scan(
     from glihamba.bench import cpu, gpu
 
     results = [
-        *cpu.scan_rows(runs, machine()["cpu"], shapes or cpu.SHAPES, threads, directions or cpu.DIRECTIONS),
+        *cpu.scan_rows(runs, machine()["cpu"], shapes or cpu.SHAPES, threads, directions or cpu.PASSES),
         *gpu.scan_rows(runs),
     ]
     report(results, as_json)

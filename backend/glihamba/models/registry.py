@@ -57,7 +57,7 @@ class Record:
     """One model: what is built, with what weights, and how well it did.
 
     `name` is lower case letters, digits, `.`, `_` and `-`. `architecture` and `config` go to
-    `models.build`. `source` is `"package"` (ships with the package), `"local"` (added from a file),
+    `networks.build`. `source` is `"package"` (ships with the package), `"local"` (added from a file),
     `"none"` (the method needs no weights) or the URL the weights are downloaded from. `sha256` (hex)
     and `bytes` are the weights file's, empty until it is written. `metrics` maps a protocol and its
     pictures, in words, to figures, e.g. `{"strict, nine iHarmony4 sample triples": {"psnr": 27.1}}`.

@@ -19,7 +19,7 @@ from glihamba.errors import (
 )
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.colour_transform import ColourTransform
-from glihamba.pipeline import correction as carry
+from glihamba.pipeline import correction
 from glihamba.pipeline.colour import SAMPLE_TYPES, Pixels, coverage, full_scale
 from glihamba.pipeline.geometry import Box, at_working_size, context_window
 from glihamba_proto import checks
@@ -84,7 +84,7 @@ def harmonize(
     window = context_window(mask, network.working_size)
     transform = _predict(composite, mask, window, network, linear, step)
     step("APPLYING", 0)
-    pixels = carry.apply(
+    pixels = correction.apply(
         composite if foreground is None else foreground,
         mask,
         transform,

@@ -1,1 +1,1 @@
-"""The plugin: `procedure` is what GIMP sees, `host` what the use case sees."""
+"""The plugin. `procedure` is what GIMP calls, `host` what the use case calls."""

@@ -1,8 +1,6 @@
-"""One act of harmonizing, from the choice to the new layer."""
+"""One act of harmonizing, from the person's choice to the new layer."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from gi.repository import Gegl, Gimp
 
@@ -19,9 +17,13 @@ NAME = f"gimp/{__version__}"
 
 
 def harmonize(
-    procedure: Any, mode: Gimp.RunMode, image: Gimp.Image, drawables: list[Gimp.Drawable], config: Any
+    procedure: Gimp.Procedure,
+    mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: list[Gimp.Drawable],
+    config: Gimp.ProcedureConfig,
 ) -> tuple[Gimp.Layer | None, str]:
-    """The new layer; or None and the sentence that says why, which is empty when the person has cancelled."""
+    """The new layer, or None and the sentence that says why. It is empty when the person has cancelled."""
     Gegl.init(None)
     language = ""
     try:

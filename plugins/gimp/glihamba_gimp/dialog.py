@@ -1,4 +1,4 @@
-"""What the person is asked: the model and the strength; and what it runs on."""
+"""The dialog: asks for the model and the strength, and shows the device."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import gi
 
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import GimpUi, GLib, Gtk  # noqa: E402
+from gi.repository import Gimp, GimpUi, GLib, Gtk  # noqa: E402
 
 from glihamba_client import texts  # noqa: E402
 from glihamba_client.service import DaemonService  # noqa: E402
@@ -19,8 +19,10 @@ from .texts import text  # noqa: E402
 LOOK = 100  # milliseconds between two looks whether the daemon has answered
 
 
-def ask(procedure: Any, config: Any, service: DaemonService, language: str) -> bool:
-    """Let the person choose; what they have chosen is in `config`. False when they have cancelled."""
+def ask(
+    procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, service: DaemonService, language: str
+) -> bool:
+    """Let the person choose and keep the choice in `config`; returns False when they cancel."""
     GimpUi.init("glihamba")
     dialog = Dialog(procedure, config, service, language)
     try:
@@ -30,11 +32,15 @@ def ask(procedure: Any, config: Any, service: DaemonService, language: str) -> b
 
 
 class Dialog:
-    """GIMP's own dialog for procedures, with the models and the device that the daemon names."""
+    """GIMP's own dialog for procedures, with the daemon's models and its device."""
 
-    def __init__(self, procedure: Any, config: Any, service: DaemonService, language: str) -> None:
+    def __init__(
+        self, procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, service: DaemonService, language: str
+    ) -> None:
         self.config, self.language = config, language
-        self.set_model = service.settings.model  # what an empty choice means, before the daemon's default
+        self.set_model = (
+            service.settings.model
+        )  # an empty choice means this model, or else the daemon's default
         self.task = service.ask()
         self.window = GimpUi.ProcedureDialog.new(procedure, config, text("title", language))
         self.window.set_ok_label(text("ok", language))
@@ -100,7 +106,7 @@ class Dialog:
             self.config.set_property("model", name)
 
     def show(self) -> None:
-        """What the configuration says: the person may have loaded another, or reset it."""
+        """Show the configuration's model: the person may have loaded another configuration, or reset it."""
         self.model.set_active_id(self.config.get_property("model"))
 
 

@@ -1,4 +1,4 @@
-"""GIMP's layer tree: finding, hiding, copies that nobody sees."""
+"""GIMP's layer tree, and copies of images that nobody sees."""
 
 from __future__ import annotations
 
@@ -7,13 +7,15 @@ from contextlib import contextmanager
 
 from gi.repository import Gimp
 
+from .pixels import Rect
+
 
 @contextmanager
 def duplicate(image: Gimp.Image) -> Iterator[tuple[Gimp.Image, Gimp.Channel | None]]:
-    """A copy of the image for as long as the block lasts, and what is selected, if anything is.
+    """A copy of the image for as long as the block lasts, and its selection as a channel, if there is one.
 
-    The copy shares the pixels until they are written to. Nothing is selected in it any more: merging layers
-    and filters would keep to that.
+    The copy shares the pixels until they are written to. Nothing is selected in it, since a selection would
+    limit what merging layers and filters changes.
     """
     copy = image.duplicate()
     try:
@@ -26,11 +28,12 @@ def duplicate(image: Gimp.Image) -> Iterator[tuple[Gimp.Image, Gimp.Channel | No
 
 
 def chain(item: Gimp.Item) -> list[Gimp.Item]:
-    """The item, its group, that one's group, ..."""
-    found = []
-    while item is not None:
-        found.append(item)
-        item = item.get_parent()
+    """The item, the group around it, the group around that, and so on."""
+    found: list[Gimp.Item] = []
+    parent: Gimp.Item | None = item
+    while parent is not None:
+        found.append(parent)
+        parent = parent.get_parent()
     return found
 
 
@@ -41,7 +44,7 @@ def siblings(item: Gimp.Item) -> list[Gimp.Item]:
 
 
 def twin(copy: Gimp.Image, layer: Gimp.Layer) -> Gimp.Layer:
-    """The layer that stands in `copy`, a duplicate, where `layer` stands in its own image."""
+    """The layer of `copy`, a duplicate, at the place that `layer` has in its own image."""
     image, level = layer.get_image(), list(copy.get_layers())
     *groups, last = [image.get_item_position(item) for item in reversed(chain(layer))]
     for position in groups:
@@ -62,8 +65,15 @@ def hide_above(layer: Gimp.Layer) -> None:
             above.set_visible(False)
 
 
+def inside(layer: Gimp.Layer, rect: Rect) -> Rect:
+    """A rectangle of the image in the layer's own coordinates."""
+    left, top, width, height = rect
+    _, x, y = layer.get_offsets()
+    return left - x, top - y, width, height
+
+
 def plain(layer: Gimp.Layer) -> Gimp.Layer:
-    """Make a layer of any kind, in a copy, one of pixels; its opacity, mode and mask stay what they are.
+    """Turn a layer of any kind, in a copy, into one of pixels; its opacity, mode and mask stay.
 
     Groups are merged, text and links drawn, filters applied.
     """
@@ -71,11 +81,11 @@ def plain(layer: Gimp.Layer) -> Gimp.Layer:
         item.set_lock_content(False)
     if layer.is_group():
         if layer.get_mode() == Gimp.LayerMode.PASS_THROUGH:
-            layer.set_mode(Gimp.LayerMode.NORMAL)  # else merging takes along what lies below
+            layer.set_mode(Gimp.LayerMode.NORMAL)  # otherwise merging would include what lies below
         return layer.merge()
     if hasattr(layer, "rasterize"):  # GIMP 3.2's text, link and vector layers
         layer.rasterize()
-    elif layer.is_text_layer():  # in 3.0 it stops being one when it is drawn on, even if that changes nothing
+    elif layer.is_text_layer():  # in 3.0 a filter, even one that changes nothing, makes it one of pixels
         layer.merge_filter(Gimp.DrawableFilter.new(layer, "gegl:opacity", ""))
     if layer.get_filters():
         layer.merge_filters()

@@ -1,7 +1,8 @@
 """GIMP's pixels as the use case's planes, and back. Knows formats, not layers.
 
-sRGB, encoded or linear, travels in the image's own depth, rounded up to one that travels. Everything else,
-gray and other profiles, travels as linear floats with sRGB's primaries, unclipped; babl converts both ways.
+sRGB, encoded or linear, is sent in the image's own depth, or the next higher one that the contract has.
+Everything else (gray and other profiles) is sent as linear floats with sRGB's primaries, unclipped. babl
+converts both ways.
 """
 
 from __future__ import annotations
@@ -14,21 +15,23 @@ from glihamba_client.host import Plane
 from glihamba_proto.formats import SampleType, Transfer
 
 Rect = tuple[int, int, int, int]  # left, top, width, height
-STRIP = 1_000_000  # pixels looked at in one go: these depths are large
+STRIP = 1_000_000  # pixels compared at a time, which bounds the memory
 _ANY = bytes([0]) + bytes([255]) * 255
 
 
 class Form(NamedTuple):
-    """How pixels travel."""
+    """How pixels are sent."""
 
-    format: str  # babl's name for it; without a space's name in it, colours have sRGB's primaries
+    format: str
+    """babl's name of the format. Without a space's name in it, colours have sRGB's primaries."""
     sample_type: SampleType
     transfer: Transfer
-    exact: bool  # whether the way there and back changes nothing
+    exact: bool
+    """Whether converting there and back changes nothing."""
 
 
 def form_of(drawable: Gimp.Drawable) -> Form:
-    """How this drawable's pixels travel."""
+    """How this drawable's pixels are sent."""
     own = drawable.get_format()
     model, depth = Babl.format_get_encoding(own).rsplit(" ", 1)
     if not model.startswith("R") or Babl.get_name(Babl.format_get_space(own)) != "sRGB":
@@ -39,22 +42,23 @@ def form_of(drawable: Gimp.Drawable) -> Form:
         return Form(f"{colours[0]} u8", "uint8", colours[1], True)
     if depth in ("u8", "u16"):
         return Form(f"{colours[0]} u16", "uint16", colours[1], True)
-    # From floats of a curve that is sRGB's by another name babl still goes by way of the light.
+    # babl converts floats of a curve that is sRGB's by another name through linear light, which rounds.
     return Form(f"{colours[0]} float", "float32", colours[1], depth in ("half", "float") and model[1] != "~")
 
 
 def own_format(drawable: Gimp.Drawable) -> str:
-    """The name of the format the drawable's pixels are kept in, its colour space included."""
+    """babl's name of the format of the drawable's pixels, colour space included."""
     return str(Babl.get_name(drawable.get_format()))
 
 
 def read(drawable: Gimp.Drawable, rect: Rect, name: str) -> bytes:
-    """Pixels in the format of that name, `rect` in the drawable's own coordinates; empty outside it."""
+    """Pixels in the format of that name; 0 outside the drawable. `rect` is in its own coordinates."""
     buffer = drawable.get_buffer()
     return bytes(buffer.get(Gegl.Rectangle.new(*rect), 1.0, name, Gegl.AbyssPolicy.NONE))
 
 
 def write(drawable: Gimp.Drawable, rect: Rect, name: str, raw: bytes) -> None:
+    """Put pixels of the format of that name at `rect`, in the drawable's own coordinates."""
     buffer = drawable.get_buffer()
     buffer.set(Gegl.Rectangle.new(*rect), name, bytes(raw))
     buffer.flush()
@@ -62,18 +66,18 @@ def write(drawable: Gimp.Drawable, rect: Rect, name: str, raw: bytes) -> None:
 
 
 def plane(drawable: Gimp.Drawable, rect: Rect, form: Form, offset: tuple[int, int]) -> Plane:
-    """Colours as a plane; `offset` is its place in the image."""
+    """The pixels of `rect` as a plane; `offset` is its top left corner in the image."""
     raw = read(drawable, rect, form.format)
     return Plane(rect[2], rect[3], form.sample_type, "rgba", raw, offset, form.transfer)
 
 
 def is_soft(coverage: bytes) -> bool:
-    """Whether anything is covered in part."""
+    """Whether any pixel is covered in part."""
     return bool(coverage.translate(None, b"\0\xff"))
 
 
 def where(coverage: bytes, inside: bytes, outside: bytes) -> bytes:
-    """The pixels `inside` where `coverage` is not zero, else those `outside`: both of any one format."""
+    """The pixels `inside` where `coverage` is not 0, else those `outside`; both of the same format."""
     size = len(inside) // len(coverage)
     result = bytearray()
     for begin in range(0, len(coverage), STRIP):
@@ -90,10 +94,10 @@ def where(coverage: bytes, inside: bytes, outside: bytes) -> bytes:
 def blended(
     layer: Gimp.Layer, before: bytes, after: bytes, form: Form, coverage: bytes, size: tuple[int, int]
 ) -> bytes:
-    """`before`, in the layer's own format, with as much of `after`, in `form`, as is covered.
+    """`before`, in the layer's own format, mixed with `after`, in `form`, by the coverage. The alpha stays.
 
-    The alpha stays. GIMP mixes the two, in the layer's image (a copy) that nobody sees: encoded values, as
-    the daemon does for files.
+    GIMP mixes encoded values, as the daemon does for files. It works in the layer's image, which is a copy
+    that nobody sees.
     """
     image, whole = layer.get_image(), (0, 0, *size)
     kind = Gimp.ImageType.RGB_IMAGE if layer.is_rgb() else Gimp.ImageType.GRAY_IMAGE

@@ -1,7 +1,7 @@
 """The menu entry and the procedure `plug-in-harmonize-selection`.
 
-Whatever is wrong with this installation, the menu entry is there and says what: nothing but GIMP's own
-modules is imported here before the procedure runs.
+Whatever is wrong with this installation, the menu entry is there and says what. Hence only GIMP's own modules
+are imported here before the procedure runs.
 """
 
 import os
@@ -25,12 +25,12 @@ ENGLISH = {
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "vendor"))
 
 
-def main(arguments):
+def main(arguments: "list[str]") -> None:
     Gimp.main(Harmonize.__gtype__, arguments)
 
 
-def words(name):
-    """A text of the plugin's, in English where the rest of the plugin cannot be imported."""
+def words(name: str) -> str:
+    """One of the plugin's texts; in English where the rest of the plugin cannot be imported."""
     try:
         from .texts import text
 
@@ -40,15 +40,15 @@ def words(name):
 
 
 class Harmonize(Gimp.PlugIn):
-    def do_set_i18n(self, name):
+    def do_set_i18n(self, name: str) -> bool:
         return False
 
-    def do_query_procedures(self):
+    def do_query_procedures(self) -> "list[str]":
         return [NAME]
 
-    def do_create_procedure(self, name):
+    def do_create_procedure(self, name: str) -> Gimp.Procedure:
         procedure = Gimp.ImageProcedure.new(self, name, Gimp.PDBProcType.PLUGIN, run, None)
-        procedure.set_image_types("*")  # an indexed image gets a sentence, not a gray menu entry
+        procedure.set_image_types("*")  # for an indexed image the entry is not gray: it says what to do
         mask = Gimp.ProcedureSensitivityMask
         procedure.set_sensitivity_mask(mask.DRAWABLE | mask.DRAWABLES | mask.NO_DRAWABLES)
         procedure.set_menu_label(words("menu"))
@@ -68,7 +68,14 @@ class Harmonize(Gimp.PlugIn):
         return procedure
 
 
-def run(procedure, mode, image, drawables, config, data):
+def run(
+    procedure: Gimp.Procedure,
+    mode: Gimp.RunMode,
+    image: Gimp.Image,
+    drawables: "list[Gimp.Drawable]",
+    config: Gimp.ProcedureConfig,
+    data: object,
+) -> Gimp.ValueArray:
     if sys.version_info < OLDEST_PYTHON:
         wanted, found = (".".join(map(str, number[:2])) for number in (OLDEST_PYTHON, sys.version_info))
         return failed(
@@ -95,7 +102,7 @@ def run(procedure, mode, image, drawables, config, data):
     return values
 
 
-def failed(procedure, sentence):
-    """GIMP shows the sentence in a box, or hands it to the script that called."""
+def failed(procedure: Gimp.Procedure, sentence: str) -> Gimp.ValueArray:
+    """Have GIMP show the sentence in a box, or return it to the script that called."""
     error = GLib.Error.new_literal(GLib.quark_from_string("glihamba"), sentence, 0)
     return procedure.new_return_values(Gimp.PDBStatusType.EXECUTION_ERROR, error)

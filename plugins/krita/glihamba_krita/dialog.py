@@ -1,4 +1,4 @@
-"""What the person sees: the progress, a message, the settings. Nothing here is modal."""
+"""The progress, a message, the settings. No dialog is modal: the person may go on working."""
 
 from __future__ import annotations
 
@@ -36,9 +36,11 @@ PERCENT = 100
 
 
 class ProgressDialog(QProgressDialog):
-    """Stage, place in the queue, Cancel. `cancelled` is what the person has pressed."""
+    """Stage, place in the queue, Cancel. `cancelled` says whether the person has pressed Cancel."""
 
-    def __init__(self, parent: Any, layer: str, language: str, say: Callable[[str, bool], None]) -> None:
+    def __init__(
+        self, parent: QWidget | None, layer: str, language: str, say: Callable[[str, bool], None]
+    ) -> None:
         super().__init__("", text("cancel", language), 0, PERCENT, parent)
         self.cancelled, self._layer, self._language, self._say = False, layer, language, say
         self.setWindowTitle(TITLE)
@@ -66,8 +68,8 @@ class ProgressDialog(QProgressDialog):
         self.cancelled = True
 
 
-def say(parent: Any, words: str) -> QMessageBox:
-    """A message that waits for nobody; keep what is returned until it is closed."""
+def say(parent: QWidget | None, words: str) -> QMessageBox:
+    """Show a message without waiting for its end. Keep the box, or Python deletes it."""
     box = QMessageBox(QMessageBox.Icon.Warning, TITLE, words, QMessageBox.StandardButton.Ok, parent)
     box.setWindowModality(Qt.WindowModality.NonModal)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
@@ -76,9 +78,9 @@ def say(parent: Any, words: str) -> QMessageBox:
 
 
 class SettingsDialog(QDialog):
-    """Model, device, daemon address, language. `keep` is called with what the person has accepted."""
+    """Model, device, daemon's address, language. `keep` gets the settings that the person has accepted."""
 
-    def __init__(self, parent: Any, chosen: Settings, keep: Callable[[Settings], None]) -> None:
+    def __init__(self, parent: QWidget | None, chosen: Settings, keep: Callable[[Settings], None]) -> None:
         super().__init__(parent)
         self._chosen, self._keep, self._language = chosen, keep, chosen.language
         self._box: QMessageBox | None = None
@@ -138,7 +140,7 @@ class SettingsDialog(QDialog):
             line.setText(path)
 
     def settings(self) -> Settings:
-        """As the dialog stands."""
+        """The settings that the dialog shows."""
         return replace(
             self._chosen,
             model=self.model.currentData() or "",
@@ -149,7 +151,7 @@ class SettingsDialog(QDialog):
         )
 
     def ask(self) -> None:
-        """Ask the daemon what it runs on and which models it has; starts it if need be."""
+        """Ask the daemon for its device and models; starts the daemon if none runs."""
         if self._task is not None:
             self._task.cancel()
         self.device.setText(text("asking", self._language))
@@ -165,7 +167,7 @@ class SettingsDialog(QDialog):
         except Failure as error:
             self.device.setText(error.sentence(self._language))
             return
-        except Exception as error:  # a slot must never raise in Krita
+        except Exception as error:  # a slot must not raise in Krita
             self.device.setText(f"{type(error).__name__}: {error}")
             return
         self.device.setText(texts.device(info, self._language))

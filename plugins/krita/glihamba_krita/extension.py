@@ -1,13 +1,13 @@
-"""The menu entries, and the jobs that run. Each job takes its next step from a timer: Krita never waits."""
+"""The menu entries and the running jobs. Each job takes its next step from a timer, so Krita never waits."""
 
 from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
-from krita import Extension, Krita
+from krita import Document, Extension, Krita, Node, Window
 
 from glihamba_client import __version__, settings
 from glihamba_client.errors import ClientError
@@ -19,8 +19,9 @@ from glihamba_proto.errors import Failure
 
 from .dialog import ProgressDialog, SettingsDialog, say
 from .host import KritaHost
-from .qt import QTimer
+from .qt import QMessageBox, QTimer, QWidget
 from .texts import text
+from .turns import Turns
 
 HARMONIZE, SETTINGS = "glihamba_harmonize", "glihamba_settings"
 NAME = f"krita/{__version__}"
@@ -44,23 +45,26 @@ def slot(method: Callable[..., None]) -> Callable[..., None]:
 
 
 class HarmonizeExtension(Extension):
-    def __init__(self, parent: Any) -> None:
+    """One for each Krita, with any number of windows."""
+
+    def __init__(self, parent: Krita) -> None:
         super().__init__(parent)
         self.jobs: list[Job] = []
+        self.turns = Turns()
         self.language = ""
         self.dialog: SettingsDialog | None = None
-        self.box: Any = None
+        self.box: QMessageBox | None = None
 
     def setup(self) -> None:
         pass
 
     @slot
-    def createActions(self, window: Any) -> None:
-        """Called once for each of Krita's windows."""
+    def createActions(self, window: Window) -> None:
+        """Krita calls this once for each of its windows."""
         try:
             self.language = settings.load(places.settings_file()).language
-        except Failure:
-            pass  # said when the action is used
+        except (Failure, ValueError):
+            pass  # the person is told when they use the action
         for name, label, used in (
             (HARMONIZE, "harmonize", self.harmonize),
             (SETTINGS, "settings", self.change_settings),
@@ -81,7 +85,7 @@ class HarmonizeExtension(Extension):
         node = document.activeNode()
         if node is None:
             raise self.refuse("no layer")
-        if any(job.host.node_id == node.uniqueId() for job in self.jobs):
+        if any(job.host.layer.node_id == node.uniqueId() for job in self.jobs):
             raise self.refuse("busy", layer=node.name())
         job = Job(self, document, node, chosen)
         self.jobs.append(job)
@@ -95,7 +99,7 @@ class HarmonizeExtension(Extension):
 
         chosen = settings.load(places.settings_file())
         if self.dialog is not None:
-            with contextlib.suppress(RuntimeError):  # gone with the window it belonged to
+            with contextlib.suppress(RuntimeError):  # it was deleted with the window it belonged to
                 self.dialog.done(0)
         self.dialog = SettingsDialog(main_window(), chosen, keep)
         self.dialog.show()
@@ -104,7 +108,7 @@ class HarmonizeExtension(Extension):
         return ClientError(f"KRITA_{name}", text(name, self.language, **fields))
 
     def say(self, words: str, failed: bool) -> None:
-        """A failure in a box, a warning as the note that floats over the picture."""
+        """Show a failure in a box, and a warning as a note that floats over the picture."""
         window = Krita.instance().activeWindow()
         view = window.activeView() if window else None
         if failed or view is None:
@@ -116,37 +120,35 @@ class HarmonizeExtension(Extension):
 class Job:
     """One layer on its way to the daemon and back."""
 
-    def __init__(self, extension: HarmonizeExtension, document: Any, node: Any, chosen: Settings) -> None:
-        self.extension, self.model = extension, chosen.model
+    def __init__(
+        self, extension: HarmonizeExtension, document: Document, node: Node, chosen: Settings
+    ) -> None:
+        self.extension = extension
         self.dialog = ProgressDialog(main_window(), node.name(), chosen.language, extension.say)
-        self.host = KritaHost(document, node, self.dialog, chosen.language)
-        self.service = DaemonService(chosen, name=NAME)
-        self.strength = chosen.strength
-        self.steps: Iterator[Any] = guarded(self.host, self.all(), chosen.language)
+        self.host = KritaHost(document, node, self.dialog, extension.turns, chosen.language)
+        steps = harmonize_layer(
+            self.host, DaemonService(chosen, name=NAME), model=chosen.model, strength=chosen.strength
+        )
+        self.steps = guarded(self.host, steps, chosen.language)
         self.dialog.show()
 
-    def all(self) -> Iterator[Any]:
-        yield from self.host.read()
-        yield from harmonize_layer(self.host, self.service, model=self.model, strength=self.strength)
-        yield from self.host.write()
-
     def step(self) -> None:
-        """Take one step, and the next only when it is over: Krita's own calls may run the event loop."""
+        """Take one step. The next one is asked for at its end: Krita's own calls may run the event loop."""
         try:
             wait = next(self.steps)
-        except Exception:  # its end; `guarded` has said what else there was to say
+        except Exception:  # the job has ended, and `guarded` has told why if it failed
             self.end()
         else:
             QTimer.singleShot(WORKING if wait is None else WAITING, self.step)
 
     def end(self) -> None:
         self.extension.jobs.remove(self)
-        with contextlib.suppress(RuntimeError):  # gone with the window it belonged to
+        with contextlib.suppress(RuntimeError):  # it was deleted with the window it belonged to
             self.dialog.close()
             self.dialog.deleteLater()
         self.host.release()
 
 
-def main_window() -> Any:
+def main_window() -> QWidget | None:
     window = Krita.instance().activeWindow()
     return window.qwindow() if window is not None else None

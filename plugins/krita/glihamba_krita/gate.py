@@ -1,6 +1,7 @@
-"""Says what is wrong where the plugin cannot run. Parses in Python 3.6; needs nothing but Krita and Qt."""
+"""Says why the plugin cannot run. Parses in Python 3.6 and imports only Krita and Qt."""
 
 import re
+from typing import TYPE_CHECKING
 
 from krita import Extension
 
@@ -13,9 +14,12 @@ OLDEST_PYTHON = (3, 10)
 OLDEST_KRITA = (5, 1)
 TITLE = "GLIHamba"
 
+if TYPE_CHECKING:
+    from krita import Krita, Window
 
-def too_old(python, krita):
-    """A sentence where Python (a version_info) or Krita (its version's text) is too old, else nothing."""
+
+def too_old(python: "tuple[object, ...]", krita: str) -> str:
+    """Why Python (a `sys.version_info`) or Krita (its version as text) is too old; empty if neither is."""
     number = tuple(int(part) for part in re.findall(r"\d+", krita)[:2])
     if number < OLDEST_KRITA:
         wanted = ".".join(map(str, OLDEST_KRITA))
@@ -28,7 +32,8 @@ def too_old(python, krita):
     return ""
 
 
-def damaged(error):
+def damaged(error: Exception) -> str:
+    """Why the plugin could not be imported."""
     return (
         f"The GLIHamba plugin is damaged or clashes with another plugin ({type(error).__name__}: {error}). "
         "Install it again with install.py."
@@ -36,21 +41,21 @@ def damaged(error):
 
 
 class StandIn(Extension):
-    """In the plugin's place: the same menu entry, which says why there is no plugin."""
+    """Takes the plugin's place: the same menu entry, which says why the plugin cannot run."""
 
-    def __init__(self, parent, why):
+    def __init__(self, parent: "Krita", why: str) -> None:
         super().__init__(parent)
         self.why = why
-        self.box = None
+        self.box: QMessageBox | None = None
 
-    def setup(self):
+    def setup(self) -> None:
         pass
 
-    def createActions(self, window):
+    def createActions(self, window: "Window") -> None:
         action = window.createAction("glihamba_harmonize", "Harmonize layer", "tools/scripts")
         action.triggered.connect(self.say)
 
-    def say(self, *_):
+    def say(self, *_: object) -> None:
         self.box = QMessageBox(QMessageBox.Icon.Warning, TITLE, self.why)
         self.box.setModal(False)
         self.box.show()

@@ -1,30 +1,32 @@
-"""Krita's layer tree: finding, hiding, and what there is open."""
+"""Krita's layer tree and its open documents."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TypeVar
 
-from krita import Krita
+from krita import Document, Krita, Node, View, Window
 
-from .qt import sip
+from .qt import QUuid, sip
+
+T = TypeVar("T")
 
 PIXEL_LAYERS = ("paintlayer", "grouplayer", "vectorlayer", "filelayer", "clonelayer", "filllayer")
 
 
-def own(things: list[Any]) -> list[Any]:
-    """Krita's lists leak what is in them unless Python owns it."""
+def own(things: list[T]) -> list[T]:
+    """Have Python own the items of one of Krita's lists: Krita would leak them."""
     for thing in things:
         if thing is not None:
             sip.transferback(thing)
     return things
 
 
-def children(node: Any) -> list[Any]:
-    """The layers in a group, from the lowest up; masks and the selection are not among them."""
+def children(node: Node) -> list[Node]:
+    """The layers in a group, from the lowest up, without masks and selections."""
     return [child for child in own(node.childNodes()) if not child.type().endswith("mask")]
 
 
-def find(document: Any, node_id: Any) -> Any:
+def find(document: Document, node_id: QUuid) -> Node | None:
     """The node of that id, or None. Document.nodeByUniqueID returns a bare QObject in Krita 5.1."""
     root = document.rootNode()
     todo = own(root.childNodes()) if root is not None else []
@@ -36,22 +38,23 @@ def find(document: Any, node_id: Any) -> Any:
     return None
 
 
-def is_drawn(node: Any) -> bool:
-    """Whether the node holds shapes: Krita draws them once more by itself, a little later and finer."""
-    return bool(node.type() == "vectorlayer")
+def is_drawn(node: Node) -> bool:
+    """Whether the node holds shapes, which Krita draws once more by itself, a little later and finer."""
+    return node.type() == "vectorlayer"
 
 
-def hidden(node: Any) -> bool:
+def hidden(node: Node) -> bool:
     """Whether the node or a group around it is hidden."""
-    while node is not None:
-        if not node.visible():
+    found: Node | None = node
+    while found is not None:
+        if not found.visible():
             return True
-        node = node.parentNode()
+        found = found.parentNode()
     return False
 
 
-def hide_above(node: Any) -> bool:
-    """Hide every layer above the node and above each group around it; whether there was one in sight."""
+def hide_above(node: Node) -> bool:
+    """Hide every layer above the node and above each group around it; returns whether any was visible."""
     found = False
     parent = node.parentNode()
     while parent is not None:
@@ -65,11 +68,12 @@ def hide_above(node: Any) -> bool:
     return found
 
 
-def is_open(document: Any) -> bool:
+def is_open(document: Document) -> bool:
+    """Whether the document has not been closed."""
     return any(document == other for other in own(Krita.instance().documents()))
 
 
-def view_of(document: Any) -> tuple[Any, Any]:
+def view_of(document: Document) -> tuple[Window, View] | tuple[None, None]:
     """A window and its view of the document, the active window's if possible; (None, None) without one."""
     windows = own(Krita.instance().windows())
     active = Krita.instance().activeWindow()

@@ -1,26 +1,28 @@
 """Krita's pixels as the use case's planes, and back. Knows colour spaces, not layers.
 
-sRGB, encoded or linear, travels in the document's own depth (16-bit floats as 32-bit ones). Everything
-else, gray, Lab, CMYK and other RGB profiles, is converted by Krita to linear floats with sRGB's
-primaries, unclipped, so that no colour of a wider gamut is lost, and back to the document's space.
+sRGB, encoded or linear, is sent in the document's own depth (16-bit floats as 32-bit ones). Krita converts
+everything else (gray, Lab, CMYK and other RGB profiles) to linear floats with sRGB's primaries, unclipped, so
+that no colour of a wider gamut is lost, and the result back to the document's space.
 """
 
 from __future__ import annotations
 
 import array
 import itertools
-from collections.abc import Generator, Iterator
-from typing import Any, NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple
 
-from glihamba_client.host import Pixels, Plane
+from krita import Document, Node
+
+from glihamba_client.harmonize_layer import run
+from glihamba_client.host import Pixels, Plane, Steps
 from glihamba_proto.formats import Channels, SampleType, Transfer
 
 Rect = tuple[int, int, int, int]  # left, top, width, height in the image
-Steps = Generator[None, None, bytearray]
 
 
 class Space(NamedTuple):
-    """A colour space in Krita's three words."""
+    """A colour space as Krita names it."""
 
     model: str
     depth: str
@@ -28,7 +30,7 @@ class Space(NamedTuple):
 
 
 class Form(NamedTuple):
-    """How pixels travel: Krita's space for them, and its transfer function."""
+    """How pixels are sent: Krita's space for them, and its transfer function."""
 
     space: Space
     transfer: Transfer
@@ -41,14 +43,14 @@ KNOWN: dict[str, Transfer] = {
     "sRGB built-in": "srgb",
     "sRGB-elle-V2-g10.icc": "linear",
 }
-SAMPLES: dict[str, tuple[SampleType, Channels, int]] = {  # red and blue change places with the depth
+SAMPLES: dict[str, tuple[SampleType, Channels, int]] = {  # red and blue change places in floats
     "U8": ("uint8", "bgra", 1),
     "U16": ("uint16", "bgra", 2),
     "F32": ("float32", "rgba", 4),
 }
-STRIP = 500_000  # pixels converted in one go: some 20 ms
+STRIP = 500_000  # pixels converted in one step, about 20 ms
 
-# One byte of coverage as the bytes of an alpha sample, little-endian.
+# For each byte of an alpha sample, little-endian: a table from a coverage of 0 to 255 to it.
 _ALPHA = {
     "U8": [bytes(range(256))],
     "U16": [bytes(range(256))] * 2,  # v * 257
@@ -60,15 +62,17 @@ _ALPHA = {
 _ANY = bytes([0]) + bytes([255]) * 255
 
 
-def space_of(thing: Any) -> Space:
+def space_of(thing: Document | Node) -> Space:
     """The colour space of a document or layer."""
     return Space(thing.colorModel(), thing.colorDepth(), thing.colorProfile())
 
 
-def converted(document: Any, raw: Pixels, size: tuple[int, int], source: Space, target: Space) -> Steps:
-    """`raw` in another space by Krita's own conversion, in strips; yields between them.
+def converted(
+    document: Document, raw: Pixels, size: tuple[int, int], source: Space, target: Space
+) -> Steps[bytearray]:
+    """`raw` of (width, height) in another space by Krita's own conversion, one strip a step.
 
-    `document` is a clone that nobody sees: it lends the layer that is converted.
+    `document` is a copy that nobody sees: Krita converts layers only in a document.
     """
     width, height = size
     view = memoryview(raw).cast("B")
@@ -80,17 +84,17 @@ def converted(document: Any, raw: Pixels, size: tuple[int, int], source: Space, 
         layer = document.createNode("strip", "paintlayer")
         layer.setColorSpace(*source)
         layer.setPixelData(bytes(view[top * stride : (top + count) * stride]), 0, 0, width, count)
-        # Straight from floats to integers of another profile, Krita clips at sRGB's gamut first.
+        # From floats to integers of another profile at once, Krita would clip at sRGB's gamut first.
         if source.depth == "F32" and target.depth != "F32" and source.model == target.model:
             layer.setColorSpace(target.model, "F32", target.profile)
         layer.setColorSpace(*target)
         result += memoryview(layer.pixelData(0, 0, width, count))
-        yield
+        yield None
     return result
 
 
-def form_of(document: Any, space: Space) -> Form:
-    """How pixels of `space` travel."""
+def form_of(document: Document, space: Space) -> Form:
+    """How pixels of `space` are sent."""
     if space.model != "RGBA":
         return Form(LINEAR_SRGB, "linear")
     transfer = KNOWN.get(space.profile) or probe(document, space.profile)
@@ -99,13 +103,13 @@ def form_of(document: Any, space: Space) -> Form:
     return Form(space._replace(depth="F32") if space.depth == "F16" else space, transfer)
 
 
-def probe(document: Any, profile: str) -> Transfer | None:
-    """Whether a profile, whatever its name, is sRGB's or its linear twin: seen by what Krita makes of it."""
+def probe(document: Document, profile: str) -> Transfer | None:
+    """The transfer function of a profile with sRGB's primaries, from how Krita converts it; else None."""
     steps = (0.0, 0.25, 0.5, 0.75, 1.0)
     colours = list(itertools.product(steps, repeat=3))
     raw = array.array("f", itertools.chain.from_iterable((*colour, 1.0) for colour in colours))
     source = Space("RGBA", "F32", profile)
-    done = finished(converted(document, raw.tobytes(), (len(colours), 1), source, LINEAR_SRGB))
+    done = run(converted(document, raw.tobytes(), (len(colours), 1), source, LINEAR_SRGB))
     linear = array.array("f", bytes(done))
     pairs = [(raw[i], linear[i]) for i in range(len(raw)) if i % 4 != 3]
     if all(abs(value - encoded(light)) < 1.5 / 255 for value, light in pairs):
@@ -116,19 +120,15 @@ def probe(document: Any, profile: str) -> Transfer | None:
 
 
 def encoded(light: float) -> float:
-    """Light by the sRGB curve, sign preserving."""
+    """Linear light encoded by the sRGB curve (IEC 61966-2-1), which keeps the sign."""
     size = abs(light)
     curve = 12.92 * size if size <= 0.0031308 else 1.055 * size ** (1 / 2.4) - 0.055
     return curve if light >= 0 else -curve
 
 
-def finished(steps: Steps) -> bytearray:
-    """What the steps return, done without a pause."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as end:
-            return bytearray(end.value)
+def size_of(rect: Rect) -> tuple[int, int]:
+    """Its width and height."""
+    return rect[2], rect[3]
 
 
 def plane(raw: Pixels, rect: Rect, form: Form) -> Plane:
@@ -139,7 +139,7 @@ def plane(raw: Pixels, rect: Rect, form: Form) -> Plane:
 
 
 def mask_plane(coverage: bytes, rect: Rect, size: tuple[int, int]) -> Plane:
-    """The coverage of `rect` as a mask of the whole canvas."""
+    """The coverage of `rect` as a mask of the whole canvas, 0 outside `rect`."""
     left, top, width, height = rect
     whole = bytearray(size[0] * size[1])
     for row in range(height):
@@ -154,7 +154,7 @@ def alpha_of(raw: Pixels) -> bytes:
 
 
 def where(coverage: bytes, touched: bytes) -> bytes:
-    """`coverage` where `touched` is not zero, else nothing; both of one length."""
+    """`coverage` where `touched` is not 0, else 0; both of one length."""
     mask = touched.translate(_ANY)
     both = int.from_bytes(coverage, "little") & int.from_bytes(mask, "little")
     return both.to_bytes(len(coverage), "little")

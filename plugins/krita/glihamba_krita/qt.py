@@ -2,7 +2,7 @@
 
 try:
     from PyQt5 import sip
-    from PyQt5.QtCore import QObject, Qt, QTimer
+    from PyQt5.QtCore import Qt, QTimer, QUuid
     from PyQt5.QtWidgets import (
         QComboBox,
         QDialog,
@@ -19,7 +19,7 @@ try:
     )
 except ImportError:  # Krita 6
     from PyQt6 import sip
-    from PyQt6.QtCore import QObject, Qt, QTimer
+    from PyQt6.QtCore import Qt, QTimer, QUuid
     from PyQt6.QtWidgets import (
         QComboBox,
         QDialog,
@@ -45,10 +45,10 @@ __all__ = [
     "QLabel",
     "QLineEdit",
     "QMessageBox",
-    "QObject",
     "QProgressDialog",
     "QTimer",
     "QToolButton",
+    "QUuid",
     "QWidget",
     "Qt",
     "sip",

@@ -1,23 +1,21 @@
 """The use case "harmonize this layer", the same for every host.
 
-It is a generator so that an editor stays alive: each step returns at once, and the editor takes the
+It works in steps, so that an editor stays responsive: each step returns quickly, and the editor takes the
 next one from a timer. Hosts that may block use `run`.
 
     for wait in harmonize_layer(host, service):
-        wait(0.05)          # or: return to the event loop, come back in 50 ms
+        ...                 # return to the event loop; come back at once for None, else a little later
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from typing import Protocol
 
 from glihamba_client.errors import ClientError, refuse
-from glihamba_client.host import Capture, Harmonized, Host, Progress
+from glihamba_client.host import Capture, Harmonized, Host, Progress, Steps, T
 from glihamba_proto import checks
 from glihamba_proto.errors import Failure
 
-Wait = Callable[[float], bool]
 PATIENCE = 0.05  # seconds between two looks at the progress and the Cancel button
 
 
@@ -25,15 +23,15 @@ class Job(Protocol):
     """A harmonization under way elsewhere: in the daemon, or in a thread of this process."""
 
     def wait(self, seconds: float) -> bool:
-        """Whether it has ended, after waiting for that at most so long."""
+        """Whether the job has ended; waits for that at most so many seconds."""
 
     def progress(self) -> Progress: ...
 
     def result(self) -> Harmonized:
-        """The whole result, once ended; raises `ClientError` when it failed."""
+        """The whole result of a job that has ended; raises `ClientError` when the job failed."""
 
     def cancel(self) -> None:
-        """Give it up, at once and without waiting; nothing happens when it has ended."""
+        """Give the job up without waiting. Does nothing when it has ended."""
 
 
 class Service(Protocol):
@@ -43,49 +41,73 @@ class Service(Protocol):
         """Begin without blocking; an empty model means the default one."""
 
 
-def harmonize_layer(
-    host: Host, service: Service, *, model: str = "", strength: float = 1.0
-) -> Iterator[Wait]:
-    """Capture, send, wait, deliver. Yields whenever there is nothing to do but wait.
+def harmonize_layer(host: Host, service: Service, *, model: str = "", strength: float = 1.0) -> Steps[None]:
+    """Capture, check, send, wait, deliver, warn.
 
-    Nothing is delivered before the whole result has arrived. Closing the generator cancels the job.
-    Raises `ClientError`.
+    Nothing is delivered before the whole result has arrived, and warnings about the result follow its
+    delivery. Closing the generator cancels the job. Raises `ClientError`.
     """
-    capture = host.capture()
+    harmonized = yield from _harmonized(host, service, model, strength)
+    yield from host.deliver(harmonized)
+    for warning in harmonized.warnings:
+        host.message(warning)
+
+
+def _harmonized(host: Host, service: Service, model: str, strength: float) -> Steps[Harmonized]:
+    """The whole result. The captured pixels are freed with this frame, before the delivery begins."""
+    capture = yield from until_cancelled(host, host.capture())
     check(capture)
     job = service.start(capture, model, strength)
     try:
         while not job.wait(0):
             host.progress(job.progress())
-            if host.cancelled():
-                raise ClientError("CANCELLED")
+            stop_if_cancelled(host)
             yield job.wait
         harmonized = job.result()
     finally:
         job.cancel()
+    stop_if_cancelled(host)
+    check_result(capture, harmonized)
+    return harmonized
+
+
+def until_cancelled(host: Host, steps: Steps[T]) -> Steps[T]:
+    """The same steps; raises `ClientError` CANCELLED between them when the person has asked to stop."""
+    try:
+        while True:
+            stop_if_cancelled(host)
+            yield next(steps)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+    finally:
+        steps.close()
+
+
+def stop_if_cancelled(host: Host) -> None:
+    """Raises `ClientError` CANCELLED when the person has asked to stop."""
     if host.cancelled():
         raise ClientError("CANCELLED")
-    check_result(capture, harmonized)
-    host.deliver(harmonized)
-    for warning in harmonized.warnings:
-        host.message(warning)
 
 
-def run(steps: Iterator[Wait]) -> None:
-    """Drive the use case to its end in this thread."""
+def run(steps: Steps[T]) -> T:
+    """Take all of the steps in this thread; returns what they return."""
     try:
-        for wait in steps:
-            wait(PATIENCE)
+        while True:
+            wait = next(steps)
+            if wait is not None:
+                wait(PATIENCE)
+    except StopIteration as end:
+        value: T = end.value
+        return value
     finally:
-        close = getattr(steps, "close", None)
-        if close:
-            close()
+        steps.close()
 
 
-def guarded(host: Host, steps: Iterator[Wait], language: str = "") -> Iterator[Wait]:
+def guarded(host: Host, steps: Steps[None], language: str = "") -> Steps[None]:
     """The same steps, with every failure told to the person by `host.message` instead of raised.
 
-    For editors, where an exception in a slot opens a box or kills the plug-in.
+    For editors, where an exception in a slot opens a box or kills the plugin.
     """
     try:
         yield from steps
@@ -98,7 +120,7 @@ def guarded(host: Host, steps: Iterator[Wait], language: str = "") -> Iterator[W
 
 
 def check(capture: Capture) -> None:
-    """What can be seen wrong without the daemon; raises `ClientError`."""
+    """Refuse what is wrong without asking the daemon; raises `ClientError`."""
     composite, mask = capture.composite, capture.mask
     for plane in capture.planes:
         if plane.width < 1 or plane.height < 1 or len(memoryview(plane.data).cast("B")) != plane.byte_count:
@@ -109,7 +131,7 @@ def check(capture: Capture) -> None:
 
 
 def check_result(capture: Capture, harmonized: Harmonized) -> None:
-    """A result of another shape must never reach a document; raises `ClientError`."""
+    """Refuse a result of another shape, which must never reach a document; raises `ClientError`."""
     asked, came = capture.foreground or capture.composite, harmonized.plane
     same = all(getattr(asked, name) == getattr(came, name) for name in _SHAPE)
     if not same or len(memoryview(came.data).cast("B")) != asked.byte_count:

@@ -1,19 +1,33 @@
-"""What an editor has to do for the use case, and the pixels that pass between the two.
+"""What an editor does for the use case, and the pixels that pass between the two.
 
-A host is Krita, GIMP or a file. It knows its editor and nothing of the daemon; the use case knows
-the daemon and nothing of the editor. All methods are called from the thread that drives the use
-case (an editor's GUI thread), never from another.
+A host is Krita, GIMP or a file. It knows its editor and nothing of the daemon. The use case knows the daemon
+and nothing of the editor. All methods are called from the thread that drives the use case (an editor's GUI
+thread), never from another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import wraps
+from typing import ParamSpec, Protocol, TypeVar
 
 from glihamba_proto.formats import Channels, SampleType, Transfer, byte_count
 
 Pixels = bytes | bytearray | memoryview
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Wait = Callable[[float], bool]
+"""Waits for something, at most so many seconds; returns whether it has come."""
+
+Steps = Generator[Wait | None, None, T]
+"""Work in short steps, so that an editor stays responsive between them.
+
+A step yields what the work waits for, or None when the next step may follow at once. Closing the generator
+gives the work up.
+"""
 
 
 @dataclass(frozen=True)
@@ -82,25 +96,40 @@ class Progress:
 
 
 class Host(Protocol):
-    """One act of harmonizing, seen from the editor."""
+    """One act of harmonizing, as the editor sees it.
 
-    def capture(self) -> Capture:
-        """Read the layer, its coverage and the composite. Changes nothing of the person's.
+    `capture` and `deliver` work in steps. A host whose editor may stand still meanwhile writes them as plain
+    methods below the decorator `at_once`.
+    """
+
+    def capture(self) -> Steps[Capture]:
+        """Read the layer, its coverage and the composite. Changes nothing in the document.
 
         Raises `ClientError` with the host's own sentence when there is nothing to harmonize.
         """
 
-    def deliver(self, harmonized: Harmonized) -> None:
+    def deliver(self, harmonized: Harmonized) -> Steps[None]:
         """Put the result into the document, as one undo step. Called once, with the whole result.
 
         Raises `ClientError` when the place for it is gone (layer deleted, document closed, disk full).
         """
 
     def progress(self, progress: Progress) -> None:
-        """Show how far the job is. Called some twenty times a second: be quick."""
+        """Show how far the job is. Called about twenty times a second, so it must return quickly."""
 
     def cancelled(self) -> bool:
         """Whether the person has asked to stop."""
 
     def message(self, text: str, failed: bool = False) -> None:
         """Tell the person one sentence: a warning about the result, or why there is none."""
+
+
+def at_once(method: Callable[P, T]) -> Callable[P, Steps[T]]:
+    """A method that does all of its work in one step."""
+
+    @wraps(method)
+    def steps(*arguments: P.args, **options: P.kwargs) -> Steps[T]:
+        yield from ()
+        return method(*arguments, **options)
+
+    return steps

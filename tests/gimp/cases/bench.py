@@ -1,4 +1,4 @@
-"""How long a person waits, and how much of that is the plug-in's. Figures, no verdicts."""
+"""How long a person waits, and how much of that is the plug-in's. Only measures."""
 
 import os
 import statistics
@@ -11,17 +11,6 @@ from kit import Gimp
 
 def after_each(t):
     kit.delete_all()
-
-
-def large(width, height):
-    """A scene with grain, and an object on a quarter of it, in RGBA of 8 bits."""
-    image = kit.new((width, height))
-    row = bytes((x * 7 + c * 40) % 120 + 60 if c < 3 else 255 for x in range(width) for c in range(4))
-    kit.paint(image, "scene", row * height, (0, 0, width, height), alpha=False)
-    half = (width // 2, height // 2)
-    other = bytes((x * 11 + c * 60) % 100 + 100 if c < 3 else 255 for x in range(half[0]) for c in range(4))
-    layer = kit.paint(image, "pasted", other * half[1], (width // 4, height // 4, *half))
-    return image, layer
 
 
 def same_job(image, layer):
@@ -66,11 +55,11 @@ def measured(t, name, image, layer, rounds=3):
 
 
 def case_12_megapixels(t):
-    measured(t, "12 megapixels", *large(4000, 3000))
+    measured(t, "12 megapixels", *kit.large(4000, 3000))
 
 
 def case_24_megapixels(t):
-    image, layer = large(6000, 4000)
+    image, layer = kit.large(6000, 4000)
     before = kit.seen(image)
     result = kit.harmonize(image, layer)
     after = kit.seen(image)
@@ -83,13 +72,13 @@ def case_24_megapixels(t):
 
 
 def case_12_megapixels_with_a_soft_selection(t):
-    image, layer = large(4000, 3000)
+    image, layer = kit.large(4000, 3000)
     image.select_ellipse(Gimp.ChannelOps.REPLACE, 1200, 900, 1500, 1200)
     Gimp.Selection.feather(image, 100)
     measured(t, "12 megapixels, a soft selection", image, layer, 1)
 
 
 def case_12_megapixels_of_floats(t):
-    image, layer = large(4000, 3000)
+    image, layer = kit.large(4000, 3000)
     assert image.convert_precision(Gimp.Precision.FLOAT_LINEAR)
     measured(t, "12 megapixels of 32-bit floats (against 8 bits alone)", image, layer, 1)

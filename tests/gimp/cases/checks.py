@@ -1,17 +1,17 @@
-"""What every result must be, whatever the layer: for the cases in `layers.py`."""
+"""What must be true of every result, for the cases in `layers.py`."""
 
 import kit
 from kit import OBJECT, SIZE, Gimp
 
 
 def without_pixels_of_groups(image, layers):
-    """A group's own pixels are what is in it: those change with the layers that do."""
+    """The state of the layers without the pixels of groups, which change with the layers in them."""
     groups = {one.get_id() for one in kit.all_layers(image) if one.is_group()}
     return [{**one, "pixels": b""} if one["id"] in groups else one for one in layers]
 
 
 def run(t, image, layer, rect=OBJECT, name="", **arguments):
-    """Harmonize the layer and check what every result must be; returns the result."""
+    """Harmonize the layer and check what must be true of every result; returns the result."""
     before, old, picture = kit.state(image), kit.describe(layer), kit.seen(image)
     result = kit.harmonize(image, layer, **arguments)
     new, now = kit.describe(result), kit.state(image)
@@ -43,7 +43,7 @@ def keep(t, image, **pictures):
 
 
 def opaque_scene(t, feather=3):
-    """An opaque object, a part of it chosen with a soft edge; keeps the mask that the daemon is to have."""
+    """An opaque object, part of it selected with a soft edge; keeps the mask that the daemon should get."""
     image, layer = kit.scene(soft=0)
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 36, 24, 18, 14)
     Gimp.Selection.feather(image, feather)

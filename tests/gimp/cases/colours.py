@@ -1,4 +1,4 @@
-"""Cases about colour: every precision and profile comes back in its own, right and whole."""
+"""Cases about colour: results of every precision and profile return in the image's own."""
 
 import array
 
@@ -7,7 +7,7 @@ from kit import OBJECT, SIZE, Gimp
 
 DEPTHS = ("U8", "U16", "U32", "HALF", "FLOAT", "DOUBLE")
 CURVES = ("LINEAR", "NON_LINEAR")
-PERCEPTUAL = ("U8_PERCEPTUAL", "FLOAT_PERCEPTUAL")  # the other four go the same ways
+PERCEPTUAL = ("U8_PERCEPTUAL", "FLOAT_PERCEPTUAL")  # the other four are converted in the same ways
 EXACT = "R'G'B'A float"
 
 
@@ -20,7 +20,7 @@ def wide():
 
 
 def whole(t, precision, profile=None):
-    """Harmonize in that space; of another profile, first with strength 0, which must change nothing."""
+    """Harmonize in that space. With another profile, first do so with strength 0, which changes nothing."""
     kind = getattr(Gimp.Precision, precision)
     image, layer = kit.scene(soft=0, precision=kind, profile=profile)
     assert image.get_precision() == kind
@@ -86,7 +86,7 @@ def case_gray_float(t):
 
 
 def gray(t, precision):
-    """Stays gray; becomes as bright as its scene asks for."""
+    """A gray image stays gray and changes in brightness."""
     image, layer = kit.scene(soft=0, base=kit.GRAY, precision=precision)
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 34, 24, 20, 14)
     Gimp.Selection.feather(image, 3)
@@ -105,7 +105,7 @@ def gray(t, precision):
 
 
 def case_beyond_srgb(t):
-    """A green that sRGB cannot show comes back as it was: nothing on the way clips it."""
+    """A green outside sRGB's gamut is not clipped."""
     image = kit.new(precision=Gimp.Precision.U16_NON_LINEAR, profile=wide())
     kit.paint(image, "scene", bytes((90, 110, 130, 255)) * (SIZE[0] * SIZE[1]), (0, 0, *SIZE))
     layer = kit.paint(image, "pasted", bytes(4 * 4), (30, 20, 2, 2))
@@ -119,7 +119,7 @@ def case_beyond_srgb(t):
 
 
 def case_beyond_white(t):
-    """Light brighter than white stays so in a float image."""
+    """Values above 1 stay above 1 in a float image."""
     image = kit.new(precision=Gimp.Precision.FLOAT_LINEAR)
     kit.paint(image, "scene", bytes((90, 110, 130, 255)) * (SIZE[0] * SIZE[1]), (0, 0, *SIZE))
     bright = array.array("f", (3.0, 2.0, 1.5, 1.0)).tobytes()

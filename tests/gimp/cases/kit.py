@@ -1,4 +1,4 @@
-"""What every case needs, inside GIMP: images made of bytes, the procedure as scripts call it, comparisons."""
+"""What every case in GIMP needs: images made of bytes, the procedure as scripts call it, comparisons."""
 
 import json  # noqa: F401
 import os
@@ -12,6 +12,7 @@ import pictures
 from pictures import OBJECT, SIZE, same, swapped, unchanged_outside, write, write_png  # noqa: F401
 
 PROCEDURE = "plug-in-harmonize-selection"
+LIMIT = 300  # seconds after which a condition counts as never true
 SUCCESS, CANCEL, FAILED = (
     Gimp.PDBStatusType.SUCCESS,
     Gimp.PDBStatusType.CANCEL,
@@ -70,10 +71,20 @@ def paint(image, name, raw, rect, parent=None, alpha=True, form="R'G'B'A u8"):
 
 
 def scene(soft=4, rect=OBJECT, size=SIZE, **how):
-    """An image with a scene, the object on a layer of its own chosen; (image, layer)."""
+    """An image with a scene, and the object on a selected layer of its own; (image, layer)."""
     image = new(size, **how)
     paint(image, "scene", scene_bytes(*size), (0, 0, *size), alpha=False)
     layer = paint(image, "pasted", object_bytes(rect[2], rect[3], soft), rect)
+    image.set_selected_layers([layer])
+    return image, layer
+
+
+def large(width, height, rect=None):
+    """A scene with grain, and an object on `rect`, else in the middle on a quarter of it; (image, layer)."""
+    image = new((width, height))
+    paint(image, "scene", pictures.large_scene_bytes(width, height), (0, 0, width, height), alpha=False)
+    rect = rect or (width // 4, height // 4, width // 2, height // 2)
+    layer = paint(image, "pasted", pictures.large_object_bytes(*rect[2:]), rect)
     image.set_selected_layers([layer])
     return image, layer
 
@@ -175,15 +186,16 @@ def meanwhile(code):
 
 
 def happened():
-    """Wait until it has, and see that it went well."""
+    """Wait until that code has run, and check that it did not fail."""
     until(lambda: os.path.exists(path("meanwhile.done")))
     with open(path("meanwhile.done")) as file:
         error = file.read()
     assert not error, error
 
 
-def until(condition, seconds=20):
-    deadline = time.monotonic() + seconds
+def until(condition):
+    """What the condition returns once it is true; a busy machine may take its time."""
+    deadline = time.monotonic() + LIMIT
     while not (found := condition()):
         assert time.monotonic() < deadline, "it never came"
         time.sleep(0.02)

@@ -1,4 +1,4 @@
-"""Cases about layers: which one is read, what is added, what stays as it was."""
+"""Cases about layers: which one is read, what is added, what stays."""
 
 import kit
 from checks import chosen_in, coverage, keep, opaque_scene, run, shape
@@ -17,7 +17,7 @@ def case_soft_object_without_selection(t):
 
 
 def case_soft_selection(t):
-    """On an opaque layer: outside the selection nothing, at its soft edge by its coverage."""
+    """Of an opaque layer only what is selected changes, at a soft edge as much as its coverage says."""
     image, layer = opaque_scene(t)
     chosen = coverage(image)
     assert sum(0 < value < 255 for value in chosen) > 100
@@ -33,6 +33,15 @@ def case_hard_selection(t):
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 36, 24, 100, 10)
     keep(t, image, mask=bytes(map(min, coverage(image), shape(image, layer))))
     run(t, image, layer, (36, 24, 26, 10))
+
+
+def case_larger_than_a_strip(t):
+    """Pixels that are mixed in several strips show no seam, and nothing else changes."""
+    rect = (60, 0, 1100, 1000)
+    image, layer = kit.large(1200, 1000, rect)
+    image.select_ellipse(Gimp.ChannelOps.REPLACE, *rect)
+    Gimp.Selection.feather(image, 10)
+    run(t, image, layer, rect)
 
 
 def case_strength(t):
@@ -64,7 +73,7 @@ def case_off_the_canvas(t):
 
 
 def case_negative_offsets(t):
-    """What of the layer lies off the canvas stays as it is."""
+    """The part of the layer that lies off the canvas does not change."""
     rect = (-10, 50, 40, 30)
     image, layer = kit.scene(rect=rect)
     keep(t, image, mask=shape(image, layer))
@@ -75,7 +84,7 @@ def case_negative_offsets(t):
 
 
 def case_nested_with_layers_above(t):
-    """Only what lies below counts: the layers above are neither read nor changed."""
+    """The layers above are neither read nor changed."""
     image, layer = kit.scene()
     outer, inner = (Gimp.GroupLayer.new(image, name) for name in ("outer", "inner"))
     assert image.insert_layer(outer, None, 0)

@@ -1,4 +1,4 @@
-"""What the person sees and presses: menu, dialog, progress, Cancel, undo. The screenshots are kept."""
+"""What the person sees and presses: menu, dialog, progress, Cancel, undo. Screenshots are kept."""
 
 import os
 import subprocess
@@ -96,7 +96,7 @@ def case_menu_dialog_result_undo_repeat(t):
     open_dialog()
     t.screenshot("dialog.png")
     press("Return")
-    added = kit.until(lambda: kit.layer(image, "cup (harmonized)"), 60)
+    added = kit.until(lambda: kit.layer(image, "cup (harmonized)"))
     kit.until(gone)
     time.sleep(1)
     t.screenshot("result.png")
@@ -121,7 +121,7 @@ def case_menu_dialog_result_undo_repeat(t):
     kit.until(lambda: layer.get_visible())
 
     press("ctrl+f")
-    kit.until(lambda: kit.layer(image, "cup (harmonized)"), 60)
+    kit.until(lambda: kit.layer(image, "cup (harmonized)"))
     time.sleep(0.5)
     assert kit.seen(image) == after, "repeated without a question"
 
@@ -217,7 +217,7 @@ def case_said_in_a_box(t):
 
 
 def case_model_and_strength(t):
-    """Chosen in the dialog: the same as a script that names them."""
+    """Model and strength chosen in the dialog give the same result as those named by a script."""
     sys.path.append(os.environ["TEST_VENDOR"])
     from glihamba_client.service import DaemonService
 
@@ -238,6 +238,6 @@ def case_model_and_strength(t):
     time.sleep(0.5)
     t.screenshot("choices.png")
     press("alt+a")
-    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"), 60)
+    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"))
     kit.until(gone)
     assert kit.get(added) == pixels

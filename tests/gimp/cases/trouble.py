@@ -1,4 +1,4 @@
-"""Cases about what goes wrong: things that vanish meanwhile, daemons of every kind."""
+"""Cases about what goes wrong: layers that vanish meanwhile, daemons of every kind."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ import kit
 from held import BEGAN, BUSY, FOLDER, GAVE_UP, HOLD, command, hold, let_go, person, process, python
 from kit import OBJECT, SIZE, Gimp
 
-LINK = os.environ["GLIHAMBA_DATA_DIR"]  # what the plug-in follows
+LINK = os.environ["GLIHAMBA_DATA_DIR"]  # the link that the plug-in follows
 
 
 def after_each(t):
@@ -31,7 +31,7 @@ def elsewhere(t, name, **note):
 
 
 def while_held(code):
-    """Have this done while the daemon holds the job, which is then let go."""
+    """Have `code` run while the daemon holds the job, which then goes on."""
     hold()
     lines = ("import os", "image = Gimp.get_images()[0]", "layer = image.get_layers()[0]", code)
     kit.meanwhile("\n".join([*lines, f"os.remove({HOLD!r})"]))
@@ -53,7 +53,7 @@ def case_layer_deleted_meanwhile(t):
 
 
 def case_image_closed_meanwhile(t):
-    """GIMP keeps it until the plug-in has ended: the result goes with it."""
+    """GIMP keeps the image until the plug-in has ended, and then deletes it with the result."""
     image, layer = kit.scene()
     while_held("image.delete()")
     status, _, said = kit.call(image, [layer])
@@ -90,7 +90,7 @@ def case_image_converted_meanwhile(t):
 
 
 def case_layer_put_into_a_group_meanwhile(t):
-    """The result follows it."""
+    """The result is added to the layer's new group."""
     image, layer = kit.scene()
     while_held(
         "group = Gimp.GroupLayer.new(image, 'group')\n"
@@ -104,7 +104,7 @@ def case_layer_put_into_a_group_meanwhile(t):
 
 
 def case_selection_changed_meanwhile(t):
-    """What was selected when the person began is what changes; the new selection stays."""
+    """The result changes what was selected at the beginning; the new selection stays."""
     image, layer = kit.scene(soft=0)
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 36, 24, 10, 10)
     Gimp.Selection.feather(image, 2)
@@ -120,7 +120,7 @@ def case_selection_changed_meanwhile(t):
 
 
 def case_plug_in_killed(t):
-    """What GIMP does at Cancel: the daemon gives the job up, the image is as it was, no copy is left."""
+    """As GIMP does at Cancel. The daemon gives the job up, the image is unchanged, and no copy is left."""
     image, layer = kit.scene()
     before = kit.state(image)
     hold()
@@ -186,7 +186,7 @@ def case_daemon_that_cannot_start(t):
 
 
 def case_daemon_of_another_version(t):
-    """One that speaks a protocol of the future."""
+    """A daemon with a newer protocol."""
     image, layer = kit.scene()
     future = (
         "from glihamba.daemon import service; service.PROTOCOL = 2; from glihamba.cli import main; main()"
@@ -197,7 +197,7 @@ def case_daemon_of_another_version(t):
 
 
 def case_daemon_not_running_then_killed(t):
-    """It is started, killed in the middle of a job, and started anew by the next."""
+    """The daemon is started, killed in the middle of a job, and started again by the next job."""
     began = t.path("began")
     slow = (
         "import pathlib, time; from glihamba.engine.runner import Runner; "
@@ -208,7 +208,7 @@ def case_daemon_not_running_then_killed(t):
     image, layer = kit.scene()
 
     def kill():
-        kit.until(lambda: os.path.exists(began), 120)
+        kit.until(lambda: os.path.exists(began))
         os.kill(process(folder), signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
@@ -245,7 +245,7 @@ def case_in_german(t):
 
 
 def case_the_model_that_is_set(t):
-    """With no model named by the caller, the one from the settings counts; a named one comes before it."""
+    """A caller's model is used, or else the one from the settings."""
     image, layer = kit.scene()
     kit.pictures.settings(model="nonsuch")
     kit.refused(image, [layer], "nonsuch")
@@ -260,7 +260,7 @@ def case_no_copies_are_left(t):
 
 
 def case_a_layer_of_that_size_but_elsewhere(t):
-    """Two images at once: the other is not touched."""
+    """With two images open, the other one does not change."""
     other, beside = kit.scene(rect=(2, 2, *OBJECT[2:]))
     untouched = kit.state(other)["layers"]
     image, layer = kit.scene()

@@ -1,4 +1,4 @@
-"""Cases about colour: every model and depth comes back in its own space, right and whole."""
+"""Cases about colour: results of every model and depth return in the document's own space."""
 
 import kit
 from kit import LINEAR, OBJECT, SIZE, SRGB
@@ -11,7 +11,7 @@ CHANNELS = {"RGBA": 4, "LABA": 4, "GRAYA": 2, "CMYKA": 5}
 
 
 def whole(t, model, depth, profile):
-    """Harmonize in that space: once in full, once with strength 0, which must change nothing."""
+    """Harmonize in that space, once with strength 0, which must change nothing, and once with 1."""
     document, layer = yield from kit.scene(soft=0, model=model, depth=depth, profile=profile)
     assert (document.colorModel(), document.colorDepth(), document.colorProfile()) == (model, depth, profile)
     pixel = SAMPLE_BYTES[depth] * CHANNELS[model]
@@ -47,7 +47,7 @@ def whole(t, model, depth, profile):
 
 
 def keep(t, document, name, raw):
-    """The picture in its own bytes and as 8-bit sRGB."""
+    """Keep the picture in its own bytes and as 8-bit sRGB."""
     kit.write(t.path(f"{t.case}.{name}"), raw)
     clone = document.clone()  # converting a layer is an undo step of its document
     layer = clone.createNode("converted", "paintlayer")
@@ -142,7 +142,7 @@ def case_cmyk_float(t):
 
 
 def case_beyond_srgb(t):
-    """A green that sRGB cannot show comes back as it was: nothing on the way clips it."""
+    """A green outside sRGB's gamut is not clipped."""
     document = kit.new(profile=REC2020, depth="U16")
     space = ("RGBA", "U16", REC2020)
     green = bytes.fromhex("0000ffff0000ffff")
@@ -163,7 +163,7 @@ def case_beyond_srgb(t):
 
 
 def case_beyond_white(t):
-    """Light brighter than white stays so in a float document."""
+    """Values above 1 stay above 1 in a float document."""
     import array
 
     document = kit.new(depth="F32", profile=LINEAR)

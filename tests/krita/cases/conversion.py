@@ -13,7 +13,7 @@ SIZE = (37, 23)
 
 
 def main(arguments):
-    import glihamba_krita.pixels as pixels
+    import glihamba_krita.pixels as pixels  # its package makes the client importable
 
     document = Krita.instance().createDocument(16, 16, "lender", "RGBA", "U8", SRGB, 72.0)
     results = {}
@@ -43,9 +43,15 @@ def opaque(pixels, raw, depth):
     return bytes(changed)
 
 
+def converted(pixels, document, raw, source, target):
+    from glihamba_client.harmonize_layer import run
+
+    return bytes(run(pixels.converted(document, raw, SIZE, source, target)))
+
+
 def there_and_back(document, pixels, raw, source, target):
-    there = pixels.finished(pixels.converted(document, raw, SIZE, source, target))
-    return bytes(pixels.finished(pixels.converted(document, there, SIZE, target, source)))
+    there = converted(pixels, document, raw, source, target)
+    return converted(pixels, document, there, target, source)
 
 
 def case_profiles_are_known_by_what_they_do(document, pixels):
@@ -75,7 +81,7 @@ def case_how_pixels_travel(document, pixels):
 
 
 def case_there_and_back(document, pixels):
-    """Every 8- and 16-bit colour of a wide gamut survives the way as linear floats."""
+    """Every 8- and 16-bit colour of a wide gamut survives the conversion to linear floats and back."""
     for profile in (SRGB, "ClayRGB-elle-V2-g22.icc", "Rec2020-elle-V4-g10.icc", "WideRGB-elle-V2-g22.icc"):
         for depth in ("U8", "U16"):
             source = pixels.Space("RGBA", depth, profile)
@@ -109,18 +115,18 @@ def case_halves_travel_as_floats_without_loss(document, pixels):
     half = pixels.Space("RGBA", "F16", LINEAR)
     form = pixels.form_of(document, half)
     first = opaque(pixels, noise("F32"), "F32")
-    raw = bytes(pixels.finished(pixels.converted(document, first, SIZE, form.space, half)))
+    raw = converted(pixels, document, first, form.space, half)
     assert there_and_back(document, pixels, raw, half, form.space) == raw
 
 
 def case_strips_join_without_a_seam(document, pixels):
     raw, source = opaque(pixels, noise("U8"), "U8"), pixels.Space("RGBA", "U8", "ClayRGB-elle-V2-g22.icc")
-    whole = pixels.finished(pixels.converted(document, raw, SIZE, source, pixels.LINEAR_SRGB))
+    whole = converted(pixels, document, raw, source, pixels.LINEAR_SRGB)
     kept, pixels.STRIP = pixels.STRIP, 5 * SIZE[0]
     try:
         steps = pixels.converted(document, raw, SIZE, source, pixels.LINEAR_SRGB)
         assert sum(1 for _ in steps) == 5
-        assert pixels.finished(pixels.converted(document, raw, SIZE, source, pixels.LINEAR_SRGB)) == whole
+        assert converted(pixels, document, raw, source, pixels.LINEAR_SRGB) == whole
     finally:
         pixels.STRIP = kept
 

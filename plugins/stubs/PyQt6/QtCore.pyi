@@ -1,0 +1,3 @@
+from PyQt5.QtCore import Qt as Qt
+from PyQt5.QtCore import QTimer as QTimer
+from PyQt5.QtCore import QUuid as QUuid

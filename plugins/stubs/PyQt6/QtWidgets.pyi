@@ -1,0 +1,12 @@
+from PyQt5.QtWidgets import QComboBox as QComboBox
+from PyQt5.QtWidgets import QDialog as QDialog
+from PyQt5.QtWidgets import QDialogButtonBox as QDialogButtonBox
+from PyQt5.QtWidgets import QFileDialog as QFileDialog
+from PyQt5.QtWidgets import QFormLayout as QFormLayout
+from PyQt5.QtWidgets import QHBoxLayout as QHBoxLayout
+from PyQt5.QtWidgets import QLabel as QLabel
+from PyQt5.QtWidgets import QLineEdit as QLineEdit
+from PyQt5.QtWidgets import QMessageBox as QMessageBox
+from PyQt5.QtWidgets import QProgressDialog as QProgressDialog
+from PyQt5.QtWidgets import QToolButton as QToolButton
+from PyQt5.QtWidgets import QWidget as QWidget

@@ -1,0 +1,3 @@
+"""What the GIMP plugin uses of PyGObject and of GIMP 3's introspected API, for type checks."""
+
+def require_version(namespace: str, version: str) -> None: ...
