@@ -4,6 +4,7 @@
 This file parses in every Python, so that an old one gets a sentence instead of a traceback.
 """
 
+import os
 import sys
 
 OLDEST, NEWEST = (3, 10), (3, 13)
@@ -16,6 +17,7 @@ if not OLDEST <= sys.version_info[:2] <= NEWEST:
 
 if __name__ == "__main__":
     sys.dont_write_bytecode = True
+    sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "proto"))
     from installer.main import main
 
     sys.exit(main())

@@ -23,11 +23,12 @@ import re
 import shutil
 import stat
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from glihamba_proto import places
 from installer.console import InstallError
 
 WINDOWS = sys.platform == "win32"
@@ -37,17 +38,12 @@ _PROGRAM = re.compile(r"env-\d+|bin|demo|(daemon|install-state)\.json(\.part)?|i
 _DATA = re.compile(r"models|run|logs|settings\.json|cache")
 
 
-def default_root(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
-    """The data folder, by the same rule as `glihamba.settings` and the plugins' `paths` (a test compares)."""
-    if override := environ.get("GLIHAMBA_DATA_DIR", "").strip():
-        return Path(override).expanduser()
-    home = Path(environ.get("SNAP_REAL_HOME") or Path.home())
-    if platform == "win32":
-        local = environ.get("LOCALAPPDATA")
-        return (Path(local) if local else home / "AppData" / "Local") / "glihamba"
-    if platform == "darwin":
-        return home / "Library" / "Application Support" / "glihamba"
-    return home / ".local" / "share" / "glihamba"
+def default_root() -> Path:
+    """The data folder; raises InstallError if GLIHAMBA_DATA_DIR is not absolute."""
+    try:
+        return places.data_folder()
+    except places.BadPlace as error:
+        raise InstallError(str(error)) from None
 
 
 @dataclass
@@ -65,10 +61,10 @@ class Root:
         self.path = path.expanduser().absolute()
         self.state_file = self.path / "install-state.json"
         self.lock_file = self.path / "install.lock"
-        self.log = self.path / "logs" / "install.log"
+        self.log = self.path / places.LOGS / "install.log"
         self.demo = self.path / "demo"
         self.launcher = self.path / "bin" / ("glihamba.cmd" if WINDOWS else "glihamba")
-        self.daemon_file = self.path / "daemon.json"
+        self.daemon_file = self.path / places.COMMAND
 
     @property
     def is_default(self) -> bool:
@@ -105,7 +101,7 @@ class Root:
 
     def plugins_of_others(self) -> list[dict[str, str]]:
         """What the installation in the usual place has put into editors: it stays when this one goes."""
-        usual = default_root(), default_root(environ={**os.environ, "GLIHAMBA_DATA_DIR": ""})
+        usual = default_root(), places.default_data_folder()
         others = [Root(path) for path in usual if path.resolve() != self.path.resolve()]
         return [entry for root in others for entry in (root.load().current or {}).get("plugins", [])]
 
@@ -137,7 +133,7 @@ class Root:
             if ours or (purge and _DATA.fullmatch(path.name)):
                 delete(path)
         self.log.unlink(missing_ok=True)
-        for folder in (self.log.parent, self.path / "run"):
+        for folder in (self.log.parent, self.path / places.RUNTIME):
             with contextlib.suppress(OSError):  # it stays when something of the daemon's is in it
                 folder.rmdir()
 

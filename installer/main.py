@@ -129,7 +129,7 @@ def test(options: argparse.Namespace) -> int:
     environment = TestEnvironment(root, _options(options), console)
     if not environment.is_ready():
         environment.run()
-    return environment.run_tests(options.pytest)
+    return environment.run_tests(options.pytest, options.tier)
 
 
 def _options(options: argparse.Namespace) -> Options:
@@ -174,7 +174,7 @@ def _parser() -> argparse.ArgumentParser:
         ("install", install, "install, update or repair (what happens without a command)"),
         ("doctor", doctor, "say what is installed and whether it works"),
         ("uninstall", uninstall, "remove it; --purge removes models and logs too"),
-        ("test", test, "make the test environment and run every test"),
+        ("test", test, "make the test environment and run the tests"),
     ):
         command = commands.add_parser(
             name, parents=[_common()], help=text, description=text.capitalize() + "."
@@ -183,6 +183,14 @@ def _parser() -> argparse.ArgumentParser:
         if name == "uninstall":
             command.add_argument("--purge", action="store_true", help="remove downloaded models and logs too")
         if name == "test":
+            tier = command.add_mutually_exclusive_group()
+            for option, text in (
+                ("--fast", "only the tests that a minute is enough for, and say how many are left out"),
+                ("--thorough", "also the editors' benchmarks and the scores of every picture"),
+            ):
+                tier.add_argument(
+                    option, dest="tier", action="store_const", const=[option], default=[], help=text
+                )
             command.add_argument("pytest", nargs="*", metavar="-- ARGUMENT", help="for pytest, after --")
     return parser
 

@@ -12,7 +12,7 @@ from installer.steps import Installation
 
 DEFAULT_ROOT = CHECKOUT / "build" / "test-env"
 
-# Whole files side by side: their fixtures are dear. In their own order, or the longest would come last.
+# Whole files side by side: their fixtures are dear. In the order of tests/conftest.py, the longest first.
 _SIDE_BY_SIDE = (
     "--numprocesses",
     "logical",
@@ -62,12 +62,13 @@ class TestEnvironment(Installation):
         self.env = current["env"]
         return True
 
-    def run_tests(self, arguments: Sequence[str]) -> int:
-        """pytest's exit status; its output goes straight to the person, its closing line last.
+    def run_tests(self, arguments: Sequence[str], tier: Sequence[str] = ()) -> int:
+        """Run pytest, whose output goes straight to the person, its closing line last; returns its status.
 
-        arguments: pytest's; without any, everything runs, side by side.
+        arguments: pytest's; without any, all tests run, several files side by side. tier: the option of
+        tests/conftest.py that says which tests count as all, `--fast` or `--thorough`.
         """
-        command = [self.python, "-m", "pytest", *(arguments or _SIDE_BY_SIDE)]
+        command = [self.python, "-m", "pytest", *(arguments or _SIDE_BY_SIDE), *tier]
         if self.console.dry:
             self.console.run(command)
             return 0

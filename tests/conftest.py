@@ -1,17 +1,97 @@
-"""Fixtures every room shares."""
+"""What tests cost, the order in which they start, what a tier leaves out; and fixtures every room shares."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
-REPOSITORY = Path(__file__).resolve().parent.parent
+import glihamba  # noqa: F401  # before any test imports torch: it sets how torch's threads wait
+
+TESTS = Path(__file__).resolve().parent
+REPOSITORY = TESTS.parent
+
+# Files and folders whose tests cost more than a second or two, and the markers that say why. They start in
+# this order, the longest first, so that no processor waits for one that started late; all others follow.
+MARKERS = {
+    "ops/test_triton.py": ["kernels"],
+    "install/test_end_to_end.py": ["install"],
+    "krita/test_bench.py": ["editor", "bench", "thorough"],
+    "gimp/test_bench.py": ["editor", "bench", "thorough"],
+    "krita": ["editor"],
+    "gimp": ["editor"],
+    "training": ["train"],
+    "cluster": ["cluster"],
+}
+COSTLY = {"editor", "install", "cluster", "kernels", "bench", "train"}
+LEFT_OUT = pytest.StashKey[int]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    tiers = parser.getgroup("tiers")
+    tiers.addoption(
+        "--fast", action="store_true", help=f"leave out what is marked {', '.join(sorted(COSTLY))}"
+    )
+    tiers.addoption("--thorough", action="store_true", help="run what is marked thorough, too")
+
+
+def rank(item: pytest.Item) -> int:
+    """The number of the item's entry in MARKERS; without an entry the number of entries."""
+    path = item.path.relative_to(TESTS)
+    names = {path.as_posix(), *(folder.as_posix() for folder in path.parents)}
+    return next((number for number, name in enumerate(MARKERS) if name in names), len(MARKERS))
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    for name in [*MARKERS.values(), []][rank(item)]:
+        item.add_marker(name)
+
+
+@pytest.hookimpl(trylast=True)  # pytest itself orders the tests by their fixtures first
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    unwanted = set() if config.option.thorough else {"thorough"}
+    unwanted |= COSTLY if config.option.fast else set()
+    left_out = [item for item in items if any(mark.name in unwanted for mark in item.iter_markers())]
+    config.hook.pytest_deselected(items=left_out)
+    config.stash[LEFT_OUT] = len(left_out)
+    items[:] = sorted((item for item in items if item not in set(left_out)), key=rank)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """One of several processes side by side tells the first how many tests it left out."""
+    told: dict[str, Any] = getattr(session.config, "workeroutput", {})
+    told["left_out"] = session.config.stash.get(LEFT_OUT, 0)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if count := config.stash.get(LEFT_OUT, 0):
+        option = "" if config.option.fast else " --thorough"
+        terminalreporter.write_line(
+            f"{count} tests were left out; to run them: python install.py test{option}"
+        )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def children_hear_ctrl_c() -> None:
+    """A child can be interrupted, even if the tests run in the background, where a process ignores SIGINT.
+
+    Children inherit that a signal is ignored, but not that it has a handler: with a handler that does nothing
+    this process still ignores SIGINT, and its children start with the system's default.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, lambda *_: None)
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""What the README tells a person to type is typed here."""
+"""What README and user guide tell a person to type is typed here."""
 
 from __future__ import annotations
 
@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+REPOSITORY = Path(__file__).resolve().parent.parent
+PAGES = [REPOSITORY / "README.md", REPOSITORY / "docs" / "user-guide.md"]
 PROGRAM = [sys.executable, "-m", "glihamba"]
 NEEDS_PHOTOGRAPHS = (
     "data",
@@ -25,19 +26,24 @@ NEEDS_PHOTOGRAPHS = (
 
 
 def commands() -> list[str]:
-    blocks = re.findall(r"```sh\n(.*?)```", README.read_text("utf-8"), re.S)
-    return [line for block in blocks for line in block.splitlines() if line.startswith("glihamba ")]
+    """Each command once, in the order of the pages."""
+    blocks = [b for page in PAGES for b in re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.S)]
+    lines = [line for block in blocks for line in block.splitlines() if line.startswith("glihamba ")]
+    return list(dict.fromkeys(lines))
 
 
 def run(arguments: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([*PROGRAM, *arguments], cwd=folder, capture_output=True, text=True, timeout=240)
+    return subprocess.run([*PROGRAM, *arguments], cwd=folder, capture_output=True, text=True)
 
 
-def test_the_readme_has_commands_and_only_existing_pictures():
+def test_the_pages_have_commands_and_only_existing_pictures():
     assert len(commands()) > 8
-    for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", README.read_text("utf-8")):
-        assert (README.parent / picture).is_file(), picture
-    assert "@" not in re.sub(r"`[^`]*`", "", README.read_text("utf-8")), "a figure is still missing"
+    for page in PAGES:
+        text = page.read_text("utf-8")
+        assert "```sh\n" in text
+        for picture in re.findall(r"!\[[^]]*\]\(([^)]+)\)", text):
+            assert (page.parent / picture).is_file(), picture
+        assert "@" not in re.sub(r"`[^`]*`", "", text), "a figure is still missing"
 
 
 def test_every_command_for_pictures_works_as_written(tmp_path, own_home):

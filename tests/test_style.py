@@ -17,8 +17,8 @@ LONGEST = 400  # lines of a module: beyond it, it holds two things
     [
         ("ruff", "check", "--no-cache", "."),
         ("ruff", "format", "--no-cache", "--check", "."),
-        ("mypy", "--no-incremental"),
-        ("mypy", "--no-incremental", "install.py", "installer"),
+        ("mypy", "--cache-dir=build/mypy"),
+        ("mypy", "--cache-dir=build/mypy", "install.py", "installer"),
     ],
     ids=" ".join,
 )

@@ -16,7 +16,8 @@ from typing import Any, NoReturn
 import click
 
 from glihamba import __version__
-from glihamba.errors import HarmonizeError, OutOfMemory, is_out_of_memory
+from glihamba.errors import OutOfMemory, is_out_of_memory
+from glihamba_proto.errors import Failure
 
 # name -> (module in glihamba.commands, what it does); listed in this order
 COMMANDS = {
@@ -130,13 +131,7 @@ def complain(error: Exception) -> int:
 
 def sentence(error: Any) -> str:
     """One sentence for a person, whatever went wrong."""
-    from glihamba_client.errors import ClientError
-
-    if isinstance(error, ClientError):
-        from glihamba_client import messages
-
-        return messages.sentence(error, "en")
-    if isinstance(error, HarmonizeError):
+    if isinstance(error, Failure):
         return str(error)
     if is_out_of_memory(error):
         return str(OutOfMemory())

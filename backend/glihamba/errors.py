@@ -1,21 +1,29 @@
-"""The reasons a harmonization can fail, each with the sentence a person reads.
+"""The reasons a harmonization can fail.
 
-The codes are the contract's closed set (`glihamba.v1.ErrorCode`); the daemon turns them into gRPC
-statuses, the command line into exit codes. Nothing below the daemon knows gRPC.
+The codes are the contract's closed set (`glihamba.v1.ErrorCode`). The sentences stand in the catalogue
+(`glihamba_proto/locale`); a command that only the command line has may give an English one of its own. The
+daemon turns the failures into gRPC statuses, the command line into exit codes. Nothing below the daemon
+knows gRPC.
 """
 
 from __future__ import annotations
 
 import sys
 
+from glihamba_proto.errors import Failure
+from glihamba_proto.messages import Note
 
-class HarmonizeError(Exception):
-    """A failure the person can understand. `str(error)` is one sentence that says what to do.
 
-    `code` is a name from `glihamba.v1.ErrorCode`.
+class HarmonizeError(Failure):
+    """A failure the person can understand. `str(error)` is one English sentence that says what to do.
+
+    `code` is a name from `glihamba.v1.ErrorCode`; `Failure` explains the arguments.
     """
 
     code = "INTERNAL"
+
+    def __init__(self, detail: str = "", *, case: str = "", **fields: object) -> None:
+        super().__init__(type(self).code, detail, case=case, **fields)
 
 
 class BadRequest(HarmonizeError):
@@ -49,12 +57,6 @@ class QueueFull(HarmonizeError):
 class OutOfMemory(HarmonizeError):
     code = "OUT_OF_MEMORY"
 
-    def __init__(
-        self,
-        sentence: str = "There is not enough memory: close other programs, or harmonize a smaller picture.",
-    ) -> None:
-        super().__init__(sentence)
-
 
 class UnknownModel(HarmonizeError):
     code = "UNKNOWN_MODEL"
@@ -86,6 +88,18 @@ class ShuttingDown(HarmonizeError):
 
 class Cancelled(HarmonizeError):
     code = "CANCELLED"
+
+
+_OF_A_REQUEST = {
+    kind.code: kind for kind in (BadRequest, SizeMismatch, EmptyMask, FullMask, NotFinite, TooLarge)
+}
+
+
+def refuse(problem: Note | None) -> None:
+    """Raise the HarmonizeError for what one of `glihamba_proto.checks` has found, if anything."""
+    if problem is not None:
+        code, _, case = problem.message.partition(".")
+        raise _OF_A_REQUEST[code](case=case, **problem.fields)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

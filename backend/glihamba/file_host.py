@@ -16,22 +16,15 @@ import pyvips
 
 from glihamba import image_files
 from glihamba.image_files import Array, BadPicture, Picture
-from glihamba_client.errors import ClientError
-from glihamba_client.host import (
-    Capture,
-    Channels,
-    Harmonized,
-    Plane,
-    Progress,
-    SampleType,
-    Transfer,
-    at_once,
-)
+from glihamba.masks import LUMA, FaintMask, coverage_in
+from glihamba.srgb import linear_to_srgb
+from glihamba_client.errors import ClientError, refuse
+from glihamba_client.host import Capture, Harmonized, Plane, Progress, at_once
+from glihamba_proto import checks
+from glihamba_proto.formats import Channels, SampleType, Transfer
 
-_LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)
 _SAMPLES: dict[str, SampleType] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
 _CHANNELS: dict[int, Channels] = {1: "gray", 3: "rgb", 4: "rgba"}
-FAINT = 0.02  # a mask with no stronger value is not a coverage (for example, labels 0 and 1 in 8 bits)
 
 
 class FileHost:
@@ -67,13 +60,7 @@ class FileHost:
         if self.output.exists() and self.mask.exists() and self.output.samefile(self.mask):
             raise BadPicture(f"The output would overwrite {self.mask}: choose another name.")
         mask = read_mask(self.mask)
-        height, width = mask.shape
-        if (width, height) != picture.size:
-            raise ClientError(
-                "SIZE_MISMATCH",
-                f"The mask {self.mask} is {width} x {height} pixels, but {self.composite} is displayed at "
-                f"{picture.size[0]} x {picture.size[1]}: make them the same size.",
-            )
+        refuse(checks.same_size(mask.shape[::-1], picture.size))
         kept = image_files.kept_type(self.output, picture.pixels.dtype)
         if kept != picture.pixels.dtype:
             self.message(
@@ -122,28 +109,14 @@ def array(plane: Plane) -> Array:
 
 
 def read_mask(path: Path) -> Array:
-    """The object's coverage (H, W), uint8, uint16 or float32; white is the object.
+    """The object's coverage (H, W), uint8, uint16 or float32, as `masks.coverage_in` finds it.
 
-    The mask is the alpha channel if any pixel of it is transparent, else the brightness.
+    Raises `BadPicture` for a file that cannot be read and `ClientError` EMPTY_MASK for a faint mask.
     """
-    picture = image_files.read(path)
-    pixels = picture.pixels
-    full = 1.0 if pixels.dtype == np.float32 else float(np.iinfo(pixels.dtype).max)
-    if picture.has_alpha and (pixels[:, :, -1] < full).any():
-        mask = pixels[:, :, -1]
-    elif picture.is_gray:
-        mask = pixels[:, :, 0]
-    else:
-        brightness = pixels[:, :, :3].astype(np.float32) @ _LUMA
-        mask = brightness if pixels.dtype == np.float32 else np.rint(brightness).astype(pixels.dtype)
-    strongest = float(mask.max())
-    if 0 < strongest < FAINT * full:
-        raise ClientError(
-            "EMPTY_MASK",
-            f"The mask {path} is black almost everywhere (its brightest value is {strongest:g} of {full:g}): "
-            "paint the object white.",
-        )
-    return np.ascontiguousarray(mask)
+    try:
+        return coverage_in(image_files.read(path).pixels, str(path))
+    except FaintMask as error:
+        raise ClientError("EMPTY_MASK", str(error)) from None
 
 
 def to_srgb(picture: Picture) -> tuple[Array, Transfer]:
@@ -169,7 +142,7 @@ def from_srgb(result: Array, picture: Picture) -> Array:
         return np.clip(value, 0, np.iinfo(own.dtype).max).astype(own.dtype)
     if not picture.is_gray:
         return colours
-    luma = colours.astype(np.float32) @ _LUMA
+    luma = colours.astype(np.float32) @ LUMA
     gray = luma if colours.dtype == np.float32 else np.rint(luma)
     return gray.astype(colours.dtype)[:, :, None]
 
@@ -196,7 +169,7 @@ def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
             f"{picture.path} has a colour profile that does not fit its pixels: assign the right one first."
         ) from error
     value = probe.astype(np.float32) / 65535
-    if np.abs(image_files.srgb_encoded(linear) - value).max() < 1.5 / 255:
+    if np.abs(linear_to_srgb(linear) - value).max() < 1.5 / 255:
         return "srgb"
     if not is_float:
         try:

@@ -6,10 +6,8 @@ Lab, several pages and animations are refused with a sentence.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
-import secrets
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +18,9 @@ os.environ.setdefault("VIPS_WARNING", "0")  # any value silences libvips' warnin
 import pyvips
 
 from glihamba import settings
+from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError
+from glihamba_proto.files import replacing
 
 # pyvips hands libvips' log to Python's in a callback, which swallows a Ctrl-C that comes while it runs.
 pyvips._remove_log_handler()
@@ -174,23 +174,19 @@ def write(path: Path, pixels: Array, like: Picture) -> None:
 def replace_file(path: Path, data: bytes) -> None:
     """Put `data` in `path` whole or not at all; a failure leaves the old file. Raises `BadPicture`."""
     target = Path(os.path.realpath(path))
-    part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        with part.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        if target.exists():
-            part.chmod(target.stat().st_mode & 0o777)
-        os.replace(part, target)
+        with replacing(target) as part:
+            with part.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            if target.exists():
+                part.chmod(target.stat().st_mode & 0o777)
     except OSError as error:
         full = error.errno in (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
         cause = "there is not enough room on the disk" if full else error.strerror or str(error)
         remedy = "make some room" if full else "choose another place"
         raise BadPicture(f"{path} was not written, and nothing was lost: {cause}; {remedy}.") from error
-    finally:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def rescaled(pixels: Array, dtype: Any, *, encode: bool = False) -> Array:
@@ -203,19 +199,11 @@ def rescaled(pixels: Array, dtype: Any, *, encode: bool = False) -> Array:
     full = {np.dtype(np.uint8): 255.0, np.dtype(np.uint16): 65535.0, np.dtype(np.float32): 1.0}
     value = pixels.astype(np.float32) / np.float32(full[pixels.dtype])
     if pixels.dtype == np.float32 and encode:
-        value = srgb_encoded(value)
+        value = linear_to_srgb(value)
     if dtype == np.float32:
         return value
     scaled: Array = np.rint(np.clip(value, 0, 1) * np.float32(full[np.dtype(dtype)])).astype(dtype)
     return scaled
-
-
-def srgb_encoded(linear: Array) -> Array:
-    """The piecewise sRGB curve, float32, continued through zero as an odd function."""
-    size = np.abs(linear)
-    curve = 1.055 * np.power(np.maximum(size, 0.0031308), 1 / 2.4) - 0.055
-    encoded: Array = np.copysign(np.where(size <= 0.0031308, 12.92 * size, curve), linear).astype(np.float32)
-    return encoded
 
 
 def gray_to_rgb(pixels: Array) -> Array:

@@ -4,8 +4,7 @@
     settings = load(device="cpu")        # then what the command line says
     for row in describe(settings): ...   # what --help and the docs print
 
-The folders follow a fixed rule for each system that a plugin inside a sandbox can repeat without this
-package: see `glihamba_client/paths.py`, which a test compares with this module.
+Where the folders lie by default is the contract's (`glihamba_proto.places`), since plugins look there, too.
 """
 
 # ruff: noqa: RUF009 - `_setting` is dataclasses.field with our metadata
@@ -20,9 +19,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glihamba.errors import BadRequest
+from glihamba_proto import places
 
 PREFIX = "GLIHAMBA_"
-PROTOCOL = 1  # what ServerInfo.protocol says; see the contract
 
 
 class BadSetting(BadRequest, ValueError):
@@ -77,19 +76,19 @@ class Settings:
     @property
     def models_dir(self) -> Path:
         """Where downloaded and imported weights are kept."""
-        return self.data_dir / "models"
+        return self.data_dir / places.MODELS
 
     @property
     def endpoint_file(self) -> Path:
-        return self.runtime_dir / "endpoint.json"
+        return self.runtime_dir / places.ENDPOINT
 
     @property
     def lock_file(self) -> Path:
-        return self.runtime_dir / "daemon.lock"
+        return self.runtime_dir / places.LOCK
 
     @property
     def log_file(self) -> Path:
-        return self.log_dir / "daemon.log"
+        return self.log_dir / places.DAEMON_LOG
 
 
 class Row(NamedTuple):
@@ -101,12 +100,6 @@ class Row(NamedTuple):
     default: str
     value: str
     help: str
-
-
-def data_folder(environ: Mapping[str, str] = os.environ, platform: str = sys.platform) -> Path:
-    """The folder of everything kept for this person; BadSetting if GLIHAMBA_DATA_DIR is not absolute."""
-    override = environ.get("GLIHAMBA_DATA_DIR", "").strip()
-    return _absolute("GLIHAMBA_DATA_DIR", override) if override else _default_data_dir(platform, environ)
 
 
 def load(
@@ -129,9 +122,9 @@ def load(
             given, label = environ.get(variable, "").strip() or None, variable
         if given is not None:
             values[name] = _checked(label, given, entry.type, entry.metadata)
-    values.setdefault("data_dir", _default_data_dir(platform, environ))
-    values.setdefault("runtime_dir", values["data_dir"] / "run")
-    values.setdefault("log_dir", values["data_dir"] / "logs")
+    values.setdefault("data_dir", places.default_data_folder(platform, environ))
+    values.setdefault("runtime_dir", values["data_dir"] / places.RUNTIME)
+    values.setdefault("log_dir", values["data_dir"] / places.LOGS)
     return Settings(**values)
 
 
@@ -176,19 +169,7 @@ def _checked(label: str, given: Any, kind: Any, rules: Mapping[str, Any]) -> Any
 
 
 def _absolute(label: str, given: Any) -> Path:
-    path = Path(given).expanduser()
-    if not path.is_absolute():
-        raise BadSetting(
-            f"{label} must be an absolute path, but is {str(given)!r}: write the whole path, or unset it."
-        )
-    return path
-
-
-def _default_data_dir(platform: str, environ: Mapping[str, str]) -> Path:
-    home = Path(environ.get("SNAP_REAL_HOME") or Path.home())
-    if platform == "win32":
-        local = environ.get("LOCALAPPDATA")
-        return (Path(local) if local else home / "AppData" / "Local") / "glihamba"
-    if platform == "darwin":
-        return home / "Library" / "Application Support" / "glihamba"
-    return home / ".local" / "share" / "glihamba"
+    try:
+        return places.absolute(label, given)
+    except places.BadPlace as error:
+        raise BadSetting(case=error.case, **error.fields) from None

@@ -1,8 +1,7 @@
-"""The picture of a model's card, and the figures beside it: `python docs/models/picture.py MODEL OUT.jpg`.
+"""Makes the picture of a model's card and its figures: `python docs/models/picture.py MODEL OUT.jpg`.
 
-Needs the extra `train` and scikit-image, whose photographs are free to show and were never trained on. Their
-objects are found by GrabCut from a box and a few ellipses; all chance is fixed, so the next weights meet the
-same composites.
+Needs the extra `train` and scikit-image, whose photographs may be shown and were never trained on. GrabCut
+finds their objects from a box and a few ellipses. Nothing is random: later weights get the same composites.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from skimage import data
 from glihamba import models
 from glihamba.pipeline.harmonize import harmonize
 
-WIDTH, GAP, LINE = 336, 8, 24  # of a column, between columns, for a row's title: pixels
+WIDTH, GAP, LINE = 336, 8, 24  # pixels: a column, the gap between columns, a row's title
 
 Ellipse = tuple[int, int, int, int]  # centre and half axes, x first
 
@@ -43,7 +42,7 @@ class Row(NamedTuple):
 def cut_out(
     photo: np.ndarray, box: Ellipse, inside: Iterable[Ellipse], outside: Iterable[Ellipse] = ()
 ) -> Thing:
-    """The object in `box` (x, y, width, height); what lies in the ellipses is known."""
+    """The object in `box` (x, y, width, height). Pixels in the ellipses are known."""
     marks = np.full(photo.shape[:2], cv2.GC_BGD, np.uint8)
     x, y, width, height = box
     marks[y : y + height, x : x + width] = cv2.GC_PR_FGD

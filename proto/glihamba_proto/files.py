@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import secrets
 from collections.abc import Iterator
@@ -22,4 +23,10 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
         yield part
         os.replace(part, path)
     finally:
+        part.unlink(missing_ok=True)
+
+
+def forget_parts(path: Path) -> None:
+    """Remove what killed processes left when they were writing `path`; nobody else may be writing it now."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
         part.unlink(missing_ok=True)

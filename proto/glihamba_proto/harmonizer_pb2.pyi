@@ -51,7 +51,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "protocol", "instance", "device", "default_model", "limits", "jobs_waiting", "job_running", "notice")
+    __slots__ = ("version", "protocol", "instance", "device", "default_model", "limits", "jobs_waiting", "job_running", "notice", "notice_note")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +61,7 @@ class ServerInfo(_message.Message):
     JOBS_WAITING_FIELD_NUMBER: _ClassVar[int]
     JOB_RUNNING_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
+    NOTICE_NOTE_FIELD_NUMBER: _ClassVar[int]
     version: str
     protocol: int
     instance: str
@@ -70,7 +71,23 @@ class ServerInfo(_message.Message):
     jobs_waiting: int
     job_running: bool
     notice: str
-    def __init__(self, version: _Optional[str] = ..., protocol: _Optional[int] = ..., instance: _Optional[str] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., default_model: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., jobs_waiting: _Optional[int] = ..., job_running: bool = ..., notice: _Optional[str] = ...) -> None: ...
+    notice_note: Note
+    def __init__(self, version: _Optional[str] = ..., protocol: _Optional[int] = ..., instance: _Optional[str] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., default_model: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., jobs_waiting: _Optional[int] = ..., job_running: bool = ..., notice: _Optional[str] = ..., notice_note: _Optional[_Union[Note, _Mapping]] = ...) -> None: ...
+
+class Note(_message.Message):
+    __slots__ = ("message", "fields")
+    class FieldsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    message: str
+    fields: _containers.ScalarMap[str, str]
+    def __init__(self, message: _Optional[str] = ..., fields: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Device(_message.Message):
     __slots__ = ("kind", "name")
@@ -289,15 +306,17 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[_Union[Progress.Stage, str]] = ..., fraction: _Optional[float] = ..., queue_position: _Optional[int] = ...) -> None: ...
 
 class End(_message.Message):
-    __slots__ = ("seconds_queued", "seconds_computed", "device", "model", "warnings")
+    __slots__ = ("seconds_queued", "seconds_computed", "device", "model", "warnings", "warning_notes")
     SECONDS_QUEUED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_COMPUTED_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    WARNING_NOTES_FIELD_NUMBER: _ClassVar[int]
     seconds_queued: float
     seconds_computed: float
     device: Device
     model: str
     warnings: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, seconds_queued: _Optional[float] = ..., seconds_computed: _Optional[float] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ...) -> None: ...
+    warning_notes: _containers.RepeatedCompositeFieldContainer[Note]
+    def __init__(self, seconds_queued: _Optional[float] = ..., seconds_computed: _Optional[float] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ...) -> None: ...

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,8 @@ from glihamba.commands.local import LocalService
 from glihamba.file_host import FileHost
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import harmonize_layer, run
-from glihamba_client.messages import sentence
 
 WIDTH, HEIGHT = 48, 32
-PATIENCE = 200.0  # seconds; for a machine with better things to do
 
 
 def scene(dtype: str = "uint8", channels: int = 3) -> np.ndarray:
@@ -80,7 +77,7 @@ def words(service: LocalService, composite: Path, mask: Path, output: Path) -> s
     with pytest.raises(ClientError) as failure:
         harmonized(service, composite, mask, output)
     assert (sorted(output.parent.iterdir()) if output.parent.is_dir() else []) == before
-    return sentence(failure.value, "en")
+    return failure.value.sentence("en")
 
 
 def wide_gamut() -> bytes:
@@ -153,7 +150,7 @@ def encoded(image: Image.Image, form: str) -> bytes:
 
 def glihamba(*words: object, **options: Any) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "glihamba", *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, **options)
+    return subprocess.run(command, capture_output=True, text=True, **options)
 
 
 def here(*words: object) -> subprocess.CompletedProcess[str]:
@@ -173,23 +170,20 @@ def as_json(*words: object, status: int = 0) -> Any:
     return json.loads(done.stdout)
 
 
-def begun(*words: object) -> subprocess.Popen[str]:
-    """The command, running; it hears Ctrl-C even if whoever runs the tests is deaf to it."""
-    command = [sys.executable, "-m", "glihamba", *map(str, words)]
-    hears = {} if os.name == "nt" else {"preexec_fn": lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **hears)  # type: ignore[call-overload]
+def begun(*words: object, program: Sequence[str] = ("-m", "glihamba")) -> subprocess.Popen[str]:
+    """The command, running; `program`: what Python is to run as the command."""
+    command = [sys.executable, *program, *map(str, words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def interrupted(process: subprocess.Popen[str], when: Callable[[], object]) -> tuple[str, str]:
     """Ctrl-C as soon as `when()` is true; what the command then says on both streams."""
-    deadline = time.monotonic() + PATIENCE
-    while not when() and process.poll() is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-    assert process.poll() is None, process.communicate()
-    process.send_signal(signal.SIGINT)
     try:
-        out, said = process.communicate(timeout=PATIENCE)
+        while not when() and process.poll() is None:
+            time.sleep(0.01)
+        assert process.poll() is None, process.communicate()
+        process.send_signal(signal.SIGINT)
+        out, said = process.communicate()
     finally:
         process.kill()
     assert process.returncode == 130, said

@@ -21,13 +21,12 @@ def test_the_least_work_is_counted() -> None:
 
 
 def test_the_inputs_are_a_models() -> None:
-    given = SMALL.arguments("cpu")
-    _, low, _, _, B, C, A, *_ = given
+    given = SMALL.inputs("cpu")
+    low, B, C, A = given.dt_low_rank, given.B, given.C, given.A
     assert low.data_ptr() < B.data_ptr() < C.data_ptr() < low.data_ptr() + 2 * low.stride(1)
     assert (A < 0).all()
-    exact = [t.double() if isinstance(t, torch.Tensor) else t for t in given]
-    wanted = ss2d_reference(*exact)
-    assert float((ss2d(*given).double() - wanted).norm() / wanted.norm()) < 3e-3
+    wanted = ss2d_reference(given.map(torch.Tensor.double))
+    assert float((ss2d(given).double() - wanted).norm() / wanted.norm()) < 3e-3
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU: its rows are tested instead")

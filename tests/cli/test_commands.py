@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_pictures import PATIENCE, as_json, glihamba, here
+from cli_pictures import as_json, glihamba, here
 from click.testing import CliRunner
 
 from glihamba import __version__
@@ -160,7 +160,7 @@ def test_serve_once_and_stop() -> None:
             assert f"already runs (process {daemon.pid}" in second.stderr
             assert as_json("status")["pid"] == daemon.pid
             assert as_json("stop") == {"stopped": True, "pid": daemon.pid}
-            assert daemon.wait(PATIENCE) == 0
+            assert daemon.wait() == 0
         finally:
             daemon.kill()
     assert glihamba("status").returncode == 1
@@ -173,7 +173,7 @@ def test_ctrl_c_ends_serve() -> None:
         assert daemon.stdout is not None
         daemon.stdout.readline()
         daemon.send_signal(signal.SIGINT)
-        assert daemon.wait(PATIENCE) == 0
+        assert daemon.wait() == 0
 
 
 def test_an_idle_daemon_ends_by_itself() -> None:

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from cli_pictures import PATIENCE, glihamba, here, marked, save, save_mask, scene
+from cli_pictures import as_json, begun, glihamba, here, interrupted, marked, save, save_mask, scene
 from PIL import Image
 
 from glihamba import image_files
@@ -147,56 +143,53 @@ def test_folders_that_make_no_sense(tmp_path: Path) -> None:
     assert "The output would overwrite the pictures in" in done.stderr
 
 
-@pytest.mark.parametrize("more", [["--local"], []], ids=["local", "daemon"])
-@pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process")
-def test_ctrl_c_leaves_nothing_half_done(tmp_path: Path, more: list[str]) -> None:
-    big = np.random.default_rng(0).integers(0, 255, (4000, 6000, 3), np.uint8)
+SAYS_WHEN_IT_WORKS = """
+import pathlib, sys
+from glihamba.cli import main
+from glihamba.engine.runner import Runner
+run = Runner.run
+def say_and_run(*given):
+    pathlib.Path(sys.argv[1]).touch()
+    return run(*given)
+Runner.run = say_and_run
+main(sys.argv[2:])
+"""
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> list[object]:
+    """The words that harmonize 24 megapixels, which takes long enough to be interrupted."""
+    pixels = np.random.default_rng(0).integers(0, 255, (4000, 6000, 3), np.uint8)
     mask = np.zeros((4000, 6000), np.uint8)
     mask[1000:3000, 1000:5000] = 255
-    Image.fromarray(big).save(tmp_path / "in.tif")
+    Image.fromarray(pixels).save(tmp_path / "in.tif")
     Image.fromarray(mask).save(tmp_path / "mask.tif")
-    if not more:  # so that the interrupt meets the job, not the start
-        glihamba(
-            "harmonize",
-            save(tmp_path / "s.png", scene()),
-            "--mask",
-            save_mask(tmp_path / "m.png"),
-            "-o",
-            tmp_path / "t.png",
-        )
+    return ["harmonize", tmp_path / "in.tif", "--mask", tmp_path / "mask.tif", "-o", tmp_path / "out.tif"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process")
+def test_ctrl_c_leaves_nothing_half_done(
+    large: list[object], tmp_path: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    working = tmp_path_factory.mktemp("gate") / "working"
     before = sorted(path.name for path in tmp_path.iterdir())
-    words = [
-        "harmonize",
-        tmp_path / "in.tif",
-        "--mask",
-        tmp_path / "mask.tif",
-        "-o",
-        tmp_path / "out.tif",
-        *more,
-    ]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "glihamba", *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    if more:
-        time.sleep(2)
-    else:
-        deadline = time.monotonic() + PATIENCE
-        while not json.loads(glihamba("status", "--json").stdout)["job_running"] and process.poll() is None:
-            assert time.monotonic() < deadline
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode == 130, said
+    process = begun(working, *large, "--local", program=["-c", SAYS_WHEN_IT_WORKS])
+    _, said = interrupted(process, working.exists)
     assert said.strip() == "Interrupted; nothing was left half done."
     assert sorted(path.name for path in tmp_path.iterdir()) == before
-    if not more:  # the daemon was not hit by the interrupt, and has dropped the job
-        deadline = time.monotonic() + PATIENCE
-        while (status := json.loads(glihamba("status", "--json").stdout))["job_running"]:
-            assert time.monotonic() < deadline
-        assert status["running"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="SIGINT to one process")
+def test_ctrl_c_ends_the_job_and_not_the_daemon(large: list[object], tmp_path: Path) -> None:
+    composite, mask = save(tmp_path / "s.png", scene()), save_mask(tmp_path / "m.png")
+    here("harmonize", composite, "--mask", mask, "-o", tmp_path / "t.png")  # starts the daemon
+    before = sorted(path.name for path in tmp_path.iterdir())
+    _, said = interrupted(begun(*large), lambda: as_json("status")["job_running"])
+    assert said.strip() == "Interrupted; nothing was left half done."
+    assert sorted(path.name for path in tmp_path.iterdir()) == before
+    while (status := as_json("status"))["job_running"]:  # the daemon drops the job
+        pass
+    assert status["running"]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="only POSIX can limit a file's size")

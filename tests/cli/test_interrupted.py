@@ -17,7 +17,7 @@ from typing import Any
 
 import psutil
 import pytest
-from cli_pictures import PATIENCE, as_json, begun, interrupted, save, save_mask, scene
+from cli_pictures import as_json, begun, interrupted, save, save_mask, scene
 
 pytestmark = [
     pytest.mark.usefixtures("own_home"),
@@ -147,5 +147,5 @@ def test_in_a_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     _, said = interrupted(command, serving)
     assert said.strip() == SENTENCE
     with contextlib.suppress(psutil.NoSuchProcess):
-        psutil.Process(found[0]).wait(PATIENCE)
+        psutil.Process(found[0]).wait()
     assert list(tmp_path.glob("glihamba-bench-*")) == []

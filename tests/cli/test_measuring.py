@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from cli_pictures import as_json, glihamba, here
+from cli_pictures import as_json, here
 
 pytestmark = pytest.mark.usefixtures("own_home")
 
 
+@pytest.mark.bench
 def test_bench_measures() -> None:
     told = as_json("bench", "pipeline", "--megapixels", "0.1", "--megapixels", "0.2", "--runs", "1")
     assert [result["megapixels"] for result in told["results"]] == [0.1, 0.2]
@@ -23,20 +23,20 @@ def test_bench_measures() -> None:
         assert told["results"][0]["daemon_peak_mb"] > 50
     told = as_json("bench", "transport", "--megabytes", "3", "--runs", "1")
     assert told["results"][0]["megabytes_each_way"] == pytest.approx(3, rel=0.01)
-    assert told["results"][0]["seconds"] > 0
-    assert json.loads(glihamba("status", "--json").stdout) == {"running": False}  # it had a daemon of its own
+    assert as_json("status", status=1) == {"running": False}  # it had a daemon of its own
 
 
 def test_the_naive_scan_it_compares_with_is_right() -> None:
     import torch
 
-    from glihamba.bench.cpu import arguments, naive
+    from glihamba.bench.cpu import naive, scan_inputs
     from glihamba.ops.reference import ss2d_reference
 
-    given = arguments(5, 16, 3)
-    assert torch.allclose(naive(*given), ss2d_reference(*given), atol=1e-4)
+    given = scan_inputs(5, 16, 3)
+    assert torch.allclose(naive(given), ss2d_reference(given), atol=1e-4)
 
 
+@pytest.mark.bench
 def test_bench_compares() -> None:
     scan = ("bench", "scan", "--shape", "8", "16", "2", "--threads", "1", "--threads", "2", "--runs", "1")
     rows = [row for row in as_json(*scan)["results"] if "threads" in row]  # a graphics card adds its own
@@ -47,10 +47,9 @@ def test_bench_compares() -> None:
         (2, "backward"),
     ]
     assert all((row["D"], row["L"], row["N"]) == (8, 16, 2) for row in rows)
-    assert all(row["ms"] > 0 and row["speedup_torch"] > 0 for row in rows)
-    assert rows[0]["speedup_naive"] > 0
-    assert rows[2]["speedup_naive"] is None
-    refused = glihamba("bench", "scan", "--shape", "8", "15", "2")
+    assert all(row.keys() >= {"ms", "speedup_torch"} for row in rows)
+    assert [row["speedup_naive"] is None for row in rows] == [False, False, True, True]
+    refused = here("bench", "scan", "--shape", "8", "15", "2")
     assert refused.returncode != 0
     assert "15 pixels are no square; try 16." in refused.stderr
     told = as_json("bench", "model", "statistics", "glihamba-tiny", "--runs", "1")
@@ -82,6 +81,6 @@ def test_training_words(tmp_path: Path) -> None:
     done = here("train", "nonsuch", "--data", tmp_path, "--run", tmp_path / "run")
     assert done.returncode == 1
     assert 'There is no recipe "nonsuch"' in done.stderr
-    done = glihamba("evaluate", "--data", tmp_path)
+    done = here("evaluate", "--data", tmp_path)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1

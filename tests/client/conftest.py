@@ -14,8 +14,8 @@ import pytest
 from glihamba import settings
 from glihamba.daemon.server import Daemon
 from glihamba.engine.runner import Runner
-from glihamba_client.endpoint import Endpoint
 from glihamba_client.host import Capture, Plane
+from glihamba_proto.endpoint import Endpoint
 
 
 def _plane(pixels: np.ndarray, channels: str) -> Plane:

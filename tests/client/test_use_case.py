@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from glihamba_client.client import Client, Task
-from glihamba_client.endpoint import Endpoint
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
 from glihamba_client.host import Capture, Harmonized, Plane, Progress, Steps, at_once
+from glihamba_proto.endpoint import Endpoint
 
 Make = Callable[..., Capture]
 
@@ -160,9 +160,9 @@ def test_steps_return_at_once_and_closing_them_cancels(
     steps = harmonize_layer(editor, service)
     for _ in range(3):
         next(steps)
-    assert daemon.runner.begun.wait(60)
+    assert daemon.runner.begun.wait()
     steps.close()
-    assert daemon.runner.gave_up.wait(60)
+    assert daemon.runner.gave_up.wait()
     assert editor.delivered == []
     assert editor.seen
 
@@ -183,7 +183,7 @@ def test_every_failure_is_said_and_none_raised(service: AtEndpoint, make_capture
     editor = Editor(make_capture())
     run(guarded(editor, harmonize_layer(editor, service, model="nonsuch"), "de"))
     assert editor.said == [
-        ("Ein Modell dieses Namens gibt es nicht. „glihamba models list“ zeigt die vorhandenen.", True)
+        ("Ein Modell namens „nonsuch“ gibt es nicht. „glihamba models list“ zeigt die vorhandenen.", True)
     ]
     editor = Editor(make_capture())
     editor.fault = RuntimeError("the layer is gone")

@@ -23,7 +23,7 @@ def workers():
     ray = pytest.importorskip("ray", reason="no Ray here: pip install 'glihamba[cluster]'")
     pytest.importorskip("ray.data", reason="no ray.data here: pip install 'glihamba[cluster]'")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
-    ray.data.DataContext.get_current().wait_for_min_actors_s = 240  # so that both have something to do
+    ray.data.DataContext.get_current().wait_for_min_actors_s = 3600  # so that both have something to do
     yield ray
     ray.shutdown()
 

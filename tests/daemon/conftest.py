@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -16,37 +17,19 @@ import numpy as np
 import pytest
 
 from glihamba import settings
-from glihamba.daemon.server import Daemon, address
+from glihamba.daemon.server import Daemon
 from glihamba.engine.runner import Runner
 from glihamba.networks.statistics import Statistics
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
+from glihamba_proto.endpoint import address
+
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from job_pictures import object_mask, picture, scaled  # noqa: F401 - scaled is for the tests
 
 KINDS = {"uint8": pb.Plane.UINT8, "uint16": pb.Plane.UINT16, "float32": pb.Plane.FLOAT32}
 CHUNK = 4096
-PATIENCE = 60.0  # seconds: for a machine with better things to do
-
-
-def picture(height: int = 40, width: int = 60, channels: int = 3, kind: str = "uint8") -> np.ndarray:
-    """A scene with a gradient and some noise, at the full scale of `kind`."""
-    random = np.random.default_rng(7)
-    ramp = np.linspace(0.2, 0.8, width)[None, :, None] * np.linspace(1, 0.5, channels)
-    pixels = np.clip(ramp + random.normal(0, 0.05, (height, width, channels)), 0, 1)
-    return scaled(pixels, kind)
-
-
-def object_mask(height: int = 40, width: int = 60, kind: str = "uint8") -> np.ndarray:
-    """A rectangle in the middle, with a soft edge."""
-    mask = np.zeros((height, width))
-    mask[height // 4 : height // 2, width // 4 : width // 2] = 1
-    mask[height // 4, width // 4 : width // 2] = 0.5
-    return scaled(mask, kind)
-
-
-def scaled(pixels: np.ndarray, kind: str) -> np.ndarray:
-    if kind == "float32":
-        return pixels.astype("<f4")
-    return np.round(pixels * np.iinfo(kind).max).astype(kind)
+PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
 
 
 def plane(role: int, pixels: np.ndarray, channels: int = 0, **fields: Any) -> pb.Plane:

@@ -54,21 +54,21 @@ def shortened(messages: list[Any]) -> list[Any]:
 
 # A composite of 40 x 60 RGB bytes comes in two chunks (4096 and 3104 bytes), its mask in one (2400).
 BROKEN_STREAMS = {
-    "zero bytes": (lambda m: [], "The stream ended before it began: send a start, then the planes' chunks."),
-    "no start": (lambda m: m[1:], "The stream does not begin with a start: send it first, then the planes' chunks."),
-    "no chunks": (lambda m: m[:1], "The stream ended early, after 0 of the composite's 7,200 bytes: send every plane to its last byte."),
-    "truncated": (lambda m: m[:2], "The stream ended early, after 4,096 of the composite's 7,200 bytes: send every plane to its last byte."),
-    "no mask": (without_last_chunk, "The stream ended early, after 0 of the mask's 2,400 bytes: send every plane to its last byte."),
-    "second start": (lambda m: [m[0], *m], "The stream holds a second start after 0 of the composite's 7,200 bytes: only chunks may follow the start."),
-    "empty message": (lambda m: [m[0], pb.HarmonizeRequest(), *m[1:]], "The stream holds an empty message after 0 of the composite's 7,200 bytes: only chunks may follow the start."),
-    "out of order": (swapped, "A chunk of the composite came after a gap (it begins at byte 4,096 instead of 0): send each byte once, in order."),
-    "planes out of order": (planes_swapped, "A chunk of plane 1 came where the composite (plane 0) was awaited: send the planes one after the other, in the order of the start."),
-    "duplicated": (doubled, "A chunk of the composite came twice or out of order (it begins at byte 0 instead of 4,096): send each byte once, in order."),
-    "oversized chunk": (oversized, "A chunk of the composite has 4,097 bytes and may have 4,096: send smaller ones."),
-    "oversized plane": (overlong, "The composite has 7,200 bytes and its chunks go on to 7,204: send no more."),
-    "empty chunk": (shortened, "A chunk of the composite is empty: send at least one byte in each."),
-    "after the end": (with_more(plane=1, offset=2400, data=b"x"), "The stream goes on after the last byte of its last plane: close it there."),
-    "plane nobody announced": (lambda m: [m[0], pb.HarmonizeRequest(chunk=pb.Chunk(plane=9, data=b"x"))], "A chunk of plane 9 came where the composite (plane 0) was awaited: send the planes one after the other, in the order of the start."),
+    "zero bytes": (lambda m: [], "The stream ended before it began. Send a start, then the planes' chunks."),
+    "no start": (lambda m: m[1:], "The stream does not begin with a start. Send it first, then the planes' chunks."),
+    "no chunks": (lambda m: m[:1], "The stream ended early, after 0 of the composite's 7,200 bytes. Send every plane to its last byte."),
+    "truncated": (lambda m: m[:2], "The stream ended early, after 4,096 of the composite's 7,200 bytes. Send every plane to its last byte."),
+    "no mask": (without_last_chunk, "The stream ended early, after 0 of the mask's 2,400 bytes. Send every plane to its last byte."),
+    "second start": (lambda m: [m[0], *m], "The stream holds a second start after 0 of the composite's 7,200 bytes. Send only chunks after the start."),
+    "empty message": (lambda m: [m[0], pb.HarmonizeRequest(), *m[1:]], "The stream holds an empty message after 0 of the composite's 7,200 bytes. Send only chunks after the start."),
+    "out of order": (swapped, "A chunk of the composite came after a gap: it begins at byte 4,096 instead of 0. Send each byte once, in order."),
+    "planes out of order": (planes_swapped, "A chunk of plane 1 came where plane 0 (the composite) was expected. Send the planes one after the other, in the order of the start."),
+    "duplicated": (doubled, "A chunk of the composite came twice or out of order: it begins at byte 0 instead of 4,096. Send each byte once, in order."),
+    "oversized chunk": (oversized, "A chunk of the composite has 4,097 bytes, but at most 4,096 are accepted. Send smaller chunks."),
+    "oversized plane": (overlong, "The composite has 7,200 bytes, but its chunks go on to 7,204. Send no more."),
+    "empty chunk": (shortened, "A chunk of the composite is empty. Send at least one byte in each."),
+    "after the end": (with_more(plane=1, offset=2400, data=b"x"), "The stream goes on after the last byte of its last plane. Close it there."),
+    "plane nobody announced": (lambda m: [m[0], pb.HarmonizeRequest(chunk=pb.Chunk(plane=9, data=b"x"))], "A chunk of plane 9 came where plane 0 (the composite) was expected. Send the planes one after the other, in the order of the start."),
 }  # fmt: skip
 
 
@@ -80,23 +80,23 @@ def test_a_broken_stream_is_refused(peer: Any, said: SimpleNamespace, case: str)
 
 
 BROKEN_STARTS = {
-    "no planes": (lambda s: s.ClearField("planes"), "A job has exactly one composite plane, but this one has none."),
-    "no mask": (lambda s: s.planes.pop(), "A job has exactly one mask plane, but this one has none."),
+    "no planes": (lambda s: s.ClearField("planes"), "A job has exactly one composite plane, but this one has 0."),
+    "no mask": (lambda s: s.planes.pop(), "A job has exactly one mask plane, but this one has 0."),
     "two masks": (lambda s: s.planes.append(s.planes[1]), "A job has exactly one mask plane, but this one has 2."),
     "unknown role": (lambda s: setattr(s.planes[0], "role", 77), "A plane's role must be composite, mask or foreground, but is number 77."),
     "result role": (lambda s: setattr(s.planes[0], "role", 4), "A plane's role must be composite, mask or foreground, but is number 4."),
-    "unknown samples": (lambda s: setattr(s.planes[0], "sample_type", 9), "The composite's sample type must be uint8, uint16 or float32, but is number 9."),
-    "unknown channels": (lambda s: setattr(s.planes[0], "channels", 9), "The composite's channels must be RGB, RGBA, BGR or BGRA, but are number 9."),
-    "grey composite": (lambda s: setattr(s.planes[0], "channels", 1), "The composite's channels must be RGB, RGBA, BGR or BGRA, but are GRAY."),
+    "unknown samples": (lambda s: setattr(s.planes[0], "sample_type", 9), "The composite's sample type must be uint8, uint16 or float32, but is #9."),
+    "unknown channels": (lambda s: setattr(s.planes[0], "channels", 9), "The composite's channels must be RGB, RGBA, BGRA, BGR, but are #9."),
+    "grey composite": (lambda s: setattr(s.planes[0], "channels", 1), "The composite's channels must be RGB, RGBA, BGRA, BGR, but are GRAY."),
     "coloured mask": (lambda s: setattr(s.planes[1], "channels", 2), "The mask's channels must be GRAY, but are RGB."),
-    "premultiplied": (lambda s: setattr(s.planes[0], "alpha", 2), "The composite is premultiplied by its alpha: send straight (unassociated) alpha."),
+    "premultiplied": (lambda s: setattr(s.planes[0], "alpha", 2), "The composite is premultiplied by its alpha. Send straight (unassociated) alpha."),
     "unknown alpha": (lambda s: setattr(s.planes[0], "alpha", 5), "The composite's alpha must be straight, but is number 5."),
-    "unknown transfer": (lambda s: setattr(s.planes[0], "transfer", 5), "The composite's transfer function must be sRGB or linear, but is number 5."),
-    "profile": (lambda s: setattr(s.planes[0], "icc_profile", b"acsp"), "The composite carries an ICC profile: convert it to sRGB primaries first and send none."),
+    "unknown transfer": (lambda s: setattr(s.planes[0], "transfer", 5), "The composite's transfer function must be sRGB or linear, but is #5."),
+    "profile": (lambda s: setattr(s.planes[0], "icc_profile", b"acsp"), "The composite carries an ICC profile. Convert it to sRGB primaries first and send none."),
     "no width": (lambda s: setattr(s.planes[1], "width", 0), "The mask has no pixels (0 x 40)."),
-    "mask elsewhere": (lambda s: setattr(s.planes[1], "offset_x", -3), "The mask and the composite begin at different places: give them the same offset."),
-    "too strong": (lambda s: setattr(s, "strength", 1.5), "The strength must be from 0 to 1, but is 1.5."),
-    "strength of nothing": (lambda s: setattr(s, "strength", float("nan")), "The strength must be from 0 to 1, but is nan."),
+    "mask elsewhere": (lambda s: setattr(s.planes[1], "offset_x", -3), "The mask and the composite begin at different places. Give them the same offset."),
+    "too strong": (lambda s: setattr(s, "strength", 1.5), "The strength must be from 0 (unchanged) to 1 (full), but is 1.5."),
+    "strength of nothing": (lambda s: setattr(s, "strength", float("nan")), "The strength must be from 0 (unchanged) to 1 (full), but is nan."),
 }  # fmt: skip
 
 
@@ -112,7 +112,9 @@ def test_two_transfer_functions_in_one_job(peer: Any, said: SimpleNamespace) -> 
     messages = said.plain_job()
     layer = said.plane(pb.Plane.FOREGROUND, said.picture(), transfer=pb.Plane.LINEAR)
     messages[0].start.planes.append(layer)
-    sentence = "The foreground and the composite must have the same transfer function."
+    sentence = (
+        "The foreground and the composite have different transfer functions. Send both with the same one."
+    )
     assert peer.refusal(messages) == (INVALID, "BAD_REQUEST", sentence)
     messages[0].start.planes.append(layer)
     sentence = "A job has at most one foreground plane, but this one has 2."
@@ -120,7 +122,7 @@ def test_two_transfer_functions_in_one_job(peer: Any, said: SimpleNamespace) -> 
 
 
 def test_mask_of_another_size(peer: Any, said: SimpleNamespace) -> None:
-    sentence = "The mask is 61 x 40 pixels and the composite 60 x 40: send a mask of the composite's size."
+    sentence = "The mask is 61 x 40 pixels and the composite is 60 x 40 pixels. Make them the same size."
     messages = said.plain_job(mask=said.object_mask(40, 61))
     assert peer.refusal(messages) == (INVALID, "SIZE_MISMATCH", sentence)
 
@@ -132,7 +134,7 @@ def test_too_many_pixels(
     assert peer.refusal(said.plain_job()) == (
         EXHAUSTED,
         "TOO_LARGE",
-        "The composite has 60 x 40 pixels, but at most 2,399 are taken: harmonize a smaller picture, or raise GLIHAMBA_PIXEL_LIMIT.",
+        "The composite has 60 x 40 pixels, but at most 2,399 are accepted. Use a smaller picture, or raise GLIHAMBA_PIXEL_LIMIT and run “glihamba stop”.",
     )
 
 
@@ -146,7 +148,7 @@ def test_a_message_beyond_grpcs_limit_ends_only_its_call(peer: Any, said: Simple
 def test_bytes_that_are_no_message(peer: Any, said: SimpleNamespace) -> None:
     raw = peer.channel.stream_stream("/glihamba.v1.Harmonizer/Harmonize")
     with pytest.raises(grpc.RpcError):
-        list(raw(iter([b"\xff\xff\xff\xff"]), metadata=peer.metadata, timeout=60))
+        list(raw(iter([b"\xff\xff\xff\xff"]), metadata=peer.metadata))
     assert peer.harmonize(said.plain_job()).end.model == "statistics"
 
 
@@ -187,5 +189,5 @@ def test_a_newer_client_is_told_which_side_to_update(peer: Any, said: SimpleName
     assert peer.refusal(said.plain_job(protocol=2)) == (
         grpc.StatusCode.UNIMPLEMENTED,
         "CLIENT_TOO_NEW",
-        f"This client speaks protocol 2, the daemon ({__version__}) only 1: update the daemon by running the newer install.py.",
+        f"This plugin or program speaks protocol 2, and the daemon (version {__version__}) only 1. Update the daemon by running the newer install.py.",
     )

@@ -18,7 +18,7 @@ from glihamba.daemon.jobs import Jobs
 from glihamba.networks.statistics import Statistics
 from glihamba_proto import harmonizer_pb2 as pb
 
-PATIENCE = 60.0
+PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
 
 
 def until(condition: Callable[[], bool]) -> None:

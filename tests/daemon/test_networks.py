@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from glihamba.models import registry, store
-from glihamba.networks import NETWORKS, build
+from glihamba.networks import build, class_of, names
 from glihamba.pipeline.harmonize import harmonize
 
 # Narrow, for speed; the record of the weights says how narrow, as one of full width would say it is not.
@@ -44,7 +44,7 @@ def add(name: str, network: Any, called: str) -> None:
     store.save(registry.user_folder() / f"{called}.safetensors", network.state_dict(), record)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [name for name in names() if class_of(name).trainable])
 def test_a_network_is_served_by_its_name(
     name: str, start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
 ) -> None:

@@ -27,6 +27,7 @@ from glihamba import __version__, settings
 from glihamba.daemon import discovery
 from glihamba.daemon.server import AlreadyRunning, CannotServe, Daemon, serve
 from glihamba.daemon.service import is_this_machine
+from glihamba_proto import endpoint as record
 
 posix = pytest.mark.skipif(os.name != "posix", reason="this system has no POSIX modes and signals")
 
@@ -50,7 +51,7 @@ def test_the_endpoint_file_says_where_and_who(start: Callable[..., Any], home: P
     }
     assert before - 1 <= written["started"] <= time.time() + 1
     assert len(daemon.token) >= 32
-    assert daemon.token not in repr(discovery.read_endpoint(daemon.settings.endpoint_file))
+    assert daemon.token not in repr(record.read(daemon.settings.endpoint_file))
     assert [path.name for path in (home / "run").glob("*.part")] == []
 
 
@@ -79,7 +80,7 @@ def test_leaving_removes_the_endpoint_but_not_a_successors(home: Path) -> None:
         table.endpoint_file.write_text(
             table.endpoint_file.read_text("utf-8").replace(daemon.instance, "another")
         )
-    assert discovery.read_endpoint(table.endpoint_file).instance == "another"
+    assert record.read(table.endpoint_file).instance == "another"
 
 
 def test_a_second_daemon_is_told_of_the_first(start: Callable[..., Any]) -> None:
@@ -104,9 +105,9 @@ def test_garbage_in_place_of_an_endpoint_is_replaced(
 ) -> None:
     (home / "run").mkdir(parents=True)
     (home / "run" / "endpoint.json").write_text(left, "latin-1")
-    assert discovery.read_endpoint(home / "run" / "endpoint.json") is None
+    assert record.read(home / "run" / "endpoint.json") is None
     daemon = start()
-    assert discovery.read_endpoint(daemon.settings.endpoint_file) == daemon.endpoint
+    assert record.read(daemon.settings.endpoint_file) == daemon.endpoint
 
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
@@ -130,8 +131,9 @@ def test_a_full_disk_leaves_the_old_endpoint(start: Callable[..., Any], tmp_path
     path = tmp_path / "endpoint.json"
     discovery.write_endpoint(path, old)
     code = (
-        "import resource, signal, sys; from pathlib import Path; from glihamba.daemon import discovery\n"
-        "path = Path(sys.argv[1]); endpoint = discovery.read_endpoint(path)\n"
+        "import resource, sys; from pathlib import Path; from glihamba.daemon import discovery\n"
+        "from glihamba_proto import endpoint as record\n"
+        "path = Path(sys.argv[1]); endpoint = record.read(path)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (40, 40))\n"
         "try: discovery.write_endpoint(path, endpoint)\n"
         "except discovery.CannotServe as error: print(error)\n"
@@ -139,8 +141,8 @@ def test_a_full_disk_leaves_the_old_endpoint(start: Callable[..., Any], tmp_path
     command = [sys.executable, "-c", code, str(path)]
     shown = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert shown.startswith(f"The file {path} can't be written (")
-    assert shown.endswith("): free some disk space, or name another folder in GLIHAMBA_RUNTIME_DIR.\n")
-    assert discovery.read_endpoint(path) == old
+    assert shown.endswith("). Free some disk space, or name another folder in GLIHAMBA_RUNTIME_DIR.\n")
+    assert record.read(path) == old
     assert [found.name for found in tmp_path.glob("*.part")] == []
 
 
@@ -189,7 +191,7 @@ def test_tls_with_token_serves_the_network_and_this_machine(
     daemon = start(daemon=options)
     assert daemon.token == "a-token-of-someones-own"
     assert connect(daemon).info().instance == daemon.instance
-    assert discovery.read_endpoint(daemon.settings.endpoint_file).port == daemon.port != daemon.tls_port
+    assert record.read(daemon.settings.endpoint_file).port == daemon.port != daemon.tls_port
     trust = grpc.ssl_channel_credentials(pair.cert.read_bytes())
     remote = said.Peer(f"localhost:{daemon.tls_port}", daemon.token, trust)
     assert remote.harmonize(said.plain_job()).end
@@ -331,7 +333,7 @@ def test_loopback_by_any_name(start: Callable[..., Any], connect: Callable[..., 
     except OSError:
         pytest.skip(f"this machine has no address {plain}")
     daemon = start(daemon={"host": host})
-    assert discovery.read_endpoint(daemon.settings.endpoint_file).host == plain
+    assert record.read(daemon.settings.endpoint_file).host == plain
     assert connect(daemon).info().instance == daemon.instance
 
 

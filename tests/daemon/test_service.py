@@ -16,6 +16,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from glihamba import __version__
 from glihamba.models import registry
+from glihamba.networks import build
+from glihamba.networks.base import Harmonizer
 from glihamba.networks.statistics import Statistics
 from glihamba.pipeline.harmonize import harmonize
 from glihamba_proto import harmonizer_pb2 as pb
@@ -24,8 +26,8 @@ INVALID = grpc.StatusCode.INVALID_ARGUMENT
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
-def network() -> Statistics:
-    return Statistics(**registry.get("statistics").config)
+def network() -> Harmonizer:
+    return build("statistics", **registry.get("statistics").config)
 
 
 # -- what works
@@ -243,7 +245,7 @@ def test_every_call_needs_the_token(
     for call in (
         stranger.info,
         stranger.models,
-        lambda: health.Check(health_pb2.HealthCheckRequest(), metadata=stranger.metadata, timeout=60),
+        lambda: health.Check(health_pb2.HealthCheckRequest(), metadata=stranger.metadata),
     ):
         with pytest.raises(grpc.RpcError) as raised:
             call()
@@ -256,5 +258,5 @@ def test_health(peer: Any) -> None:
     stub = health_pb2_grpc.HealthStub(peer.channel)
     for service in ("", "glihamba.v1.Harmonizer"):
         request = health_pb2.HealthCheckRequest(service=service)
-        answer = stub.Check(request, metadata=peer.metadata, timeout=60)
+        answer = stub.Check(request, metadata=peer.metadata)
         assert answer.status == health_pb2.HealthCheckResponse.SERVING

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Mapping
 from pathlib import Path
-from string import Formatter
 from typing import Any
+
+from glihamba_proto import messages
 
 
 def load(path: Path) -> Any:
@@ -19,18 +19,9 @@ def load(path: Path) -> Any:
     return module
 
 
-def say_the_same(texts: Mapping[str, Mapping[str, str]]) -> None:
-    """Every text is there in both languages, with the same placeholders."""
-    english, german = texts["en"], texts["de"]
-    assert list(english) == list(german)
-    for name, text in english.items():
-        fields, others = (
-            {field for _, field, _, _ in Formatter().parse(words) if field} for words in (text, german[name])
-        )
-        assert fields == others, name
-
-
-def left_over(texts: Mapping[str, Mapping[str, str]], folder: Path) -> list[str]:
-    """The texts that no module in the folder names."""
-    sources = "".join(path.read_text("utf-8") for path in folder.glob("*.py") if path.name != "texts.py")
-    return [name for name in texts["en"] if f'"{name}"' not in sources]
+def left_over(editor: str, folder: Path) -> list[str]:
+    """The editor's texts (KRITA or GIMP) in the catalogue that no module in the folder names."""
+    sources = "".join(path.read_text("utf-8") for path in folder.glob("*.py"))
+    names = [key.partition(".")[2] for key in messages.catalogue("en") if key.startswith(f"{editor}.")]
+    assert names
+    return [name for name in names if f'"{name}"' not in sources]

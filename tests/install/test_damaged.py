@@ -3,37 +3,29 @@
 from __future__ import annotations
 
 import os
-import signal
-import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY))
-
-from installer.console import Console  # noqa: E402
-from installer.editors import Gimp  # noqa: E402
-from installer.layout import Root, State, default_root  # noqa: E402
-from installer.main import main  # noqa: E402
-from installer.steps import Installation, Options, checkout_hash  # noqa: E402
+from installer.console import Console
+from installer.editors import Gimp
+from installer.layout import Root, State, default_root
+from installer.main import main
+from installer.steps import Installation, Options, checkout_hash
+from installing import install
 
 on_posix = pytest.mark.skipif(os.name != "posix", reason="environments of links, commands of scripts")
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A home of the test's own; main() changes what SIGTERM does, so that is put back."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home of the test's own."""
     for name in ("HOME", "USERPROFILE", "LOCALAPPDATA"):
         monkeypatch.setenv(name, str(tmp_path / "home"))
     for name in ("GLIHAMBA_DATA_DIR", "SNAP_REAL_HOME"):
         monkeypatch.delenv(name, raising=False)
-    before = signal.getsignal(signal.SIGTERM)
-    yield tmp_path / "home"
-    signal.signal(signal.SIGTERM, before)
+    return tmp_path / "home"
 
 
 def gimp(folder: Path) -> Gimp:
@@ -54,12 +46,6 @@ def installed(path: Path, *editors: Gimp, python: Path | str = sys.executable) -
     key = Installation(root, Options(), Console(None, 8))._key()
     root.save(State(current={**facts, **key, "plugins": [editor.entry for editor in editors]}))
     return root
-
-
-def install(*arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run install.py as a person does."""
-    command = [sys.executable, str(REPOSITORY / "install.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True)
 
 
 @on_posix

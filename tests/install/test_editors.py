@@ -8,14 +8,11 @@ import sys
 import zipfile
 from pathlib import Path
 
+import assemble
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugins")]
-
-import assemble  # noqa: E402
-from installer import editors  # noqa: E402
-from installer.editors import Krita, kritas  # noqa: E402
+from installer import editors
+from installer.editors import Krita, kritas
+from installing import REPOSITORY
 
 ENABLED = "enable_glihamba_krita=true"
 

@@ -17,9 +17,6 @@ DEMO = REPOSITORY / "backend" / "glihamba" / "demo"
 
 KRITARC = "[General]\nlocale=de\n\n[python]\nenable_tenbrushes=true\n"
 
-# One installation serves all of them, in this order; the machine may have to fetch it over a slow line.
-pytestmark = pytest.mark.timeout(1200)
-
 
 class Place(NamedTuple):
     home: Path
@@ -43,7 +40,10 @@ class Place(NamedTuple):
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
-    """A home nobody lives in; only pip's cache and its configuration are this machine's."""
+    """A home nobody lives in; only pip's cache and its configuration are this machine's.
+
+    One installation serves all tests of this file, in their order.
+    """
     folder = tmp_path_factory.mktemp("install")
     home, root = folder / "home", folder / "root"
     home.mkdir()
@@ -56,6 +56,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     cache = subprocess.run([sys.executable, "-m", "pip", "cache", "dir"], capture_output=True, text=True)
     if cache.returncode == 0:
         environment["PIP_CACHE_DIR"] = cache.stdout.strip()
+    environment["PIP_NO_COMPILE"] = "1"  # most of what is installed is never imported here
     configured = [Path.home() / ".config" / "pip" / "pip.conf", Path.home() / ".pip" / "pip.conf"]
     if found := [path for path in configured if path.is_file()]:
         environment.setdefault("PIP_CONFIG_FILE", str(found[0]))

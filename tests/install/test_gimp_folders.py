@@ -7,14 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import assemble
 import pytest
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugins")]
-
-import assemble  # noqa: E402
-from installer import editors  # noqa: E402
-from installer.editors import Gimp, Krita, gimp_hint, gimps  # noqa: E402
+from installer import editors
+from installer.editors import Gimp, Krita, gimp_hint, gimps
 
 NOTHING = {"PATH": ""}
 

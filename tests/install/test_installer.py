@@ -4,49 +4,30 @@ from __future__ import annotations
 
 import ast
 import json
-import os
 import platform
-import signal
-import socket
 import subprocess
 import sys
 import time
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from installer import layout, machine, steps
+from installer.console import Console, InstallError, clean_environment
+from installer.layout import Root, State
+from installer.main import main
+from installer.steps import Installation, Options
+from installing import REPOSITORY, install
 
-from glihamba_client import paths
-
-REPOSITORY = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(REPOSITORY))
-
-from installer import layout, machine, steps  # noqa: E402
-from installer.console import Console, InstallError, clean_environment  # noqa: E402
-from installer.layout import Root, State  # noqa: E402
-from installer.main import main  # noqa: E402
-from installer.steps import Installation, Options  # noqa: E402
-
-from glihamba import settings  # noqa: E402
-
-NO_INDEX = {"PIP_CONFIG_FILE": os.devnull, "PIP_FIND_LINKS": "", "PIP_RETRIES": "0", "PIP_NO_CACHE_DIR": "1"}
+from glihamba import settings
+from glihamba_proto import places
 
 
 @pytest.fixture(autouse=True)
-def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A data folder of the test's own; main() changes what SIGTERM does, so that is put back."""
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A data folder of the test's own."""
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
-    before = signal.getsignal(signal.SIGTERM)
-    yield tmp_path / "data"
-    signal.signal(signal.SIGTERM, before)
-
-
-def install(*arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run install.py as a person does."""
-    command = [sys.executable, str(REPOSITORY / "install.py"), *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **environment})
+    return tmp_path / "data"
 
 
 # --- before anything is done ---------------------------------------------------------------------
@@ -97,6 +78,8 @@ def test_a_dry_run_of_the_tests_does_nothing(tmp_path: Path) -> None:
     assert "-m pytest -k nothing" in done.stdout
     whole = install("test", "--dry-run", "--prefix", tmp_path / "there")
     assert "-m pytest --numprocesses logical" in whole.stdout
+    fast = install("test", "--fast", "--dry-run", "--prefix", tmp_path / "there")
+    assert fast.stdout.splitlines()[-1] == f"{whole.stdout.splitlines()[-1]} --fast"
     assert list(tmp_path.iterdir()) == []
 
 
@@ -112,9 +95,21 @@ def test_options_count_before_and_after_the_command(order: str, tmp_path: Path, 
     "environ",
     [{}, {"LOCALAPPDATA": "/local"}, {"SNAP_REAL_HOME": "/real"}, {"GLIHAMBA_DATA_DIR": "/elsewhere"}],
 )
-def test_the_data_folder_is_the_daemon_s_and_the_plugins(system: str, environ: dict[str, str]) -> None:
-    ours = layout.default_root(system, environ)
-    assert ours == paths.data_folder(system, environ) == settings.data_folder(environ, system)
+def test_the_data_folder_is_the_daemon_s_and_the_plugins(
+    system: str, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("LOCALAPPDATA", "SNAP_REAL_HOME", "GLIHAMBA_DATA_DIR"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    assert layout.default_root() == places.data_folder() == settings.load().data_dir
+    assert places.data_folder(system, environ) == settings.load(environ, platform=system).data_dir
+
+
+def test_a_relative_data_folder_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", "kept/here")
+    assert main(["uninstall"]) == 1
+    assert "GLIHAMBA_DATA_DIR must be an absolute path, but is 'kept/here'" in capsys.readouterr().err
 
 
 def test_a_folder_with_other_people_s_files_is_refused(tmp_path: Path, capsys: Any) -> None:
@@ -251,115 +246,6 @@ def test_purge_leaves_what_is_not_ours(tmp_path: Path, capsys: Any) -> None:
     assert main(["uninstall", "--purge", "--prefix", str(tmp_path)]) == 0
     assert f"Left in {tmp_path}: notes.txt" in capsys.readouterr().out
     assert (tmp_path / "notes.txt").read_text() == "mine"
-
-
-# --- the network -----------------------------------------------------------------------------------
-
-
-def test_no_network_is_said_and_the_next_run_goes_on(tmp_path: Path) -> None:
-    root = Root(tmp_path / "root")
-    (root.path / "env-1").mkdir(parents=True)
-    root.save(State(current={"env": "env-1"}))
-    with socket.socket() as closed:  # bound and not listening: connections are refused
-        closed.bind(("127.0.0.1", 0))
-        index = f"http://127.0.0.1:{closed.getsockname()[1]}/simple"
-        first = install("--prefix", root.path, **NO_INDEX, PIP_INDEX_URL=index)
-        again = install("--prefix", root.path, **NO_INDEX, PIP_INDEX_URL=index)
-    assert first.returncode == again.returncode == 1
-    assert "[2/8] Making an environment ... done" in first.stdout
-    assert "[3/8] Installing PyTorch ... failed" in first.stdout
-    sentence = first.stderr.strip()
-    assert sentence.startswith(
-        "The package index did not answer with what is needed: check the network (or proxy)"
-    )
-    assert str(root.log) in sentence
-    assert "Traceback" not in first.stderr
-    assert "it will be finished" in again.stdout
-    assert "[2/8] Making an environment ... there already" in again.stdout
-    state = root.load()
-    assert state.current == {"env": "env-1"}
-    assert state.building
-    assert state.building["env"] == "env-2"
-    assert not root.daemon_file.exists()
-
-
-def test_offline_without_wheels_says_what_to_name(tmp_path: Path) -> None:
-    done = install("--prefix", tmp_path / "root", "--offline", **NO_INDEX)
-    assert done.returncode == 1
-    assert "A package that is needed is not on this machine; its name is at the end of" in done.stderr
-    assert "--wheels FOLDER" in done.stderr
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="a console's Ctrl-C reaches the whole console on Windows")
-def test_ctrl_c_ends_everything_and_keeps_what_there_was(tmp_path: Path) -> None:
-    root = Root(tmp_path / "root")
-    with socket.socket() as silent:
-        silent.bind(("127.0.0.1", 0))
-        silent.listen()
-        index = f"http://127.0.0.1:{silent.getsockname()[1]}/simple"
-        process = subprocess.Popen(
-            [sys.executable, str(REPOSITORY / "install.py"), "--prefix", str(root.path)],
-            env={**os.environ, **NO_INDEX, "PIP_INDEX_URL": index},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        silent.settimeout(120)
-        connection, _ = silent.accept()  # pip asks, and waits for an answer that never comes
-        with connection:
-            process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=60)
-            connection.settimeout(30)
-            while connection.recv(65536):  # ends when pip has ended too
-                pass
-    assert process.returncode == 130, out + err
-    assert "Interrupted. What was installed before still works; run install.py again" in err
-    assert "Traceback" not in err
-    assert (root.load().building or {})["done"] == ["environment"]
-
-
-# --- which torch -----------------------------------------------------------------------------------
-
-
-def torch_wheel(folder: Path, version: str) -> None:
-    """An empty torch."""
-    folder.mkdir(exist_ok=True)
-    info = f"torch-{version}.dist-info"
-    with zipfile.ZipFile(folder / f"torch-{version}-py3-none-any.whl", "w") as wheel:
-        wheel.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: torch\nVersion: {version}\n")
-        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
-        wheel.writestr(f"{info}/RECORD", "")
-
-
-@pytest.mark.parametrize(
-    ("versions", "wanted"),
-    [
-        (["2.13.0", "2.13.0+cpu"], "torch==2.13.0+cpu"),
-        (["2.13.0+cpu", "2.13.10+cpu", "2.13.9+cpu", "2.13.11", "2.14.0+cpu"], "torch==2.13.10+cpu"),
-        (["2.13.0", "2.13.1+cu130", "2.12.0+cpu"], None),
-    ],
-)
-def test_a_cpu_build_that_pip_knows_is_taken(versions: list[str], wanted: str | None, tmp_path: Path) -> None:
-    for version in versions:
-        torch_wheel(tmp_path / "wheels", version)
-    options = Options(offline=True, wheels=tmp_path / "wheels")
-    console = Console(tmp_path / "log", 1)
-    extra = {**options.extra, "PIP_CONFIG_FILE": os.devnull}
-    assert machine._cpu_build(console, sys.executable, options.pip, extra) == wanted
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the ordinary index has the CPU build")
-def test_pytorch_s_own_index_out_of_reach_names_the_other_way(tmp_path: Path) -> None:
-    """pip knows no CPU build, so uv asks PyTorch's index, here through a proxy that is not there."""
-    wheels, python = tmp_path / "wheels", str(tmp_path / "env" / "bin" / "python")
-    torch_wheel(wheels, "2.13.0")
-    subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
-    subprocess.run([python, "-m", "pip", "install", "--quiet", "uv"], check=True)
-    nowhere = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
-    extra = {**nowhere, "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0", **NO_INDEX}
-    console, pip = Console(tmp_path / "log", 1), ["--no-index", "--find-links", str(wheels)]
-    with pytest.raises(InstallError, match=r"PyTorch's own index.*or say --device cuda for the large build"):
-        machine.install_torch(console, python, "cpu", pip, extra)
 
 
 # --- small things ----------------------------------------------------------------------------------

@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[:half])
         if server.pause:
             self.wfile.flush()
-            server.pause.wait(60)
+            server.pause.wait()
         self.wfile.write(body[half:])
 
     def log_message(self, *arguments: object) -> None:

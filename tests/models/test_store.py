@@ -264,6 +264,6 @@ try:
 except store.CannotWrite as error:
     print(error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout.startswith("The disk is full: make room in"), done.stderr
     assert not [p for p in data_folder.rglob("*") if p.is_file() and p.suffix != ".lock"]

@@ -184,8 +184,8 @@ def test_the_form_is_not_the_limit_on_real_triples(shared_data):
             for file, mode in files
         )
         transform = Oracle(real).colour_transform(composite, mask)
-        carried = composite + mask * (transform.apply(composite) - composite)
-        error = mask * (carried.clamp(0, 1) - real)
+        corrected = composite + mask * (transform.apply(composite) - composite)
+        error = mask * (corrected.clamp(0, 1) - real)
         found.append(-10 * torch.log10(error.square().mean()).item())
     assert len(found) == 9
     assert sum(found) / 9 > 47.5

@@ -22,7 +22,7 @@ def painted(colours, counts, noise=0.0, seed=0):
 
 
 def by_the_book(colours, cutoff, most):
-    """The algorithm as paper 004 prints it, pixel by pixel, ties going to the earlier pixel."""
+    """The algorithm as Peng, Luo, Liu, Zhang 2024 print it, pixel by pixel; the earlier pixel wins a tie."""
     distance = (colours[:, None] - colours[None]).norm(dim=-1) / 3**0.5
     density = (distance < cutoff).sum(1)
     count = len(colours)

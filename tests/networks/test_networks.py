@@ -10,7 +10,7 @@ import torch
 from glihamba.errors import UnknownModel
 from glihamba.models import loading, store
 from glihamba.models.registry import LOCAL, Record
-from glihamba.networks import NETWORKS, build, settings_of
+from glihamba.networks import build, class_of, names, settings_of
 
 # The networks as they are, but narrow: what holds for any width is tested at these.
 NARROW = {
@@ -50,7 +50,7 @@ def parameters(network):
         ("hdnet", {}, 10.41e6, 0.01),
         ("hdnet-lite", {}, 0.65e6, 0.01),
         ("regional", {}, 9.48e6, 0.03),
-        ("regional", {"width": 128}, 37.81e6, 0.03),  # paper 003, Table 5: C x 2
+        ("regional", {"width": 128}, 37.81e6, 0.03),  # Zhu et al. 2022, Table 5: C x 2
         ("regional", {"width": 192}, 72.39e6, 0.03),  # C x 3, where the cap of 1024 begins to tell
         ("regional-p", {}, 117.42e6, 0.03),
         ("frih", {}, 11.98e6, 0.03),
@@ -178,20 +178,21 @@ def test_weights_through_a_safetensors_file_into_the_registry(name, tmp_path, mo
 
 
 def test_names_and_settings():
-    assert set(NARROW) == set(NETWORKS)
+    assert set(NARROW) == {name for name in names() if class_of(name).trainable}
+    assert names("glihamba") == ("glihamba", "glihamba-small", "glihamba-tiny")
     assert "neighbours" in settings_of("hdnet-lite")
     with pytest.raises(
-        UnknownModel, match=r'No network is called "hdnet-light": choose one of glihamba, .*frih'
+        UnknownModel, match=r'No network is called "hdnet-light": choose one of frih, gknet, .*statistics'
     ):
         build("hdnet-light")
     with pytest.raises(TypeError, match="HDNet has no setting witdh"):
         build("hdnet", witdh=8)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", names())
 def test_every_network_knows_how_it_is_built_again_and_where_it_is_from(name):
-    network = build(name, **NARROW[name])
-    assert network.architecture in NETWORKS
+    network = build(name, **NARROW.get(name, {}))
+    assert network.architecture in names()
     again = build(network.architecture, **dataclasses.asdict(network.config))
     assert again.config == network.config
     assert "20" in network.paper

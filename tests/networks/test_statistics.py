@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from glihamba.networks.statistics import Statistics, lab_to_srgb, srgb_to_lab
+from glihamba.networks.statistics import Statistics, StatisticsConfig, lab_to_srgb, srgb_to_lab
 
 
 def scene_with_object(size: int = 64, box: slice = slice(20, 44)) -> tuple[torch.Tensor, torch.Tensor]:
@@ -39,15 +39,18 @@ def test_lab_there_and_back():
 def test_a_darkened_object_comes_most_of_the_way_back():
     real, mask = scene_with_object()
     composite = real * (1 - 0.5 * mask)
-    error = [(picture - real).square().mean() for picture in (composite, Statistics(1.0)(composite, mask))]
+    error = [
+        (picture - real).square().mean()
+        for picture in (composite, Statistics(StatisticsConfig(1.0))(composite, mask))
+    ]
     assert error[1] < error[0] / 10
 
 
 def test_half_strength_goes_half_the_way():
     real, mask = scene_with_object()
     composite = real * (1 - 0.5 * mask)
-    whole = Statistics(1.0)(composite, mask) - composite
-    half = Statistics(0.5)(composite, mask) - composite
+    whole = Statistics(StatisticsConfig(1.0))(composite, mask) - composite
+    half = Statistics(StatisticsConfig(0.5))(composite, mask) - composite
     torch.testing.assert_close(half, whole / 2)
 
 
@@ -69,8 +72,8 @@ def test_the_ring_counts_more_than_the_far_background():
     composite[..., 26:54, 26:54] = 0.9
     composite = composite * (1 - mask) + 0.5 * mask
     middle = (..., 40, 40)
-    assert (Statistics(1.0, ring_share=1.0)(composite, mask)[middle] > 0.6).all()
-    assert (Statistics(1.0, ring_share=0.0)(composite, mask)[middle] < 0.4).all()
+    assert (Statistics(StatisticsConfig(1.0, ring_share=1.0))(composite, mask)[middle] > 0.6).all()
+    assert (Statistics(StatisticsConfig(1.0, ring_share=0.0))(composite, mask)[middle] < 0.4).all()
 
 
 def test_each_picture_of_a_batch_by_itself():
@@ -105,11 +108,11 @@ def test_any_size_even_one_pixel():
         assert torch.isfinite(out).all()
 
 
-def test_it_has_no_weights_and_is_carried_as_a_transform():
+def test_it_has_no_weights_and_is_applied_as_a_transform():
     real, mask = scene_with_object()
     composite = real * (1 - 0.5 * mask)
-    network = Statistics(1.0)
+    network = Statistics(StatisticsConfig(1.0))
     assert not list(network.parameters())
     painted = network(composite, mask)
-    carried = composite + mask * (network.colour_transform(composite, mask).apply(composite) - composite)
-    assert (painted - carried).abs().max() < 0.01
+    corrected = composite + mask * (network.colour_transform(composite, mask).apply(composite) - composite)
+    assert (painted - corrected).abs().max() < 0.01

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -17,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from glihamba.networks import build
-from glihamba.ops import final_state, ss2d
+from glihamba.ops import ScanInputs, final_state, ss2d
 from glihamba.ops.cpu import scan as cpu
 from glihamba.ops.reference import final_state_reference, ss2d_reference
 
@@ -64,7 +63,7 @@ def relative(got: Tensor, wanted: Tensor) -> float:
 
 def gradients(function, values: dict[str, Tensor], height: int, width: int) -> list[Tensor]:
     leaves = {name: t.detach().clone().requires_grad_() for name, t in values.items()}
-    y = function(**leaves, height=height, width=width)
+    y = function(ScanInputs(**leaves, height=height, width=width))
     upstream = torch.randn(y.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(9))
     return [y.detach(), *torch.autograd.grad(y, list(leaves.values()), upstream.to(y.dtype))]
 
@@ -160,8 +159,8 @@ def test_nan_in_is_nan_out_where_the_reference_has_it(name: str) -> None:
     for sign in (1.0, -1.0):
         exact = inputs(1, 19, 20, 2, 1)
         exact[name].view(-1)[7] = torch.copysign(torch.tensor(torch.nan).double(), torch.tensor(sign)).item()
-        wanted = ss2d_reference(**exact, height=4, width=5)
-        got = ss2d(**single(exact), height=4, width=5)
+        wanted = ss2d_reference(ScanInputs(**exact, height=4, width=5))
+        got = ss2d(ScanInputs(**single(exact), height=4, width=5))
         assert wanted.isnan().any()
         assert torch.equal(got.isnan(), wanted.isnan())
 
@@ -170,8 +169,8 @@ def test_nan_in_is_nan_out_where_the_reference_has_it(name: str) -> None:
 def test_infinity_is_not_made_finite(name: str) -> None:
     exact = inputs(1, 19, 20, 2, 1)
     exact[name].view(-1)[7] = torch.inf
-    wanted = ss2d_reference(**exact, height=4, width=5)
-    got = ss2d(**single(exact), height=4, width=5)
+    wanted = ss2d_reference(ScanInputs(**exact, height=4, width=5))
+    got = ss2d(ScanInputs(**single(exact), height=4, width=5))
     assert not torch.isfinite(wanted).all()
     assert torch.equal(torch.isfinite(got), torch.isfinite(wanted))
 
@@ -201,16 +200,16 @@ def test_eight_callers_at_once_get_what_one_gets(monkeypatch: pytest.MonkeyPatch
 def test_inputs_are_read_where_they_lie() -> None:
     """Slices of one projection, as the model has them, and layouts that must be copied."""
     exact = as_read(inputs(2, 12, 12, 2, 3))
-    wanted = ss2d_reference(**exact, height=3, width=4)
+    wanted = ss2d_reference(ScanInputs(**exact, height=3, width=4))
     values = single(exact)
     packed = torch.cat([values[n] for n in ("dt_low_rank", "B", "C")], -1)
     values["dt_low_rank"], values["B"], values["C"] = packed.split((3, 2, 2), -1)
-    assert relative(ss2d(**values, height=3, width=4), wanted) < 1e-6
+    assert relative(ss2d(ScanInputs(**values, height=3, width=4)), wanted) < 1e-6
     for name in ("x", "B", "C", "dt_low_rank"):
         strided = {**values, name: values[name].transpose(0, 1).contiguous().transpose(0, 1)}
-        assert relative(ss2d(**strided, height=3, width=4), wanted) < 1e-6, name
+        assert relative(ss2d(ScanInputs(**strided, height=3, width=4)), wanted) < 1e-6, name
     picked = {**values, "B": values["B"].repeat_interleave(2, -1)[..., ::2]}
-    assert relative(ss2d(**picked, height=3, width=4), wanted) < 1e-6
+    assert relative(ss2d(ScanInputs(**picked, height=3, width=4)), wanted) < 1e-6
 
 
 @pytest.mark.parametrize("states", [1, 18])
@@ -239,9 +238,8 @@ def test_the_whole_model_is_within_a_ten_thousandth_of_the_reference(
     for parameter in network.parameters():  # away from heads that start at zero
         parameter.data.add_(0.02 * torch.randn_like(parameter))
 
-    def in_double_precision(*given: Any) -> Tensor:
-        exact: list[Any] = [t.double() if isinstance(t, Tensor) else t for t in given]
-        return ss2d_reference(*exact).float()
+    def in_double_precision(inputs: ScanInputs) -> Tensor:
+        return ss2d_reference(inputs.map(Tensor.double)).float()
 
     composite, mask = torch.rand(1, 3, 40, 56), (torch.rand(1, 1, 40, 56) > 0.5).float()
     with torch.no_grad():
@@ -268,14 +266,14 @@ def elsewhere(
 SCAN = """
 import logging, torch
 logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
-from glihamba.ops import ss2d, warm_up
+from glihamba.ops import ScanInputs, ss2d, warm_up
 torch.manual_seed(0)
 r = torch.randn
 a = (r(1, 12, 3), r(1, 12, 4, 1), r(4, 3, 1), r(4, 3), r(1, 12, 4, 2), r(1, 12, 4, 2), -r(4, 3, 2).abs())
-a += (r(4, 3),)
-y = [ss2d(*a, 3, 4) for _ in range(3)][-1]
+a = ScanInputs(*a, r(4, 3), 3, 4)
+y = [ss2d(a) for _ in range(3)][-1]
 from glihamba.ops.reference import ss2d_reference
-print(float((y - ss2d_reference(*a, 3, 4)).abs().max()) < 1e-4, warm_up())
+print(float((y - ss2d_reference(a)).abs().max()) < 1e-4, warm_up())
 """
 
 
@@ -301,7 +299,8 @@ def test_where_nothing_can_be_kept_it_is_compiled_each_time(tmp_path: Path) -> N
     (tmp_path / "home").write_text("not a folder")
     nowhere = dict.fromkeys(("HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), str(tmp_path / "home"))
     quick = SCAN.replace(", warm_up()", ", ''").replace(
-        "import ss2d, warm_up", "import ss2d\nfrom glihamba.ops.cpu import scan as cpu\n"
+        "import ScanInputs, ss2d, warm_up",
+        "import ScanInputs, ss2d\nfrom glihamba.ops.cpu import scan as cpu\n",
     )
     done = elsewhere(
         quick + "print(cpu.__file__)",
@@ -345,7 +344,7 @@ def test_the_pool_survives_a_fork() -> None:
         )
         .replace("r(1, 12, 3)", "r(2, 12, 3)")
         .replace("r(1, 12, 4", "r(2, 12, 4")
-        + "import os\nchild = os.fork()\nagain = ss2d(*a, 3, 4)\nassert torch.equal(again, y)\n"
+        + "import os\nchild = os.fork()\nagain = ss2d(a)\nassert torch.equal(again, y)\n"
         + "if child == 0: os._exit(7)\nassert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7\n"
     )
     assert done.returncode == 0, done.stderr

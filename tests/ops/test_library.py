@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from glihamba.networks import build
-from glihamba.ops import ss2d
+from glihamba.ops import ScanInputs, ss2d
 from glihamba.ops.library import traced_ss2d
 
 
@@ -16,17 +16,17 @@ def arguments(h0=True, grad=True, dtype=torch.float32):
     tensors = [torch.randn(shape, generator=g).to(dtype) for shape in [*shapes, (2, 4, 5, 3)]]
     tensors[6] = -tensors[6].abs() - 0.1
     tensors = [t.requires_grad_(grad) for t in tensors]
-    return (*tensors[:8], 2, 3, tensors[8] if h0 else None)
+    return ScanInputs(*tensors[:8], 2, 3, tensors[8] if h0 else None)
 
 
 @pytest.mark.parametrize("h0", [True, False])
 def test_torch_finds_nothing_wrong_with_the_operator(h0):
-    torch.library.opcheck(traced_ss2d, arguments(h0))
+    torch.library.opcheck(traced_ss2d, tuple(arguments(h0)))
 
 
 def test_the_operator_equals_the_plain_call_with_its_gradients():
     plain, traced = arguments(), arguments()
-    ours, wanted = traced_ss2d(*traced), ss2d(*plain)
+    ours, wanted = traced_ss2d(*traced), ss2d(plain)
     assert torch.equal(ours, wanted)
     upstream = torch.cos(wanted.detach())
     ours.backward(upstream)

@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from glihamba.ops import gpu, mamba
+from glihamba.ops import ScanInputs, gpu, mamba
+from glihamba.ops.selftest import ScanUnusable
 from glihamba.ops.torch_scan import ss2d_torch
 
 PUBLISHED = """
@@ -62,12 +63,13 @@ def test_the_cross_scan_around_it_equals_the_torch_scan(installed):
     shapes = [(2, 6, 5), (2, 6, 4, 2), (4, 5, 2), (4, 5), (2, 6, 4, 3), (2, 6, 4, 3), (4, 5, 3), (4, 5)]
     tensors = [torch.randn(shape, generator=g) for shape in shapes]
     tensors[6] = -tensors[6].abs()
-    assert torch.allclose(mamba.ss2d_mamba(*tensors, 2, 3), ss2d_torch(*tensors, 2, 3), atol=1e-5)
+    given = ScanInputs(*tensors, 2, 3)
+    assert torch.allclose(mamba.ss2d_mamba(given), ss2d_torch(given), atol=1e-5)
 
 
 def test_a_scan_that_computes_something_else_is_refused(installed):
     installed(PUBLISHED.replace("FACTOR", "1.01"))
-    with pytest.raises(gpu.ScanUnusable, match=r"there but does not work \(its self-test is off by"):
+    with pytest.raises(ScanUnusable, match=r"there but does not work \(its self-test is off by"):
         mamba.require(torch.device("cpu"))
 
 
@@ -80,7 +82,7 @@ def test_a_scan_that_computes_something_else_is_refused(installed):
 )
 def test_installed_but_not_loadable_is_one_sentence(installed, source, reason):
     installed(source)
-    with pytest.raises(gpu.ScanUnusable, match="compiled scan cannot be loaded") as caught:
+    with pytest.raises(ScanUnusable, match="compiled scan cannot be loaded") as caught:
         gpu.use("mamba")
     assert reason in str(caught.value)
     assert "install mamba-ssm with its CUDA kernels" in str(caught.value)
@@ -90,7 +92,7 @@ def test_installed_but_not_loadable_is_one_sentence(installed, source, reason):
 
 def test_it_is_never_chosen_by_being_there_but_by_wish(installed, monkeypatch):
     installed(PUBLISHED.replace("FACTOR", "1"))
-    monkeypatch.setattr(gpu, "check", lambda *_: None)
+    monkeypatch.setattr(gpu, "self_test", lambda *_: None)
     device = torch.device("cuda", 0)
     assert gpu.scan(device) is not mamba.ss2d_mamba
     gpu.use("mamba")

@@ -10,9 +10,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from glihamba.ops import final_state, ss2d
+from glihamba.ops import ScanInputs, final_state, ss2d
 from glihamba.ops.cpu.scan import ss2d_cpu
-from glihamba.ops.reference import final_state_reference, scan_orders, ss2d_reference
+from glihamba.ops.layout import scan_orders
+from glihamba.ops.reference import final_state_reference, ss2d_reference
 from glihamba.ops.torch_scan import ss2d_torch
 
 NAMES = ("x", "dt_low_rank", "dt_weight", "dt_bias", "B", "C", "A", "D")
@@ -59,9 +60,9 @@ def test_scan_orders_read_rows_columns_and_both_reversed():
 @pytest.mark.parametrize("scan", [ss2d_cpu, ss2d_torch])
 def test_forward_matches_the_reference(scan, size, states, with_h0):
     exact, h0 = inputs(2, 14, *size, states)
-    wanted = ss2d_reference(**exact, height=size[0], width=size[1], h0=h0 if with_h0 else None)
+    wanted = ss2d_reference(ScanInputs(**exact, height=size[0], width=size[1], h0=h0 if with_h0 else None))
     single = {name: t.float() for name, t in exact.items()}
-    got = scan(**single, height=size[0], width=size[1], h0=h0.float() if with_h0 else None)
+    got = scan(ScanInputs(**single, height=size[0], width=size[1], h0=h0.float() if with_h0 else None))
     assert got.dtype == torch.float32
     assert relative(got, wanted) < 1.5e-6
 
@@ -70,16 +71,16 @@ def test_forward_matches_the_reference(scan, size, states, with_h0):
 def test_double_precision_is_exact(with_h0):
     exact, h0 = inputs(2, 6, 5, 3, 4)
     initial = h0 if with_h0 else None
-    wanted = ss2d_reference(**exact, height=5, width=3, h0=initial)
-    assert relative(ss2d(**exact, height=5, width=3, h0=initial), wanted) < 1e-13
+    wanted = ss2d_reference(ScanInputs(**exact, height=5, width=3, h0=initial))
+    assert relative(ss2d(ScanInputs(**exact, height=5, width=3, h0=initial)), wanted) < 1e-13
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_in_and_out(dtype):
     exact, _ = inputs(1, 8, 6, 6, 2)
     halves = {n: t.to(dtype) if n in ("x", "dt_low_rank", "B", "C") else t.float() for n, t in exact.items()}
-    wanted = ss2d_reference(**{n: t.double() for n, t in halves.items()}, height=6, width=6)
-    got = ss2d(**halves, height=6, width=6)
+    wanted = ss2d_reference(ScanInputs(**{n: t.double() for n, t in halves.items()}, height=6, width=6))
+    got = ss2d(ScanInputs(**halves, height=6, width=6))
     assert got.dtype == dtype
     assert relative(got, wanted) < 3e-3
 
@@ -91,7 +92,7 @@ def test_cpu_kernel_gives_equal_bits_on_every_run_and_thread_count():
         results = []
         for count in (1, 2, 3, 3):
             torch.set_num_threads(count)
-            results.append(ss2d(**exact, height=12, width=9))
+            results.append(ss2d(ScanInputs(**exact, height=12, width=9)))
     finally:
         torch.set_num_threads(threads)
     assert all(torch.equal(results[0], other) for other in results[1:])
@@ -99,9 +100,9 @@ def test_cpu_kernel_gives_equal_bits_on_every_run_and_thread_count():
 
 def test_concurrent_calls_are_equal():
     exact, _ = inputs(1, 24, 16, 16, 2, dtype=torch.float32)
-    alone = ss2d(**exact, height=16, width=16)
+    alone = ss2d(ScanInputs(**exact, height=16, width=16))
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(lambda _: ss2d(**exact, height=16, width=16), range(16)))
+        together = list(pool.map(lambda _: ss2d(ScanInputs(**exact, height=16, width=16)), range(16)))
     assert all(torch.equal(alone, other) for other in together)
 
 
@@ -114,7 +115,7 @@ def test_backward_matches_autograd_through_the_reference(scan, states):
 
     def gradients(function, dtype):
         ours = {name: t.detach().clone().to(dtype).requires_grad_() for name, t in leaves.items()}
-        function(**ours, height=4, width=3).backward(upstream.to(dtype))
+        function(ScanInputs(**ours, height=4, width=3)).backward(upstream.to(dtype))
         return {name: t.grad for name, t in ours.items()}
 
     wanted = gradients(ss2d_reference, torch.float64)
@@ -128,21 +129,21 @@ def test_backward_matches_autograd_through_the_reference(scan, states):
 def test_reference_passes_gradcheck():
     exact, h0 = inputs(1, 2, 2, 2, 2, rank=1)
     leaves = [t.requires_grad_() for t in (*exact.values(), h0)]
-    assert torch.autograd.gradcheck(lambda *t: ss2d_reference(*t[:8], 2, 2, t[8]), leaves)
+    assert torch.autograd.gradcheck(lambda *t: ss2d_reference(ScanInputs(*t[:8], 2, 2, t[8])), leaves)
 
 
 def test_long_scans_without_gradient_are_read_in_pieces_and_equal():
     exact, h0 = inputs(1, 3, 21, 37, 2)
-    wanted = ss2d_reference(**exact, height=21, width=37, h0=h0)
-    assert relative(ss2d_torch(**exact, height=21, width=37, h0=h0), wanted) < 1e-13
+    wanted = ss2d_reference(ScanInputs(**exact, height=21, width=37, h0=h0))
+    assert relative(ss2d_torch(ScanInputs(**exact, height=21, width=37, h0=h0)), wanted) < 1e-13
 
 
 def test_extreme_steps_do_not_overflow():
     exact, _ = inputs(1, 4, 6, 6, 4)
     for scale in (300.0, 1e-6):
         scaled = {**exact, "dt_weight": exact["dt_weight"] * scale}
-        wanted = ss2d_reference(**scaled, height=6, width=6)
-        got = ss2d(**{name: t.float() for name, t in scaled.items()}, height=6, width=6)
+        wanted = ss2d_reference(ScanInputs(**scaled, height=6, width=6))
+        got = ss2d(ScanInputs(**{name: t.float() for name, t in scaled.items()}, height=6, width=6))
         assert torch.isfinite(got).all()
         assert relative(got, wanted) < 1e-5
 
@@ -150,7 +151,7 @@ def test_extreme_steps_do_not_overflow():
 def test_nan_in_is_nan_out():
     exact, _ = inputs(1, 3, 4, 4, 2)
     exact["x"][0, 5, 1] = float("nan")
-    got = ss2d(**exact, height=4, width=4)
+    got = ss2d(ScanInputs(**exact, height=4, width=4))
     assert got[..., 1].isnan().all(), "every direction pair passes the NaN on to the whole channel"
     assert torch.isfinite(got[..., 0]).all()
 
@@ -176,22 +177,22 @@ def test_final_state_matches_the_reference_with_gradients():
 @given(st.integers(1, 2), st.integers(1, 5), st.integers(1, 6), st.integers(1, 6), st.integers(1, 4))
 def test_any_shape(batch, channels, height, width, states):
     exact, h0 = inputs(batch, channels, height, width, states, rank=1)
-    wanted = ss2d_reference(**exact, height=height, width=width, h0=h0)
-    assert relative(ss2d(**exact, height=height, width=width, h0=h0), wanted) < 1e-12
+    wanted = ss2d_reference(ScanInputs(**exact, height=height, width=width, h0=h0))
+    assert relative(ss2d(ScanInputs(**exact, height=height, width=width, h0=h0)), wanted) < 1e-12
     single = {name: t.float() for name, t in exact.items()}
-    assert relative(ss2d(**single, height=height, width=width, h0=h0.float()), wanted) < 5e-6
+    assert relative(ss2d(ScanInputs(**single, height=height, width=width, h0=h0.float())), wanted) < 5e-6
 
 
 def test_a_gradient_may_follow_an_inference_of_the_same_size():
     exact, _ = inputs(1, 2, 2, 9, 1)
     with torch.inference_mode():
-        ss2d(**exact, height=2, width=9)
+        ss2d(ScanInputs(**exact, height=2, width=9))
     exact["x"].requires_grad_()
-    ss2d(**exact, height=2, width=9).sum().backward()
+    ss2d(ScanInputs(**exact, height=2, width=9)).sum().backward()
     assert exact["x"].grad.abs().sum() > 0
 
 
 def test_wrong_size_is_named():
     exact, _ = inputs(1, 2, 2, 3, 1)
     with pytest.raises(ValueError, match="x has 6 tokens, but 4 x 4 is 16"):
-        ss2d(**exact, height=4, width=4)
+        ss2d(ScanInputs(**exact, height=4, width=4))

@@ -15,9 +15,9 @@ import pytest
 import torch
 
 from glihamba.ops import gpu, ss2d
+from glihamba.ops.selftest import ScanUnusable
 from glihamba.ops.torch_scan import ss2d_torch
 
-pytestmark = pytest.mark.timeout(1800)  # interpreting and compiling take a minute each on an idle core
 CASES = Path(__file__).with_name("triton_cases.py")
 needs_triton = pytest.mark.skipif(
     sys.platform != "linux", reason="pip has Triton for Linux alone: its kernels are tested there"
@@ -74,7 +74,7 @@ def test_a_device_without_the_kernels_gets_the_torch_scan_and_one_sentence(monke
         raise RuntimeError("Failed to find C compiler\nand a traceback")
 
     pytest.importorskip("triton", reason="Triton is not installed: pip install 'glihamba[test]' brings it")
-    monkeypatch.setattr(gpu, "check", broken)
+    monkeypatch.setattr(gpu, "self_test", broken)
     monkeypatch.setattr(gpu, "_scans", {})
     device = torch.device("cuda", 0)
     with caplog.at_level(logging.WARNING, "glihamba.ops.gpu"):
@@ -90,15 +90,15 @@ def test_the_torch_scan_can_be_wished_for_and_other_words_are_refused(monkeypatc
     monkeypatch.setattr(gpu, "_chosen", {})
     gpu.use("torch")
     assert gpu.scan(torch.device("cuda", 0)) is ss2d_torch
-    with pytest.raises(gpu.ScanUnusable, match="no scan called 'fast'; choose one of triton, torch, mamba"):
+    with pytest.raises(ScanUnusable, match="no scan called 'fast'; choose one of triton, torch, mamba"):
         gpu.use("fast")
 
 
 def test_nothing_of_the_gpu_is_imported_for_a_scan_on_the_cpu():
     program = (
-        "import sys, torch\nfrom glihamba.ops import ss2d\n"
+        "import sys, torch\nfrom glihamba.ops import ScanInputs, ss2d\n"
         "x = torch.ones(1, 4, 2); k = torch.ones(1, 4, 4, 1)\n"
-        "a = torch.ones(4, 2, 1); ss2d(x, k, a, a[..., 0], k, k, -a, a[..., 0], 2, 2)\n"
+        "a = torch.ones(4, 2, 1); ss2d(ScanInputs(x, k, a, a[..., 0], k, k, -a, a[..., 0], 2, 2))\n"
         "sys.exit(any(name.split('.')[0] == 'triton' or name.startswith('glihamba.ops.triton')"
         " for name in sys.modules))"
     )

@@ -9,11 +9,11 @@ import math
 import pytest
 import torch
 
-from glihamba.ops import gpu
+from glihamba.ops import ScanInputs, selftest
 from glihamba.ops.reference import ss2d_reference
 from glihamba.ops.triton import scan as triton_scan
 from glihamba.ops.triton import tuning as triton_tuning
-from glihamba.ops.triton.scan import Scan
+from glihamba.ops.triton.scan import Launches
 from glihamba.ops.triton.tuning import Plan
 
 REAL = torch.cuda.is_available()
@@ -85,14 +85,14 @@ def relative(got, wanted):
 
 
 def reference(tensors, size, with_h0=True):
-    return ss2d_reference(*tensors[:8], *size, tensors[8] if with_h0 else None)
+    return ss2d_reference(ScanInputs(*tensors[:8], *size, tensors[8] if with_h0 else None))
 
 
 @pytest.mark.parametrize("plan", FORWARD_PLANS.values(), ids=FORWARD_PLANS)
 @pytest.mark.parametrize("size", SIZES)
 def test_forward_matches_the_reference(plan, size):
     exact = inputs(2, 40 if REAL else 3, *size, 3)
-    got = Scan(lower(exact)[:8], *size, None).forward(plan)
+    got = Launches(ScanInputs(*lower(exact)[:8], *size, None)).forward(plan)
     assert got.dtype == torch.float32
     assert relative(got, reference(exact, size, with_h0=False)) < FORWARD
 
@@ -103,7 +103,7 @@ def test_forward_from_a_given_state(plan, states):
     size = (64, 48) if REAL else (2, 3)
     exact = inputs(1, 40 if REAL else 4, *size, states, rank=3)
     tensors = lower(exact)
-    got = Scan(tensors[:8], *size, tensors[8]).forward(plan)
+    got = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).forward(plan)
     assert relative(got, reference(exact, size)) < FORWARD
 
 
@@ -112,7 +112,7 @@ def test_forward_from_a_given_state(plan, states):
 def test_half_precision_in_and_out(plan, dtype):
     size = 2, 4
     halves = lower(inputs(1, 40 if REAL else 4, *size, 2), dtype)
-    got = Scan(halves[:8], *size, halves[8]).forward(plan)
+    got = Launches(ScanInputs(*halves[:8], *size, halves[8])).forward(plan)
     assert got.dtype == dtype
     assert relative(got, reference([t.double().cpu() for t in halves], size)) < HALF
 
@@ -125,7 +125,7 @@ def test_gradients_match_autograd_through_the_reference(plan, size, states):
     upstream = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
     wanted = torch.autograd.grad(y, exact, upstream)
     tensors = lower(exact)
-    got = Scan(tensors[:8], *size, tensors[8]).backward(upstream.float().to(DEVICE), plan)
+    got = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).backward(upstream.float().to(DEVICE), plan)
     for index, (ours, right) in enumerate(zip(got, wanted, strict=True)):
         assert ours.shape == right.shape
         assert relative(ours, right) < GRADIENT, index
@@ -140,14 +140,14 @@ def test_autograd_takes_the_kernels_and_returns_each_dtype(monkeypatch):
     for parameter in (2, 3, 7):  # as in a network cast to bfloat16, where A alone stays float32
         leaves[parameter] = leaves[parameter].bfloat16()
     leaves = [t.detach().requires_grad_() for t in leaves]
-    y = triton_scan.ss2d_triton(*leaves[:8], *size, leaves[8])
+    y = triton_scan.ss2d_triton(ScanInputs(*leaves[:8], *size, leaves[8]))
     y.float().square().sum().backward()
     right = [t.detach().cpu().double().requires_grad_() for t in leaves]
     reference(right, size).square().sum().backward()
     for index, (ours, wanted) in enumerate(zip(leaves, right, strict=True)):
         assert ours.grad.dtype == ours.dtype
         assert relative(ours.grad, wanted.grad) < 1e-2, index
-    without = triton_scan.ss2d_triton(*leaves[:8], *size)
+    without = triton_scan.ss2d_triton(ScanInputs(*leaves[:8], *size))
     assert torch.autograd.grad(without.sum(), leaves[:8], retain_graph=True)[0].shape == leaves[0].shape
 
 
@@ -159,7 +159,7 @@ def test_extreme_steps_stay_exact(plan, scale):
     exact[2] = exact[2] * scale
     exact[3] = exact[3] - (12 if scale < 1 else 0)  # tiny steps: softplus(-17) = 4e-8
     tensors = lower(exact)
-    got = Scan(tensors[:8], *size, tensors[8]).forward(plan)
+    got = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).forward(plan)
     assert torch.isfinite(got).all()
     assert relative(got, reference([t.double().cpu() for t in tensors], size)) < 5e-6
 
@@ -171,7 +171,7 @@ def test_what_is_not_finite_stays_so_and_in_its_channel(plan, value):
     exact = inputs(1, 4, *size, 2)
     exact[0][0, 5, 1] = value
     tensors = lower(exact)
-    got = Scan(tensors[:8], *size, None).forward(plan).cpu()
+    got = Launches(ScanInputs(*tensors[:8], *size, None)).forward(plan).cpu()
     wanted = reference(exact, size, with_h0=False)
     assert torch.equal(got.isfinite(), wanted.isfinite())
     assert not got[..., 1].isfinite().any()
@@ -180,14 +180,14 @@ def test_what_is_not_finite_stays_so_and_in_its_channel(plan, value):
 def test_the_self_test_passes_the_kernels_and_catches_a_wrong_one(monkeypatch):
     monkeypatch.setattr(triton_scan, "choose", lambda work, *_: TILES if work == "forward" else BACKWARD[0])
     if not REAL:  # the interpreter takes a second a channel
-        monkeypatch.setattr(gpu, "SELF_TEST", (2, 2, 3, 1, 1))
-    gpu.check(triton_scan.ss2d_triton, torch.device(DEVICE))
+        monkeypatch.setattr(selftest, "SELF_TEST", (2, 2, 3, 1, 1))
+    selftest.self_test(triton_scan.ss2d_triton, torch.device(DEVICE))
 
-    def wrong(*arguments):
-        return triton_scan.ss2d_triton(*arguments) * 1.001
+    def wrong(inputs):
+        return triton_scan.ss2d_triton(inputs) * 1.001
 
-    with pytest.raises(gpu.ScanUnusable, match="self-test is off by"):
-        gpu.check(wrong, torch.device(DEVICE))
+    with pytest.raises(selftest.ScanUnusable, match="self-test is off by"):
+        selftest.self_test(wrong, torch.device(DEVICE))
 
 
 def test_what_was_timed_is_remembered_and_a_damaged_file_is_timed_again(monkeypatch, tmp_path):
@@ -238,7 +238,7 @@ if REAL:
         size = 24, 40
         exact = inputs(2, 48, *size, 4)
         leaves = [t.detach().requires_grad_() for t in lower(exact)]
-        y = ss2d(*leaves[:8], *size, leaves[8])
+        y = ss2d(ScanInputs(*leaves[:8], *size, leaves[8]))
         assert not caplog.records
         assert relative(y, reference(exact, size)) < FORWARD
         y.sum().backward()
@@ -248,10 +248,10 @@ if REAL:
     def test_cuda_graphs_replay_the_scan():
         size = 16, 16
         tensors = lower(inputs(1, 64, *size, 4))
-        wanted = Scan(tensors[:8], *size, tensors[8]).forward(TILES)
+        wanted = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).forward(TILES)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            got = Scan(tensors[:8], *size, tensors[8]).forward(TILES)
+            got = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).forward(TILES)
         got.zero_()
         graph.replay()
         assert torch.equal(got, wanted)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from glihamba.errors import Cancelled
 from glihamba.networks.colour_transform import ColourTransform
-from glihamba.pipeline import correction as transfer
+from glihamba.pipeline import correction
 from glihamba.pipeline import correction_kernel as kernel
 from glihamba.pipeline.colour import coverage, full_scale, linear_to_srgb, srgb_to_linear, to_float
 from glihamba.pipeline.geometry import Box
@@ -54,7 +54,7 @@ def assert_close(found, expected):
 @pytest.mark.parametrize("strength", [0.0, 0.5, 1.0])
 def test_equation_7(picture, soft_mask, bend, dtype, mask_dtype, strength):
     pixels, mask = picture(41, 67, 3, dtype), soft_mask(41, 67, mask_dtype)
-    out = transfer.apply(pixels, mask, bend, whole(pixels), strength=strength)
+    out = correction.apply(pixels, mask, bend, whole(pixels), strength=strength)
     assert out.dtype == dtype
     assert_close(out, by_torch(pixels, strength * coverage(mask), bend))
 
@@ -67,7 +67,7 @@ def test_outside_the_mask_and_alpha_not_one_bit_changes(picture, soft_mask, bend
         pixels = pixels * 8 - 4
         pixels[0, :5] = -0.0  # a sum with zero would lose its sign
     before = pixels.copy()
-    out = transfer.apply(pixels, mask, bend, whole(pixels), linear=linear)
+    out = correction.apply(pixels, mask, bend, whole(pixels), linear=linear)
     assert (out[mask == 0].tobytes(), out[..., 3].tobytes()) == (
         before[mask == 0].tobytes(),
         before[..., 3].tobytes(),
@@ -83,7 +83,7 @@ def test_the_identity_changes_nothing(picture, dtype, linear):
     if np.dtype(dtype).kind == "f":
         pixels = pixels * 20 - 10
     mask = picture(64, 64, 0, np.uint8)
-    out = transfer.apply(pixels, mask, ColourTransform.identity(1), whole(pixels), linear=linear)
+    out = correction.apply(pixels, mask, ColourTransform.identity(1), whole(pixels), linear=linear)
     assert out.tobytes() == pixels.tobytes()
 
 
@@ -96,17 +96,17 @@ def test_the_compiled_kernel_and_its_readable_twin_agree(monkeypatch, picture, s
         0.1 * torch.randn(1, 3, 4, 3, columns, generator=generator),
     )
     pixels, mask = picture(37, 53, 3, dtype), soft_mask(37, 53)
-    fast = transfer.apply(pixels, mask, transform, whole(pixels))
-    assert kernel.load() is not kernel.correct_slowly
+    fast = correction.apply(pixels, mask, transform, whole(pixels))
+    assert kernel.fastest() is not kernel.correct_slowly
     monkeypatch.setattr(kernel, "load", lambda: kernel.correct_slowly)
-    slow = transfer.apply(pixels, mask, transform, whole(pixels))
+    slow = correction.apply(pixels, mask, transform, whole(pixels))
     assert np.abs(fast.astype(np.float64) - slow).max() <= (1 if fast.dtype.kind == "u" else 1e-6)
     assert_close(slow, by_torch(pixels, coverage(mask), transform))
 
 
 def test_without_numba_numpy_does_the_work(monkeypatch, caplog):
     monkeypatch.setitem(__import__("sys").modules, "numba", None)
-    assert kernel.load.__wrapped__() is kernel.correct_slowly
+    assert kernel.fastest.__wrapped__() is kernel.correct_slowly
     assert "more slowly" in caplog.text
 
 
@@ -115,7 +115,7 @@ def test_a_full_disk_costs_the_kept_code_and_not_the_picture(tmp_path):
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"
         "from glihamba.pipeline import correction_kernel as kernel\n"
-        "print(kernel.load() is not kernel.correct_slowly)"
+        "print(kernel.fastest() is not kernel.correct_slowly)"
     )
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(tmp_path), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
@@ -126,22 +126,22 @@ def test_a_full_disk_costs_the_kept_code_and_not_the_picture(tmp_path):
 @pytest.mark.parametrize(("tile", "band", "threads"), [(1, 1, 1), (100, 1000, 3), (1 << 30, 1 << 30, 1)])
 def test_tiles_bands_and_threads_do_not_show(monkeypatch, picture, soft_mask, bend, tile, band, threads):
     pixels, mask = picture(60, 90, 3, np.uint16), soft_mask(60, 90)
-    expected = transfer.apply(pixels, mask, bend, whole(pixels))
-    monkeypatch.setattr(transfer, "_TILE_PIXELS", tile)
-    monkeypatch.setattr(transfer, "_BAND_PIXELS", band)
-    monkeypatch.setattr(transfer, "_THREADS", threads)
-    assert np.array_equal(transfer.apply(pixels, mask, bend, whole(pixels)), expected)
+    expected = correction.apply(pixels, mask, bend, whole(pixels))
+    monkeypatch.setattr(correction, "_TILE_PIXELS", tile)
+    monkeypatch.setattr(correction, "_BAND_PIXELS", band)
+    monkeypatch.setattr(correction, "_THREADS", threads)
+    assert np.array_equal(correction.apply(pixels, mask, bend, whole(pixels)), expected)
 
 
 def test_the_grid_lies_over_the_window_and_is_constant_beyond_it(picture, bend):
     pixels = picture(40, 60, 3, np.float32)
     mask = np.ones((40, 60), np.float32)
     window = Box(10, 20, 30, 50)
-    out = transfer.apply(pixels, mask, bend, window)
+    out = correction.apply(pixels, mask, bend, window)
     inner = pixels[window.slices]
     np.testing.assert_allclose(out[window.slices], by_torch(inner, np.ones((20, 30)), bend), atol=3e-6)
     flat = np.full_like(pixels, 0.5)
-    beyond = transfer.apply(flat, mask, bend, window)
+    beyond = correction.apply(flat, mask, bend, window)
     np.testing.assert_array_equal(beyond[:10, 25], np.broadcast_to(beyond[10, 25], (10, 3)))
 
 
@@ -150,7 +150,7 @@ def test_highlights_keep_their_distance(bend):
     pixels = np.array([[[1, 1, 1], [5, 1, 1], [1e30, 1, -3]]], np.float32)
     mask = np.ones((1, 3), np.float32)
     flat = ColourTransform(bend.base, torch.zeros(1, 3, 4, 1, 1))
-    out = transfer.apply(pixels, mask, flat, whole(pixels))
+    out = correction.apply(pixels, mask, flat, whole(pixels))
     assert np.isfinite(out).all()
     np.testing.assert_allclose(out[0, 1] - pixels[0, 1], out[0, 0] - pixels[0, 0], atol=1e-5)
     assert out[0, 2, 0] == np.float32(1e30)
@@ -159,7 +159,7 @@ def test_highlights_keep_their_distance(bend):
 @pytest.mark.parametrize("dtype", TYPES)
 def test_linear_samples_are_corrected_on_the_srgb_curve(picture, bend, dtype):
     pixels, mask = picture(30, 30, 3, dtype), np.full((30, 30), 255, np.uint8)
-    out = transfer.apply(pixels, mask, bend, whole(pixels), linear=True)
+    out = correction.apply(pixels, mask, bend, whole(pixels), linear=True)
     encoded = linear_to_srgb(to_float(pixels))
     corrected = by_torch(encoded, np.ones((30, 30)), bend).astype(np.float32)
     assert_close(out, srgb_to_linear(corrected).astype(np.float64) * full_scale(pixels.dtype))
@@ -171,7 +171,7 @@ def test_a_layer_gets_the_whole_correction_wherever_it_is_covered(picture, soft_
     mask = soft_mask(40, 60)
     layer = picture(25, 35, 4, dtype)
     x, y = offset
-    out = transfer.apply(layer, mask, bend, Box(0, 0, 40, 60), offset=offset)
+    out = correction.apply(layer, mask, bend, Box(0, 0, 40, 60), offset=offset)
     canvas = np.zeros((140, 160, 3), np.float64)  # the picture with 50 pixels of nothing around it
     everywhere = np.zeros((40, 60, 4), dtype)
     rows, columns = slice(max(y, 0), min(y + 25, 40)), slice(max(x, 0), min(x + 35, 60))
@@ -190,26 +190,26 @@ def test_a_layer_gets_the_whole_correction_wherever_it_is_covered(picture, soft_
 def test_a_layer_that_misses_the_object_comes_back_as_it_was(picture, soft_mask, bend):
     layer = picture(10, 10, 4)
     for offset in ((1000, 0), (0, -1000), (-10, 0)):
-        out = transfer.apply(layer, soft_mask(40, 60), bend, Box(0, 0, 40, 60), offset=offset)
+        out = correction.apply(layer, soft_mask(40, 60), bend, Box(0, 0, 40, 60), offset=offset)
         assert np.array_equal(out, layer)
         assert out is not layer
 
 
 def test_views_of_any_layout_and_read_only(picture, soft_mask, bend):
     pixels, mask = picture(40, 60, 4), soft_mask(40, 60)
-    expected = transfer.apply(pixels[..., [2, 1, 0, 3]].copy(), mask, bend, Box(0, 0, 40, 60))
+    expected = correction.apply(pixels[..., [2, 1, 0, 3]].copy(), mask, bend, Box(0, 0, 40, 60))
     pixels.setflags(write=False)
     mask.setflags(write=False)
-    out = transfer.apply(pixels[..., [2, 1, 0, 3]], mask, bend, Box(0, 0, 40, 60))
+    out = correction.apply(pixels[..., [2, 1, 0, 3]], mask, bend, Box(0, 0, 40, 60))
     assert np.array_equal(out, expected)
-    upside_down = transfer.apply(pixels[::-1, :, :3], mask[::-1], bend, Box(0, 0, 40, 60))
+    upside_down = correction.apply(pixels[::-1, :, :3], mask[::-1], bend, Box(0, 0, 40, 60))
     assert np.array_equal(
-        upside_down, transfer.apply(pixels[::-1, :, :3].copy(), mask[::-1].copy(), bend, Box(0, 0, 40, 60))
+        upside_down, correction.apply(pixels[::-1, :, :3].copy(), mask[::-1].copy(), bend, Box(0, 0, 40, 60))
     )
 
 
 def test_cancelled_between_bands(monkeypatch, picture, soft_mask, bend):
-    monkeypatch.setattr(transfer, "_BAND_PIXELS", 100)
+    monkeypatch.setattr(correction, "_BAND_PIXELS", 100)
     asked = []
 
     def cancelled():
@@ -217,14 +217,14 @@ def test_cancelled_between_bands(monkeypatch, picture, soft_mask, bend):
         return len(asked) == 3
 
     with pytest.raises(Cancelled, match="nothing was changed"):
-        transfer.apply(picture(60, 60), soft_mask(60, 60), bend, Box(0, 0, 60, 60), cancelled=cancelled)
+        correction.apply(picture(60, 60), soft_mask(60, 60), bend, Box(0, 0, 60, 60), cancelled=cancelled)
     assert len(asked) == 3
 
 
 def test_advance_rises_to_one(monkeypatch, picture, soft_mask, bend):
-    monkeypatch.setattr(transfer, "_BAND_PIXELS", 100)
+    monkeypatch.setattr(correction, "_BAND_PIXELS", 100)
     told = []
-    transfer.apply(picture(60, 60), soft_mask(60, 60), bend, Box(0, 0, 60, 60), advance=told.append)
+    correction.apply(picture(60, 60), soft_mask(60, 60), bend, Box(0, 0, 60, 60), advance=told.append)
     assert len(told) > 5
     assert told == sorted(told)
     assert told[-1] == 1
@@ -249,7 +249,7 @@ def test_any_shape(height, width, channels, dtype, grid, strength, seed):
         ColourTransform.identity().base + 0.1 * torch.from_numpy(random.normal(size=(1, 3, 10))).float(),
         0.1 * torch.from_numpy(random.normal(size=(1, 3, 4, *grid))).float(),
     )
-    out = transfer.apply(pixels, mask, transform, whole(pixels), strength=strength)
+    out = correction.apply(pixels, mask, transform, whole(pixels), strength=strength)
     assert_close(out[..., :3], by_torch(pixels, strength * coverage(mask), transform))
     assert np.array_equal(out[mask == 0], pixels[mask == 0])
     assert np.array_equal(out[..., 3:], pixels[..., 3:])

@@ -24,7 +24,7 @@ from glihamba.errors import (
 )
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.colour_transform import ColourTransform
-from glihamba.networks.statistics import Statistics
+from glihamba.networks.statistics import Statistics, StatisticsConfig
 from glihamba.pipeline import correction as transfer
 from glihamba.pipeline.harmonize import harmonize
 
@@ -50,7 +50,7 @@ def dark_object(dtype=np.uint8, channels=3, size=(120, 160)):
 def test_a_dark_object_is_lit_and_the_scene_left_alone(dtype, channels, curve):
     composite, mask = dark_object(dtype, channels)
     before = composite.copy(), mask.copy()
-    result = harmonize(composite, mask, Statistics(1.0), transfer=curve)
+    result = harmonize(composite, mask, Statistics(StatisticsConfig(1.0)), transfer=curve)
     assert (result.pixels.dtype, result.pixels.shape) == (composite.dtype, composite.shape)
     assert result.warnings == ()
     inside = mask > 0
@@ -381,7 +381,7 @@ def test_full_size_keeps_the_networks_quality(shared_data):
         return torch.from_numpy(small(pixels).reshape(256, 256, -1).copy()).permute(2, 0, 1)[None] / 255
 
     network = Statistics()
-    own, carried, full = [], [], []
+    own, corrected, full = [], [], []
     for path in sorted((shared_data / "iharmony4_sample").glob("*/composite_images/*.jpg")):
         folder = path.parent.parent
         composite = np.array(Image.open(path).convert("RGB"))
@@ -390,8 +390,8 @@ def test_full_size_keeps_the_networks_quality(shared_data):
         painted = network(tensor(composite), tensor(mask))[0].permute(1, 2, 0).mul(255).round().numpy()
         result = harmonize(composite, mask, network).pixels
         own.append(psnr(painted, small(real)))
-        carried.append(psnr(small(result), small(real)))
+        corrected.append(psnr(small(result), small(real)))
         full.append(psnr(result, real))
     assert len(own) == 9
-    assert np.mean(carried) > np.mean(own) - 0.1
+    assert np.mean(corrected) > np.mean(own) - 0.1
     assert np.mean(full) > np.mean(own) - 0.3

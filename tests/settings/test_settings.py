@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from glihamba import settings
-from glihamba_client import paths
+from glihamba_proto import places
 
 # Absolute on the system that runs the test, so that the overrides are legal everywhere.
 ELSEWHERE = str(Path(Path.cwd().anchor) / "elsewhere" / "glihamba data")
@@ -29,18 +29,18 @@ ENVIRONMENTS = [
 @pytest.mark.parametrize("environ", ENVIRONMENTS)
 def test_client_and_daemon_agree_on_the_endpoint(platform: str, environ: dict[str, str]) -> None:
     loaded = settings.load(environ, platform=platform)
-    assert paths.data_folder(platform, environ) == loaded.data_dir == settings.data_folder(environ, platform)
-    assert paths.runtime_folder(platform, environ) == loaded.runtime_dir
-    assert paths.endpoint_file(platform, environ) == loaded.endpoint_file
+    assert places.data_folder(platform, environ) == loaded.data_dir
+    assert places.runtime_folder(platform, environ) == loaded.runtime_dir
+    assert places.endpoint_file(platform, environ) == loaded.endpoint_file
 
 
 def test_the_rule_for_each_system() -> None:
     home = Path.home()
     sandboxed = {"XDG_DATA_HOME": str(home / ".var/app/org.kde.krita/data")}
-    assert paths.endpoint_file("linux", sandboxed) == home / ".local/share/glihamba/run/endpoint.json"
-    assert paths.data_folder("darwin", {}) == home / "Library/Application Support/glihamba"
-    assert paths.data_folder("win32", {"LOCALAPPDATA": ELSEWHERE}) == Path(ELSEWHERE, "glihamba")
-    assert paths.data_folder("win32", {}) == home / "AppData/Local/glihamba"
+    assert places.endpoint_file("linux", sandboxed) == home / ".local/share/glihamba/run/endpoint.json"
+    assert places.data_folder("darwin", {}) == home / "Library/Application Support/glihamba"
+    assert places.data_folder("win32", {"LOCALAPPDATA": ELSEWHERE}) == Path(ELSEWHERE, "glihamba")
+    assert places.data_folder("win32", {}) == home / "AppData/Local/glihamba"
 
 
 def test_a_relative_folder_is_refused_by_both_in_the_same_words() -> None:
@@ -51,7 +51,7 @@ def test_a_relative_folder_is_refused_by_both_in_the_same_words() -> None:
     with pytest.raises(settings.BadSetting) as daemon:
         settings.load(environ)
     with pytest.raises(ValueError, match="must be an absolute path") as client:
-        paths.endpoint_file(environ=environ)
+        places.endpoint_file(environ=environ)
     assert str(daemon.value) == str(client.value) == sentence
 
 

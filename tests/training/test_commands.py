@@ -14,7 +14,7 @@ from training_pictures import cut_short, iharmony4, photographs
 
 from glihamba.cli import cli, main
 from glihamba.models import registry, store
-from glihamba.networks import NETWORKS
+from glihamba.networks import class_of, names
 from glihamba_training.run.recipe import load_recipe
 
 RECIPE = """
@@ -202,9 +202,13 @@ def test_what_is_wrong_with_a_training_is_one_sentence(glihamba, tmp_path, monke
     (tmp_path / "r.toml").write_text(RECIPE.replace("warmup", "warmpu"))
     assert told("r.toml", "--data", root) == 'The recipe has an unknown key "warmpu". Did you mean "warmup"?'
     (tmp_path / "r.toml").write_text("model =")
-    assert told("r.toml", "--data", root).startswith("The recipe r.toml is no TOML: Invalid value (at ")
+    assert told("r.toml", "--data", root).startswith(
+        "The recipe r.toml is not a TOML file: Invalid value (at "
+    )
     (tmp_path / "r.toml").write_text("# für uns\n", "latin-1")
-    assert told("r.toml", "--data", root) == ("The recipe r.toml is no text in UTF-8: save it again as that.")
+    assert told("r.toml", "--data", root) == (
+        "The recipe r.toml is not a text in UTF-8: save it again as that."
+    )
     assert told("typo.toml", "--data", root) == (
         "The recipe typo.toml cannot be read: No such file or directory."
     )
@@ -214,10 +218,10 @@ def test_what_is_wrong_with_a_training_is_one_sentence(glihamba, tmp_path, monke
     )
     cut_short(root / "HFlickr/composite_images/f0_1_1.jpg")
     assert told("r.toml", "--data", root) == (
-        "HFlickr/composite_images/f0_1_1.jpg is cut short or no picture: replace it or take it out."
+        "HFlickr/composite_images/f0_1_1.jpg is cut short or not a picture: replace it or take it out."
     )
     (root / "IHD_train.txt").rename(root / "IHD_test.txt")
-    assert told("r.toml", "--data", root) == f"{root} is no copy of iHarmony4: IHD_train.txt is missing."
+    assert told("r.toml", "--data", root) == f"{root} is not a copy of iHarmony4: IHD_train.txt is missing."
     monkeypatch.setattr("glihamba_training.losses.foreground_normalised", lambda *a, **k: nan())
     said = told("r.toml", "--data", photographs(tmp_path / "photos"))
     assert said.startswith("The loss is not a number at step 0; its batch is in ")
@@ -260,7 +264,7 @@ def test_view_writes_a_sheet(glihamba, tmp_path, photo_shards, caplog):
     with Image.open(tmp_path / "seen.png") as sheet:
         assert sheet.size == (3 * (3 * 96 + 18) + 6, 3 * (96 + 22) + 6)
     status, _, said = glihamba("data", "view", photo_shards, "-o", "seen.jpg")
-    assert (status, said) == (1, "Error: seen.jpg is no .png: name one for the sheet.")
+    assert (status, said) == (1, "Error: seen.jpg is not a .png file: name one for the sheet.")
     status, _, said = glihamba("data", "view", tmp_path, "-o", "no/x.png")  # nothing there could be decoded
     assert (status, said) == (1, "Error: no/x.png cannot be written: make the folder no first.")
 
@@ -287,4 +291,4 @@ def test_the_readme_s_commands_are_real_and_train_every_network():
         assert {word for word in words if word.startswith("-")} <= known, line
         if "--recipe" in words:
             trained.add(load_recipe(words[words.index("--recipe") + 1]).model)
-    assert trained | {"glihamba-small"} == set(NETWORKS)
+    assert trained | {"glihamba-small"} == {name for name in names() if class_of(name).trainable}

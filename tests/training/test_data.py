@@ -17,14 +17,15 @@ from training_pictures import cut_short, iharmony4, photographs, scene
 from glihamba.errors import BadRequest
 from glihamba_training.data.check import check
 from glihamba_training.data.iharmony4 import BadList, read_triples
-from glihamba_training.data.photos import examples, licences, load_bank
+from glihamba_training.data.photos import examples, licences, photo_dataset
 from glihamba_training.data.pictures import BadPicture, read_photo
 from glihamba_training.data.regions import find_regions
 from glihamba_training.run.recipe import Recipe, load_recipe
 from glihamba_training.run.sources import Loader, open_source
-from glihamba_training.synthesis.composites import Synthesis, SynthesisSettings
+from glihamba_training.synthesis.composites import Synthesis
 from glihamba_training.synthesis.contact_sheets import contact_sheet, foreground_mse
-from glihamba_training.synthesis.pairs import load_pairs
+from glihamba_training.synthesis.pairs import pair_dataset
+from glihamba_training.synthesis.settings import SynthesisSettings
 
 RECIPE = Recipe(model="glihamba-tiny", size=32, batch=4, steps=4)
 WHOLE = SynthesisSettings(smallest_crop=1.0, flip=0.0, area=(0.0, 1.0))
@@ -34,10 +35,10 @@ def test_iharmony4_gives_every_composite_once_an_epoch_and_its_own_real_one(tmp_
     root = iharmony4(tmp_path)
     source, described = open_source(root, dataclasses.replace(RECIPE, synthesis=WHOLE))
     assert (described["kind"], described["composites"], described["photographs"]) == ("iHarmony4", 6, 3)
-    bank = load_pairs(root, "train", 32)
-    assert (len(bank.composites), len(bank.reals), len(bank.masks)) == (6, 3, 3)
+    dataset = pair_dataset(root, "train", 32)
+    assert (len(dataset.composites), len(dataset.reals), len(dataset.masks)) == (6, 3, 3)
     epoch = torch.cat([source.batch(step, 32, 2).composite for step in range(3)])
-    whole = torch.from_numpy(np.array(bank.composites)).permute(0, 3, 1, 2) / 255
+    whole = torch.from_numpy(np.array(dataset.composites)).permute(0, 3, 1, 2) / 255
     matches = (epoch[:, None] - whole).abs().amax((2, 3, 4)) < 1e-6
     assert matches.sum(0).tolist() == [1] * 6, "each once"
     order = matches.int().argmax(1)
@@ -48,7 +49,7 @@ def test_iharmony4_gives_every_composite_once_an_epoch_and_its_own_real_one(tmp_
         outside = (batch.mask == 0).expand_as(batch.real)
         assert (batch.composite - batch.real)[outside].abs().max() < 0.06, "JPEG's error and no more"
         assert foreground_mse(batch).min() > 100
-        wanted = torch.from_numpy(np.array(bank.reals[bank.real_of[order[2 * step : 2 * step + 2]]]))
+        wanted = torch.from_numpy(np.array(dataset.reals[dataset.real_of[order[2 * step : 2 * step + 2]]]))
         torch.testing.assert_close(batch.real, wanted.permute(0, 3, 1, 2) / 255)
 
 
@@ -90,9 +91,9 @@ def test_a_plain_folder_with_masks_beside_or_in_a_folder(tmp_path):
     Image.fromarray(mask // 255).save(root / "more" / "masks" / "p9.png")  # 0 and 1 for 0 and 255
     found = {example.name: len(example.masks) for example in examples(root, None)}
     assert found == {"more/p9": 1, "p0": 1, "p1": 1, "p2": 1}
-    bank = load_bank(root, "train", 32)
-    assert len(bank.photos) == len(bank.masks) == 4 - len(list(examples(root, "val")))
-    assert (bank.masks.max((1, 2)) == 255).all()
+    dataset = photo_dataset(root, "train", 32)
+    assert len(dataset.photos) == len(dataset.masks) == 4 - len(list(examples(root, "val")))
+    assert (dataset.masks.max((1, 2)) == 255).all()
 
 
 def packed(root, path):
@@ -110,11 +111,11 @@ def test_tars_with_and_without_a_split_of_their_own(tmp_path):
     assert names["train"] | names["val"] == {f"p{index}" for index in range(40)}
     assert names["val"]
     assert not names["train"] & names["val"]
-    assert len(load_bank(tmp_path / "tars", "train", 24).photos) == len(names["train"])
+    assert len(photo_dataset(tmp_path / "tars", "train", 24).photos) == len(names["train"])
     tar.rename(tmp_path / "tars" / "train-0.tar")
-    assert len(load_bank(tmp_path / "tars", "train", 24).photos) == 40
+    assert len(photo_dataset(tmp_path / "tars", "train", 24).photos) == 40
     with pytest.raises(FileNotFoundError, match="holds no photographs to use as val"):
-        load_bank(tmp_path / "tars", "val", 24)
+        photo_dataset(tmp_path / "tars", "val", 24)
 
 
 def test_a_tar_that_was_corrected_is_decoded_anew(tmp_path):
@@ -122,26 +123,26 @@ def test_a_tar_that_was_corrected_is_decoded_anew(tmp_path):
     photos = photographs(tmp_path / "photos", 3)
     (tmp_path / "tars").mkdir()
     tar = packed(photos, tmp_path / "tars" / "train.tar")
-    before, size = load_bank(tmp_path / "tars", "train", 24), tar.stat().st_size
+    before, size = photo_dataset(tmp_path / "tars", "train", 24), tar.stat().st_size
     Image.fromarray(scene(1)[1][::-1].copy()).save(photos / "p1.mask0.png")
     changed = packed(photos, tar)
     os.utime(changed, ns=(0, changed.stat().st_mtime_ns + 1))
     assert changed.stat().st_size == size
-    after = load_bank(tmp_path / "tars", "train", 24)
+    after = photo_dataset(tmp_path / "tars", "train", 24)
     assert (before.masks != after.masks).any((1, 2)).tolist() == [False, True, False]
     # What another folder's tars of the same names hold is nothing of ours.
     (tmp_path / "other").mkdir()
     other = packed(photographs(tmp_path / "more", 3), tmp_path / "other" / "train.tar")
     os.utime(other, ns=(0, changed.stat().st_mtime_ns))
     assert other.stat().st_size == size
-    assert (load_bank(tmp_path / "other", "train", 24).masks == before.masks).all()
+    assert (photo_dataset(tmp_path / "other", "train", 24).masks == before.masks).all()
 
 
 def test_kinds_of_masks_that_were_corrected_count_at_once(tmp_path):
     root = photographs(tmp_path / "photos", 3)
-    assert set(load_bank(root, "train", 24).kind_of.tolist()) == {0}
+    assert set(photo_dataset(root, "train", 24).kind_of.tolist()) == {0}
     (root / "manifest.csv").write_text("name,mask_kinds\np0,r\np1,g\np2,h\n")
-    assert sorted(load_bank(root, "train", 24).kind_of.tolist()) == [0, 1, 2]
+    assert sorted(photo_dataset(root, "train", 24).kind_of.tolist()) == [0, 1, 2]
 
 
 def test_photographs_of_one_name_in_different_folders_of_a_tar_stay_apart(tmp_path):
@@ -169,11 +170,11 @@ def test_a_tar_that_is_cut_short_is_named(tmp_path):
     cut_short(tmp_path / "train-0.tar")
     (tmp_path / "train-1.tar").write_bytes(b"no tar" * 200)
     sentences = [
-        f"{tmp_path / name} is cut short or no tar: copy it again, or take it out."
+        f"{tmp_path / name} is cut short or not a tar file: copy it again, or take it out."
         for name in ("train-0.tar", "train-1.tar")
     ]
     with pytest.raises(BadPicture) as raised:
-        load_bank(tmp_path, "train", 24)
+        photo_dataset(tmp_path, "train", 24)
     assert str(raised.value) == sentences[0]
     report = check(tmp_path)
     assert report.problems == sentences
@@ -188,10 +189,10 @@ def test_a_manifest_as_a_spreadsheet_writes_it(tmp_path):
     path.write_text("name,licence\np0,Müller's\n", "latin-1")
     with pytest.raises(BadRequest) as raised:
         check(root)
-    assert str(raised.value) == f"{path} is no CSV in UTF-8: save it again as that, or take it out."
+    assert str(raised.value) == f"{path} is not a CSV file in UTF-8: save it again as that, or take it out."
     path.write_text("name;licence\np0;CC0\n")
     with pytest.raises(BadRequest) as raised:
-        load_bank(root, "train", 24)
+        photo_dataset(root, "train", 24)
     assert str(raised.value) == (
         f'{path} has no column "name": its first line must name its columns, separated by commas.'
     )
@@ -206,7 +207,7 @@ def test_masks_that_the_manifest_forgets_are_named(tmp_path, caplog):
     )
     assert check(root).problems == [sentence]
     with caplog.at_level(logging.WARNING):
-        assert len(load_bank(root, "train", 24).masks) == 3
+        assert len(photo_dataset(root, "train", 24).masks) == 3
     assert f"Left out: {sentence}" in caplog.text
 
 
@@ -234,10 +235,10 @@ def test_objects_are_found_in_photographs_without_masks(tmp_path):
     root = photographs(tmp_path / "bare", 4)
     for path in root.glob("*.mask0.png"):
         path.unlink()
-    bank = load_bank(root, "train", 48)
-    assert len(bank.masks) >= 3
-    assert set(bank.kind_of.tolist()) == {1}
-    assert Synthesis(bank, SynthesisSettings(), 0).batch(0, 32, 4).mask.amax((1, 2, 3)).min() > 0.5
+    dataset = photo_dataset(root, "train", 48)
+    assert len(dataset.masks) >= 3
+    assert set(dataset.kind_of.tolist()) == {1}
+    assert Synthesis(dataset, SynthesisSettings(), 0).batch(0, 32, 4).mask.amax((1, 2, 3)).min() > 0.5
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "RGBA", "P", "CMYK", "1", "I;16"])
@@ -275,7 +276,7 @@ def broken(root, name, how):
 
 
 SENTENCES = {
-    "cut short": "{} is cut short or no picture: replace it or take it out.",
+    "cut short": "{} is cut short or not a picture: replace it or take it out.",
     "another size": "{} is 7 x 5 pixels and its photograph 120 x 90: give both one size.",
     "empty": "{} has an empty foreground: draw its object in white, or take it out.",
 }
@@ -302,8 +303,8 @@ def test_broken_photographs_are_left_out_and_named(tmp_path, how, caplog):
     broken(root, name, how)
     sentence = SENTENCES[how].format(root / name)
     with caplog.at_level(logging.WARNING):
-        bank = load_bank(root, "train", 32)
-    assert len(bank.photos) == 7 - len(list(examples(root, "val")))
+        dataset = photo_dataset(root, "train", 32)
+    assert len(dataset.photos) == 7 - len(list(examples(root, "val")))
     assert f"Left out: {sentence}" in caplog.text
     assert check(root).problems == [sentence]
 
@@ -324,7 +325,7 @@ def test_when_nothing_can_be_used_it_says_so(tmp_path):
     with pytest.raises(
         BadPicture, match=r"None of the photographs in .* can be used\. .*p0\.jpg is cut short"
     ):
-        load_bank(root, "train", 32)
+        photo_dataset(root, "train", 32)
 
 
 def test_missing_files_lists_and_roots_are_named(tmp_path):
@@ -339,13 +340,15 @@ def test_missing_files_lists_and_roots_are_named(tmp_path):
     report = check(root)
     assert "HFlickr/masks/f2_1.png is missing (HFlickr/composite_images/f2_1_2.jpg)." in report.problems
     (root / "IHD_train.txt").rename(root / "IHD_test.txt")
-    with pytest.raises(FileNotFoundError, match=r"is no copy of iHarmony4: IHD_train\.txt is missing"):
+    with pytest.raises(FileNotFoundError, match=r"is not a copy of iHarmony4: IHD_train\.txt is missing"):
         open_source(root, RECIPE)
     (root / "IHD_test.txt").write_text("HFlickr/f1.jpg\n")
-    with pytest.raises(BadList, match=r'names no composite in "HFlickr/f1\.jpg": download the list again'):
+    with pytest.raises(
+        BadList, match=r'The line "HFlickr/f1\.jpg" of .* is not a composite: download the list again'
+    ):
         list(read_triples(root))
     (tmp_path / "empty").mkdir()
-    for name, sentence in (("empty", "holds no photographs to use as train"), ("nowhere", "is no folder")):
+    for name, sentence in (("empty", "holds no photographs to use as train"), ("nowhere", "is not a folder")):
         with pytest.raises(FileNotFoundError, match=sentence):
             open_source(tmp_path / name, RECIPE)
     with pytest.raises(FileNotFoundError, match=r"holds neither iHarmony4 .* nor photographs"):
@@ -378,7 +381,9 @@ def test_check_of_photographs_counts_and_tells_licences(photo_shards):
 
 
 def test_the_sheet_shows_what_is_fed(photo_shards):
-    batch = Synthesis(load_bank(photo_shards, "train", 96), load_recipe("hdnet").synthesis, 0).batch(0, 96, 5)
+    batch = Synthesis(photo_dataset(photo_shards, "train", 96), load_recipe("hdnet").synthesis, 0).batch(
+        0, 96, 5
+    )
     sheet = np.asarray(contact_sheet(batch, columns=2))
     assert sheet.shape == (3 * (96 + 16 + 6) + 6, 2 * (3 * 96 + 18) + 6, 3)
     for place, planes in enumerate((batch.composite, batch.mask.expand(-1, 3, -1, -1), batch.real)):

@@ -74,7 +74,7 @@ def test_val_triples_are_fixed(photo_shards):
 
 
 def test_a_folder_that_is_no_iharmony4_is_named(tmp_path):
-    with pytest.raises(FileNotFoundError, match=r"is no copy of iHarmony4: IHD_test\.txt is missing"):
+    with pytest.raises(FileNotFoundError, match=r"is not a copy of iHarmony4: IHD_test\.txt is missing"):
         list(read_triples(tmp_path))
     (tmp_path / "IHD_test.txt").write_text("HFlickr/composite_images/f1_1_1.jpg\n")
     with pytest.raises(

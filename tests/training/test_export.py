@@ -63,6 +63,8 @@ def test_a_weight_that_half_precision_has_no_room_for_is_named(photo_shards, tmp
         if key.endswith("head.base.bias"):
             value.fill_(1e5)
     torch.save(saved, checkpoint)
-    with pytest.raises(BadCheckpoint, match=r"no room for, in head\.base\.bias: leave out --half\.$"):
+    with pytest.raises(
+        BadCheckpoint, match=r"too large for half precision, in head\.base\.bias: export it in full\.$"
+    ):
         export(checkpoint, tmp_path, name="much", title="Much", description="", scored_on={}, half=True)
     assert not (tmp_path / "much.safetensors").exists()

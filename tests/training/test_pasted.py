@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from glihamba_training.data.photos import PhotoBank, load_bank
-from glihamba_training.synthesis.composites import MISFIT, Synthesis, SynthesisSettings
-from glihamba_training.synthesis.pasted import LONGEST, paste_elsewhere, things
+from glihamba_training.data.photos import PhotoDataset, photo_dataset
+from glihamba_training.synthesis.composites import Synthesis
+from glihamba_training.synthesis.misfit import MISFIT
+from glihamba_training.synthesis.pasted import LONGEST, movable, paste_elsewhere
+from glihamba_training.synthesis.settings import SynthesisSettings
 
 SIDE = 64
 
@@ -84,39 +86,41 @@ def test_a_sky_stays_and_what_is_cut_off_once_is_cut_off_by_the_same_side():
     assert right.any()
     masks = (mask[:, 0] * 255).byte().numpy()
     which = np.arange(40, dtype=np.int32)
-    bank = things(PhotoBank(np.zeros((40, SIDE, SIDE, 3), np.uint8), masks, which, np.zeros(40, np.int8)))
-    assert bank.photo_of.tolist() == list(range(20, 40))
+    dataset = movable(
+        PhotoDataset(np.zeros((40, SIDE, SIDE, 3), np.uint8), masks, which, np.zeros(40, np.int8))
+    )
+    assert dataset.photo_of.tolist() == list(range(20, 40))
 
 
 @pytest.mark.parametrize("lattice", [False, True])
-def test_a_share_of_the_batch_is_pasted_and_the_bank_is_not_touched(photo_shards, lattice):
-    bank = load_bank(photo_shards, "train", 96)
-    before = np.array(bank.photos)
+def test_a_share_of_the_batch_is_pasted_and_the_dataset_is_not_touched(photo_shards, lattice):
+    dataset = photo_dataset(photo_shards, "train", 96)
+    before = np.array(dataset.photos)
     home, half, all_of_it = (
-        Synthesis(bank, SynthesisSettings(pasted=pasted), 4, lattice=lattice).batch(0, 72, 32)
+        Synthesis(dataset, SynthesisSettings(pasted=pasted), 4, lattice=lattice).batch(0, 72, 32)
         for pasted in (0.0, 0.5, 1.0)
     )
-    again = Synthesis(bank, SynthesisSettings(pasted=0.5), 4, lattice=lattice).batch(0, 72, 32)
+    again = Synthesis(dataset, SynthesisSettings(pasted=0.5), 4, lattice=lattice).batch(0, 72, 32)
     assert all(torch.equal(a, b) for a, b in zip(half, again, strict=True))
     assert (half.composite - half.real).abs().mul(half.mask == 0).max() == 0
     assert 0 < half.mask.mean() < 0.5
     assert not torch.equal(home.mask, all_of_it.mask)
-    assert (bank.photos == before).all()
+    assert (dataset.photos == before).all()
 
 
 def test_masks_miss_by_a_little_and_pictures_do_not_change():
     rng = np.random.default_rng(0)
     masks = np.zeros((6, 96, 96), np.uint8)
     masks[:, 20:70, 30:60] = 255
-    bank = PhotoBank(
+    dataset = PhotoDataset(
         rng.integers(0, 255, (6, 96, 96, 3), np.uint8),
         masks,
         np.arange(6, dtype=np.int32),
         np.zeros(6, np.int8),
     )
     settings = SynthesisSettings(smallest_crop=1.0)
-    fitting = Synthesis(bank, settings, 1).batch(0, 96, 200)
-    moved = Synthesis(bank, replace(settings, misfit=0.5), 1).batch(0, 96, 200)
+    fitting = Synthesis(dataset, settings, 1).batch(0, 96, 200)
+    moved = Synthesis(dataset, replace(settings, misfit=0.5), 1).batch(0, 96, 200)
     assert torch.equal(moved.composite, fitting.composite)
     assert torch.equal(moved.real, fitting.real)
     wider, narrower = ((sign * (moved.mask - fitting.mask)).amax((1, 2, 3)) > 0.5 for sign in (1, -1))
@@ -131,9 +135,9 @@ def test_masks_miss_by_a_little_and_pictures_do_not_change():
 def test_no_mask_is_shrunk_away():
     masks = np.zeros((2, 96, 96), np.uint8)
     masks[:, 40, 20:80] = 255  # a line
-    bank = PhotoBank(
+    dataset = PhotoDataset(
         np.full((2, 96, 96, 3), 90, np.uint8), masks, np.arange(2, dtype=np.int32), np.zeros(2, np.int8)
     )
     settings = SynthesisSettings(smallest_crop=1.0, misfit=1.0, area=(0.0, 1.0))
-    batch = Synthesis(bank, settings, 0).batch(0, 96, 64)
+    batch = Synthesis(dataset, settings, 0).batch(0, 96, 64)
     assert (batch.mask.amax((1, 2, 3)) > 0.5).all()

@@ -19,7 +19,7 @@ from glihamba_training.report import page as report
 from glihamba_training.report.plots import MOST_DOTS, distributions
 from glihamba_training.report.tables import overall, table_1, table_2, table_3
 from glihamba_training.scoring.complexity import measure
-from glihamba_training.scoring.evaluate import COMPOSITE, Row, evaluate, val_triples
+from glihamba_training.scoring.evaluate import COMPOSITE, PictureScores, evaluate, val_triples
 from glihamba_training.scoring.protocols import Scores
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -97,7 +97,7 @@ def chromium(folder: Path, *arguments: str) -> str:
         pytest.skip("no Chromium here: on Debian, apt-get install chromium")
     command = [BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
     command += ["--hide-scrollbars", "--virtual-time-budget=8000", f"--user-data-dir={folder / 'profile'}"]
-    done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=240)
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -177,7 +177,7 @@ def test_names_cannot_break_the_page(rows, tmp_path):
 
 
 def row(model, picture, psnr, *, subset="HFlickr", ratio=0.1, protocol="strict", fmse=100.0):
-    return Row(protocol, model, subset, picture, ratio, Scores(psnr, fmse * ratio, fmse, 0.9))
+    return PictureScores(protocol, model, subset, picture, ratio, Scores(psnr, fmse * ratio, fmse, 0.9))
 
 
 def test_tables_hold_the_papers_shape_and_figures():

@@ -172,7 +172,7 @@ def test_damaged_results_are_named(root, theirs):
         evaluate(triples_of(root), {"theirs": ResultsFolder(theirs)}, ["strict"])
     cut.write_bytes(b"no picture")
     with pytest.raises(BadResults, match=r"f2_1_1\.png cannot be read"):
-        ResultsFolder(theirs).check(root, ["strict"])
+        ResultsFolder(theirs).refuse_unscorable(root, ["strict"])
 
 
 def test_wrong_calls_are_refused_before_any_work(root, theirs, tmp_path, photo_shards):

@@ -26,7 +26,7 @@ from glihamba_training.run.checkpoints import (
 from glihamba_training.run.recipe import Recipe, RecipeError
 from glihamba_training.run.sources import open_source
 from glihamba_training.run.train import _trainer, train
-from glihamba_training.synthesis.composites import SynthesisSettings
+from glihamba_training.synthesis.settings import SynthesisSettings
 
 SMALL = {"width": 8, "encoder": [1, 1, 1]}
 RECIPE = Recipe(
@@ -251,14 +251,16 @@ def test_blocks_can_be_added_to_what_was_trained_without(photo_shards, tmp_path)
 def test_files_that_are_no_checkpoints_are_named(tmp_path):
     path = tmp_path / "x.ckpt"
     path.write_bytes(b"nothing of the kind")
-    with pytest.raises(BadCheckpoint, match=r"x\.ckpt is no checkpoint, or it is damaged: give one that"):
+    with pytest.raises(BadCheckpoint, match=r"x\.ckpt is not a checkpoint, or it is damaged: give one that"):
         read_checkpoint(path)
     torch.save({"weights": 1}, path)
-    with pytest.raises(BadCheckpoint, match=r"x\.ckpt is no checkpoint of `glihamba train`: give one that"):
+    with pytest.raises(
+        BadCheckpoint, match=r"x\.ckpt is not a checkpoint of `glihamba train`: give one that"
+    ):
         read_checkpoint(path)
     weights = path.with_suffix(".safetensors")
     weights.write_bytes(b"nothing of the kind")
-    with pytest.raises(BadCheckpoint, match=r"x\.safetensors is no safetensors file, or it is damaged"):
+    with pytest.raises(BadCheckpoint, match=r"x\.safetensors is not a safetensors file, or it is damaged"):
         starting_weights(str(weights))
 
 

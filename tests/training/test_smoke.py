@@ -13,9 +13,9 @@ import pytest
 import torch
 
 from glihamba.models import loading, store
-from glihamba.networks import NETWORKS, build
+from glihamba.networks import build, class_of, names
 from glihamba.networks.base import Harmonizer
-from glihamba_training.data.photos import load_bank
+from glihamba_training.data.photos import photo_dataset
 from glihamba_training.losses import LOSSES, foreground_normalised, two_stages
 from glihamba_training.run.checkpoints import read_checkpoint, recorded
 from glihamba_training.run.export import export
@@ -55,7 +55,7 @@ def one_thread():
 def test_fifty_steps_of_every_recipe_lower_its_loss(name, photo_shards, tmp_path, monkeypatch):
     cut = {"size": 32, "batch": 4, "steps": 50, "checkpoint_every": 50, "config": SMOKE[name]}
     recipe = load_recipe(name, **cut, **SOON.get(name, {}))
-    batch = Synthesis(load_bank(photo_shards, "train", 48), recipe.synthesis, 99).batch(0, 32, 64)
+    batch = Synthesis(photo_dataset(photo_shards, "train", 48), recipe.synthesis, 99).batch(0, 32, 64)
 
     def loss(network):
         with torch.no_grad():
@@ -86,7 +86,8 @@ def test_fifty_steps_of_every_recipe_lower_its_loss(name, photo_shards, tmp_path
 
 def test_every_network_has_a_recipe_named_as_it_is():
     shipped = {name: load_recipe(name) for name in RECIPES}
-    assert set(SMOKE) == {recipe.model for recipe in shipped.values()} == set(NETWORKS)
+    trainable = {name for name in names() if class_of(name).trainable}
+    assert set(SMOKE) == {recipe.model for recipe in shipped.values()} == trainable
     assert all(recipe.model == name.removesuffix("-fine") for name, recipe in shipped.items())
 
 
@@ -127,7 +128,7 @@ def test_recipes_say_what_the_papers_say(name, batch, epochs, rate, drops, decay
 def test_refining_trains_on_what_the_network_has_left_of_strong_casts(photo_shards):
     """A network that adds to every object: what it moves far enough is met with that on it."""
     recipe = load_recipe("glihamba-tiny-fine")
-    batch = Synthesis(load_bank(photo_shards, "train", 48), recipe.synthesis, 3).batch(0, 32, 4)
+    batch = Synthesis(photo_dataset(photo_shards, "train", 48), recipe.synthesis, 3).batch(0, 32, 4)
 
     class Adding(Harmonizer):
         def __init__(self, amount):
@@ -183,7 +184,8 @@ def test_frih_s_loss_is_equations_6_to_8():
             {"loss": "foregound"},
             'There is no loss "foregound": choose foreground or cautious or refining or two-stages.',
         ),
-        ({"loss": "two-stages"}, 'The loss "two-stages" is FRIH\'s: choose "foreground" for hdnet.'),
+        ({"model": "statistics"}, "There are no weights to train in statistics: choose another network."),
+        ({"loss": "two-stages"}, 'The loss "two-stages" is only for frih: choose "foreground" for hdnet.'),
         (
             {"smallest_aera": 1.0},
             'The recipe has an unknown key "smallest_aera". Did you mean "smallest_area"?',
@@ -202,8 +204,8 @@ def test_settings_for_an_unknown_network_are_refused_with_the_known_names():
 
 
 def test_flips_are_the_recipe_s_to_choose(photo_shards):
-    bank = load_bank(photo_shards, "train", 48)
+    dataset = photo_dataset(photo_shards, "train", 48)
     plain = load_recipe("hdnet").synthesis
     mirrored = dataclasses.replace(plain, flip=1.0)
-    batches = [Synthesis(bank, s, 5).batch(0, 32, 6) for s in (plain, mirrored)]
+    batches = [Synthesis(dataset, s, 5).batch(0, 32, 6) for s in (plain, mirrored)]
     torch.testing.assert_close(batches[0].real, batches[1].real.flip(3), atol=2e-3, rtol=0)

@@ -7,29 +7,26 @@ import dataclasses
 import pytest
 import torch
 
-from glihamba_training.data.photos import load_bank
-from glihamba_training.synthesis.composites import (
-    Synthesis,
-    SynthesisSettings,
-    look_up,
-    random_lattice,
-    retouch,
-    transfer_statistics,
-)
+from glihamba_training.data.photos import photo_dataset
+from glihamba_training.synthesis.composites import Synthesis
+from glihamba_training.synthesis.lut import look_up, random_lut
+from glihamba_training.synthesis.retouching import retouch
+from glihamba_training.synthesis.settings import SynthesisSettings
+from glihamba_training.synthesis.statistics_transfer import transfer_statistics
 
 
 @pytest.fixture
-def bank(photo_shards):
-    return load_bank(photo_shards, "train", 48)
+def dataset(photo_shards):
+    return photo_dataset(photo_shards, "train", 48)
 
 
-def test_bank_holds_every_photograph_and_mask(bank, photo_shards):
-    assert bank.photos.shape == (24, 48, 48, 3)
-    assert bank.masks.shape == (24, 48, 48)
-    assert bank.kind_of.tolist() == [0 if i % 3 else 2 for i in range(24)]
-    assert 0 < bank.masks.mean() < 128
-    again = load_bank(photo_shards, "train", 48)
-    assert (again.photos == bank.photos).all()
+def test_dataset_holds_every_photograph_and_mask(dataset, photo_shards):
+    assert dataset.photos.shape == (24, 48, 48, 3)
+    assert dataset.masks.shape == (24, 48, 48)
+    assert dataset.kind_of.tolist() == [0 if i % 3 else 2 for i in range(24)]
+    assert 0 < dataset.masks.mean() < 128
+    again = photo_dataset(photo_shards, "train", 48)
+    assert (again.photos == dataset.photos).all()
 
 
 def test_a_folder_without_shards_is_named(tmp_path):
@@ -37,20 +34,20 @@ def test_a_folder_without_shards_is_named(tmp_path):
         FileNotFoundError,
         match=r"holds no photographs to use as train: give a folder of JPEG or PNG files, or of train\*\.tar",
     ):
-        load_bank(tmp_path, "train", 48)
+        photo_dataset(tmp_path, "train", 48)
 
 
-def test_same_seed_and_step_give_the_same_batch(bank):
-    first, other = Synthesis(bank, SynthesisSettings(), 1), Synthesis(bank, SynthesisSettings(), 2)
-    again = Synthesis(bank, SynthesisSettings(), 1).batch(5, 32, 4)
+def test_same_seed_and_step_give_the_same_batch(dataset):
+    first, other = Synthesis(dataset, SynthesisSettings(), 1), Synthesis(dataset, SynthesisSettings(), 2)
+    again = Synthesis(dataset, SynthesisSettings(), 1).batch(5, 32, 4)
     for got, wanted in zip(first.batch(5, 32, 4), again, strict=True):
         assert torch.equal(got, wanted)
     assert not torch.equal(first.batch(6, 32, 4).composite, again.composite)
     assert not torch.equal(other.batch(5, 32, 4).composite, again.composite)
 
 
-def test_the_scene_is_the_photograph_and_the_object_is_not(bank):
-    batch = Synthesis(bank, SynthesisSettings(unchanged=0.0), 0).batch(0, 48, 16)
+def test_the_scene_is_the_photograph_and_the_object_is_not(dataset):
+    batch = Synthesis(dataset, SynthesisSettings(unchanged=0.0), 0).batch(0, 48, 16)
     outside = batch.mask == 0
     difference = (batch.composite - batch.real).abs()
     assert (difference * outside).max() == 0
@@ -59,15 +56,15 @@ def test_the_scene_is_the_photograph_and_the_object_is_not(bank):
     assert batch.composite.max() <= 1
 
 
-def test_unchanged_pictures_stay_unchanged(bank):
-    batch = Synthesis(bank, SynthesisSettings(unchanged=1.0), 0).batch(0, 48, 8)
+def test_unchanged_pictures_stay_unchanged(dataset):
+    batch = Synthesis(dataset, SynthesisSettings(unchanged=1.0), 0).batch(0, 48, 8)
     assert (batch.composite - batch.real).abs().max() <= 0.5 / 255 + 1e-6
 
 
-def test_strength_follows_what_is_asked(bank):
+def test_strength_follows_what_is_asked(dataset):
     def median_mse(goal):
         settings = SynthesisSettings(median_mse=goal, log_spread=0.1, unchanged=0.0)
-        batch = Synthesis(bank, settings, 0).batch(0, 48, 64)
+        batch = Synthesis(dataset, settings, 0).batch(0, 48, 64)
         squared = (batch.composite - batch.real).square().mean(1).sum((1, 2)) * 255**2
         return float((squared / batch.mask.sum((1, 2, 3))).median())
 
@@ -75,10 +72,10 @@ def test_strength_follows_what_is_asked(bank):
     assert median_mse(1000.0) > 3 * median_mse(100.0)
 
 
-def test_mask_kinds_follow_their_odds(bank):
-    synthesis = Synthesis(bank, dataclasses.replace(SynthesisSettings(), kinds=(1.0, 0.0, 0.0)), 0)
+def test_mask_kinds_follow_their_odds(dataset):
+    synthesis = Synthesis(dataset, dataclasses.replace(SynthesisSettings(), kinds=(1.0, 0.0, 0.0)), 0)
     chosen = synthesis._choose(torch.Generator().manual_seed(0), 200)
-    assert {int(k) for k in bank.kind_of[chosen.numpy()]} == {0}
+    assert {int(k) for k in dataset.kind_of[chosen.numpy()]} == {0}
 
 
 def test_families_stay_in_range_and_change_something():
@@ -87,7 +84,7 @@ def test_families_stay_in_range_and_change_something():
     mask = torch.ones(8, 1, 16, 16)
     for made in (
         retouch(real, g, 0.22),
-        look_up(real, random_lattice(8, g)),
+        look_up(real, random_lut(8, g)),
         transfer_statistics(real, mask, real.roll(1, 0), mask),
     ):
         assert torch.isfinite(made).all()

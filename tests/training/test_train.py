@@ -10,11 +10,12 @@ import pytest
 import torch
 
 from glihamba.networks import build
-from glihamba_training.data.photos import load_bank
+from glihamba_training.data.photos import photo_dataset
 from glihamba_training.losses import cautious, foreground_normalised
 from glihamba_training.run.recipe import Recipe, RecipeError, load_recipe
 from glihamba_training.run.train import averaged_weights, train
-from glihamba_training.synthesis.composites import Batch, Synthesis
+from glihamba_training.synthesis.batch import Batch
+from glihamba_training.synthesis.composites import Synthesis
 
 SMALL = {"size": 32, "batch": 8, "warmup": 5, "checkpoint_every": 10, "learning_rate": 2e-3, "ema": 0.9}
 
@@ -56,7 +57,7 @@ def test_training_learns_and_a_resumed_run_is_the_unbroken_one(photo_shards, tmp
     network = build("glihamba-tiny")
     network.load_state_dict(weights)
 
-    batch = Synthesis(load_bank(photo_shards, "train", 48), recipe.synthesis, 99).batch(0, 32, 64)
+    batch = Synthesis(photo_dataset(photo_shards, "train", 48), recipe.synthesis, 99).batch(0, 32, 64)
     with torch.no_grad():
         loss = foreground_normalised(network.eval()(batch.composite, batch.mask), batch.real, batch.mask)
     assert loss < 0.95 * foreground_normalised(batch.composite, batch.real, batch.mask)

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 from torch import Tensor
 
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.frih import FRIH, Stages
+from glihamba_training.synthesis.batch import Batch
 
-if TYPE_CHECKING:  # both import what names the losses
-    from glihamba_training.run.recipe import Recipe
-    from glihamba_training.synthesis.composites import Batch
+_FAR = 14 / 255  # root mean square over the object: from there on `refining` gives the network its own answer
 
-_FAR = 14 / 255  # root mean square over the object: what `refining` lets the network meet again
+
+class LossSettings(Protocol):
+    """What a recipe says of its loss. Both are explained at `foreground_normalised`."""
+
+    @property
+    def smallest_area(self) -> float: ...
+
+    @property
+    def loss_power(self) -> float: ...
 
 
 def foreground_normalised(
@@ -23,11 +30,11 @@ def foreground_normalised(
 ) -> Tensor:
     """Squared error over the picture divided by the foreground's area, mean over the batch.
 
-    The loss of GLIHamba, GKNet (paper 001, Eq. 7), HDNet (002, Eq. 1, printed without the square that its
-    text gives it) and regional references (003, Eq. 8), but for a factor of 3: it is the channels' mean.
-    No area counts as less than `smallest_area` (A_min) pixels of a 256 x 256 picture, so that specks do not
-    dominate. With `power` below 1 each picture's error is raised to it before the mean: at 0.5 a picture
-    four times as wrong counts twice.
+    The loss of GLIHamba (Sun et al. 2024), GKNet (Shen et al. 2023, Eq. 7), HDNet (Chen et al. 2023, Eq. 1,
+    printed without the square that its text gives it) and regional references (Zhu et al. 2022, Eq. 8), but
+    for a factor of 3: it is the channels' mean. An area below `smallest_area` (A_min), in pixels of a 256 x
+    256 picture, counts as that, so that specks do not dominate. Each picture's error is raised to `power`
+    before the mean: at 0.5 a picture four times as wrong counts twice.
 
     harmonized, real (B,3,H,W) in [0,1]; mask (B,1,H,W) in [0,1]. Returns a scalar.
     """
@@ -35,9 +42,9 @@ def foreground_normalised(
 
 
 def cautious(harmonized: Tensor, batch: Batch, *, smallest_area: float = 100.0, power: float = 1.0) -> Tensor:
-    """`foreground_normalised`, and what a picture is worse by than its composite counted once more.
+    """`foreground_normalised`, plus once more the amount by which a picture is worse than its composite.
 
-    Who asks for harmony forgives too little sooner than a picture that was fine and is spoiled.
+    A person who asks for harmony forgives a picture that changes too little sooner than one that is spoiled.
     """
     ours, untouched = (
         _errors(picture, batch.real, batch.mask, smallest_area, power)
@@ -49,7 +56,7 @@ def cautious(harmonized: Tensor, batch: Batch, *, smallest_area: float = 100.0, 
 def two_stages(
     stages: Stages, real: Tensor, mask: Tensor, *, smallest_area: float = 100.0, power: float = 1.0
 ) -> Tensor:
-    """FRIH's loss (paper 004, Eq. 6 to 8): the coarse picture's error and the final one's by submasks.
+    """FRIH's loss (Peng et al. 2024, Eq. 6 to 8): the coarse picture's error and the final one's by submasks.
 
     Each submask's error is divided by its own area, at least `smallest_area`, so that a picture of many
     clusters weighs more. `power` applies to the coarse part. Shapes as for `foreground_normalised`.
@@ -78,24 +85,25 @@ def _smallest(area: float, picture: Tensor) -> float:
     return area * picture.shape[-2] * picture.shape[-1] / 256**2
 
 
-def _foreground(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
+def _foreground(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:
     harmonized = network(batch.composite, batch.mask)
     loss = foreground_normalised(
-        harmonized, batch.real, batch.mask, smallest_area=recipe.smallest_area, power=recipe.loss_power
+        harmonized, batch.real, batch.mask, smallest_area=settings.smallest_area, power=settings.loss_power
     )
     return loss, harmonized
 
 
-def _cautious(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
+def _cautious(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:
     harmonized = network(batch.composite, batch.mask)
-    loss = cautious(harmonized, batch, smallest_area=recipe.smallest_area, power=recipe.loss_power)
+    loss = cautious(harmonized, batch, smallest_area=settings.smallest_area, power=settings.loss_power)
     return loss, harmonized
 
 
-def _refining(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    """`_foreground`, but of half of the composites those that the network moves far come as it has left them.
+def _refining(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:
+    """`_foreground`, with some composites replaced by the network's own answers to them.
 
-    So it learns to finish what it has begun, and to leave alone what is right by now.
+    In half of the batch, a composite that the network changes by more than `_FAR` is replaced. So the network
+    learns to finish what it has begun, and to leave alone what is right by now.
     """
     half = len(batch.composite) // 2
     composite, mask = batch.composite[:half], batch.mask[:half]
@@ -104,22 +112,22 @@ def _refining(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor
         moved = ((once - composite).square().mean(1, keepdim=True) * mask).sum((1, 2, 3), keepdim=True)
         far = moved > _FAR**2 * mask.sum((1, 2, 3), keepdim=True)
         met = torch.where(far, once, composite)
-    return _foreground(network, batch._replace(composite=torch.cat((met, batch.composite[half:]))), recipe)
+    return _foreground(network, batch._replace(composite=torch.cat((met, batch.composite[half:]))), settings)
 
 
-def _two_stages(network: Harmonizer, batch: Batch, recipe: Recipe) -> tuple[Tensor, Tensor]:
-    assert isinstance(network, FRIH), "the recipe has seen to it"
+def _two_stages(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:
+    assert isinstance(network, FRIH), "Recipe refuses this loss for other networks"
     stages = network.stages(batch.composite, batch.mask)
     loss = two_stages(
-        stages, batch.real, batch.mask, smallest_area=recipe.smallest_area, power=recipe.loss_power
+        stages, batch.real, batch.mask, smallest_area=settings.smallest_area, power=settings.loss_power
     )
     return loss, stages.harmonized
 
 
-LOSSES: dict[str, Callable[[Harmonizer, Batch, Recipe], tuple[Tensor, Tensor]]] = {
+LOSSES: dict[str, Callable[[Harmonizer, Batch, LossSettings], tuple[Tensor, Tensor]]] = {
     "foreground": _foreground,
     "cautious": _cautious,
     "refining": _refining,
     "two-stages": _two_stages,
 }
-"""name -> (network, batch, recipe) -> the loss, a scalar, and the harmonized pictures (B,3,H,W)."""
+"""name -> (network, batch, settings) -> the loss, a scalar, and the harmonized pictures (B,3,H,W)."""

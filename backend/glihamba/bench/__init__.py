@@ -1,1 +1,8 @@
-"""What `glihamba bench` measures of the scan and the networks, apart from saying it."""
+"""What `glihamba bench scan` and `bench model` measure, on the CPU and on a GPU."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Row = dict[str, Any]
+"""One line of a benchmark's table: column -> value."""

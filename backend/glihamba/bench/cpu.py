@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glihamba.bench import Row
 from glihamba.ops import ss2d
-from glihamba.ops.reference import scan_orders
+from glihamba.ops.layout import DIRECTIONS, Scan, ScanInputs, scan_orders
 from glihamba.ops.torch_scan import ss2d_torch
 
-Row = dict[str, Any]
 Shape = tuple[int, int, int]  # D, L (a square) and N; the rank of the step size is D / 16, as in the networks
 SHAPES: tuple[Shape, ...] = ((192, 4096, 16), (192, 4096, 1), (384, 1024, 16), (96, 16384, 16))
-DIRECTIONS = ("forward", "backward")
+PASSES = ("forward", "backward")
 
 
 def scan_rows(
@@ -28,23 +28,23 @@ def scan_rows(
     device: str,
     shapes: Sequence[Shape] = SHAPES,
     threads: Sequence[int] = (1,),
-    directions: Sequence[str] = DIRECTIONS,
+    passes: Sequence[str] = PASSES,
 ) -> Iterator[Row]:
     """One picture in float32; "backward" is the backward alone, of every tensor.
 
-    All that is run for one shape alternates, every thread count and direction, ours and the others', so that
-    the machine's moods meet all alike. The naive scan only goes forward: its backward keeps gigabytes.
+    All runs of one shape alternate (every thread count and pass, our scan and the others), so that a change
+    of the machine's load meets all alike. The naive scan only runs forward: its backward keeps gigabytes.
     """
-    scans: dict[str, Callable[..., Tensor]] = {"fused": ss2d, "torch": ss2d_torch, "naive": naive}
+    scans: dict[str, Scan] = {"fused": ss2d, "torch": ss2d_torch, "naive": naive}
     for shape in shapes:
-        given = arguments(*shape)
+        inputs = scan_inputs(*shape)
         works: dict[Any, Callable[[], float]] = {
-            (name, way, count): partial(_seconds, scan, given, way, count)
-            for (name, scan), way, count in product(scans.items(), directions, threads)
+            (name, way, count): partial(_seconds, scan, inputs, way, count)
+            for (name, scan), way, count in product(scans.items(), passes, threads)
             if name != "naive" or way == "forward"
         }
         seconds = _medians(works, runs)
-        for way, count in product(directions, threads):
+        for way, count in product(passes, threads):
             fused = seconds["fused", way, count]
             faster = {
                 n: round(seconds[n, way, count] / fused, 1) for n in scans if (n, way, count) in seconds
@@ -67,22 +67,21 @@ def _medians(works: dict[Any, Callable[[], float]], runs: int) -> dict[Any, floa
     times: dict[Any, list[float]] = {name: [] for name in works}
     for _ in range(runs):
         for name, work in works.items():
-            work()  # what ran before has taken the caches; in a network the scan follows its like
+            work()  # the run before has taken the caches; in a network a scan follows another
             times[name].append(work())
     return {name: statistics.median(each) for name, each in times.items()}
 
 
-def _seconds(scan: Callable[..., Tensor], given: tuple[Any, ...], way: str, threads: int) -> float:
+def _seconds(scan: Scan, inputs: ScanInputs, way: str, threads: int) -> float:
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
         if way == "forward":
             with torch.inference_mode():
                 begun = time.perf_counter()
-                scan(*given)
+                scan(inputs)
                 return time.perf_counter() - begun
-        leaves = [t.detach().requires_grad_() if isinstance(t, Tensor) else t for t in given]
-        y = scan(*leaves)
+        y = scan(inputs.map(lambda t: t.detach().requires_grad_()))
         upstream = torch.ones_like(y)
         begun = time.perf_counter()
         y.backward(upstream)
@@ -91,8 +90,8 @@ def _seconds(scan: Callable[..., Tensor], given: tuple[Any, ...], way: str, thre
         torch.set_num_threads(before)
 
 
-def arguments(D: int, L: int, N: int) -> tuple[Any, ...]:
-    """What `ss2d` takes, at Mamba's initialisation."""
+def scan_inputs(D: int, L: int, N: int) -> ScanInputs:
+    """One picture of L = side * side tokens in float32, parameters at Mamba's initialisation."""
     g = torch.Generator().manual_seed(0)
     side, rank = round(L**0.5), max(1, D // 16)
 
@@ -103,38 +102,32 @@ def arguments(D: int, L: int, N: int) -> tuple[Any, ...]:
     step = torch.exp(torch.rand(4, D, generator=g) * 4.6 - 6.9)  # 0.001 to 0.1
     weight, bias = (torch.rand(4, D, rank, generator=g) * 2 - 1) * rank**-0.5, step.expm1().log()
     A = -torch.arange(1.0, N + 1).expand(4, D, N) * torch.exp(0.1 * normal(4, D, N))
-    return x, low, weight, bias, B, C, A, 1 + 0.1 * normal(4, D), side, side
+    return ScanInputs(x, low, weight, bias, B, C, A, 1 + 0.1 * normal(4, D), side, side)
 
 
-def naive(
-    x: Tensor,
-    low: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    B: Tensor,
-    C: Tensor,
-    A: Tensor,
-    D: Tensor,
-    height: int,
-    width: int,
-) -> Tensor:
-    """The reference that mamba-ssm ships, `selective_scan_ref`, between a cross-scan and a cross-merge: every
-    direction's tensors laid out channels first, all decays and inputs at once, then a loop over the steps.
+def naive(inputs: ScanInputs) -> Tensor:
+    """The reference that mamba-ssm ships, `selective_scan_ref`, between a cross-scan and a cross-merge.
+
+    Every direction's tensors are laid out channels first and all decays and inputs are made at once, before a
+    loop over the steps. The initial state is zero.
     """
+    x, low, weight, bias, B, C, A, D, height, width, _ = inputs
     orders, inverse = scan_orders(height, width, x.device)
 
     def crossed(t: Tensor) -> Tensor:  # (B, L, K, n) -> (B, K, n, L)
-        return torch.stack([t[:, orders[k], k].transpose(1, 2) for k in range(4)], 1)
+        return torch.stack([t[:, orders[k], k].transpose(1, 2) for k in range(DIRECTIONS)], 1)
 
-    u = crossed(x[:, :, None].expand(-1, -1, 4, -1))
+    u = crossed(x[:, :, None].expand(-1, -1, DIRECTIONS, -1))
     dt = crossed(torch.einsum("blkr,kdr->blkd", low, weight))
     dt = F.softplus(dt + bias[..., None])
     B, C = crossed(B), crossed(C)
     decays = torch.exp(torch.einsum("bkdl,kdn->bkdln", dt, A))
-    inputs = torch.einsum("bkdl,bknl,bkdl->bkdln", dt, B, u)
-    h, outputs = torch.zeros_like(inputs[:, :, :, 0]), []
+    driven = torch.einsum("bkdl,bknl,bkdl->bkdln", dt, B, u)
+    h, outputs = torch.zeros_like(driven[:, :, :, 0]), []
     for step in range(u.shape[-1]):
-        h = decays[:, :, :, step] * h + inputs[:, :, :, step]
+        h = decays[:, :, :, step] * h + driven[:, :, :, step]
         outputs.append(torch.einsum("bkdn,bkn->bkd", h, C[..., step]))
     y = torch.stack(outputs, -1) + u * D[..., None]
-    return torch.stack([y[:, k, :, inverse[k]] for k in range(4)]).sum(0).transpose(1, 2).contiguous()
+    return (
+        torch.stack([y[:, k, :, inverse[k]] for k in range(DIRECTIONS)]).sum(0).transpose(1, 2).contiguous()
+    )

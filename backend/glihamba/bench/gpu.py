@@ -16,7 +16,9 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-Row = dict[str, Any]
+from glihamba.bench import Row
+from glihamba.ops.layout import Scan, ScanInputs
+
 WARM_UP = 3
 SLOW = 0.05  # seconds; what takes longer is run three times only
 
@@ -51,13 +53,13 @@ class Case(NamedTuple):
         selected = 4 * (self.rank + 2 * self.states)
         return 2 * self.batch * self.length * (3 * self.channels + 2 * selected)
 
-    def arguments(self, device: str = "cuda") -> tuple[Any, ...]:
+    def inputs(self, device: str = "cuda") -> ScanInputs:
         """As a model has them: low, B and C are views of one tensor; without h0."""
         torch.manual_seed(0)
         R, N, D = self.rank, self.states, self.channels
         features: Any = {"device": device, "dtype": torch.bfloat16}
         low, B, C = torch.randn(self.batch, self.length, 4, R + 2 * N, **features).split((R, N, N), dim=-1)
-        return (
+        return ScanInputs(
             torch.randn(self.batch, self.length, D, **features),
             low,
             torch.randn(4, D, R, device=device) * R**-0.5,
@@ -80,10 +82,10 @@ def scan_rows(runs: int, cases: tuple[Case, ...] = CASES) -> Iterator[Row]:
         return
     bandwidth, rate = copy_bandwidth(), exponential_rate()
     for case in cases:
-        arguments = case.arguments()
-        ways = _ways(arguments)
+        inputs = case.inputs()
+        ways = _ways()
         with torch.inference_mode():
-            forward = {name: _bound(scan, arguments) for name, scan in ways.items()}
+            forward = {name: _bound(scan, inputs) for name, scan in ways.items()}
             ms = alternate(forward, runs)
             yield _row(case, "forward", ms, case.forward_bytes / bandwidth, case.exponentials / rate)
             loopless = {name: _graphed(work) for name, work in forward.items() if name in ("fused", "mamba")}
@@ -96,7 +98,7 @@ def scan_rows(runs: int, cases: tuple[Case, ...] = CASES) -> Iterator[Row]:
             )
         # The torch scan keeps every state for its backward: tens of gigabytes at a large batch.
         steps = {
-            name: _training_step(scan, arguments)
+            name: _training_step(scan, inputs)
             for name, scan in ways.items()
             if name in ("fused", "mamba") or (name == "torch" and case.batch == 1)
         }
@@ -174,20 +176,20 @@ def exponential_rate() -> float:
     return programs * values * rounds / alternate({"exponentials": work}, 10)["exponentials"] * 1000
 
 
-def _ways(arguments: tuple[Any, ...]) -> dict[str, Callable[..., Tensor]]:
-    from glihamba.ops import gpu, mamba, ss2d
+def _ways() -> dict[str, Scan]:
+    from glihamba.ops import mamba, ss2d
     from glihamba.ops.reference import ss2d_reference
+    from glihamba.ops.selftest import ScanUnusable
     from glihamba.ops.torch_scan import ss2d_torch
 
-    def reference(x: Tensor, *others: Any) -> Tensor:
-        single: Any = (t.float() if isinstance(t, Tensor) else t for t in (x, *others))
-        return ss2d_reference(*single).to(x.dtype)
+    def reference(inputs: ScanInputs) -> Tensor:
+        return ss2d_reference(inputs.map(Tensor.float)).to(inputs.x.dtype)
 
-    ways = {"fused": ss2d, "torch": ss2d_torch, "naive": reference}
+    ways: dict[str, Scan] = {"fused": ss2d, "torch": ss2d_torch, "naive": reference}
     try:
         mamba.require()
         ways["mamba"] = mamba.ss2d_mamba
-    except gpu.ScanUnusable:
+    except ScanUnusable:
         pass  # its columns stay empty
     return ways
 
@@ -215,15 +217,14 @@ def _row(case: Case, direction: str, ms: Mapping[str, float], memory: float, exp
     }
 
 
-def _bound(scan: Callable[..., Tensor], arguments: tuple[Any, ...]) -> Callable[[], Tensor]:
-    return lambda: scan(*arguments)
+def _bound(scan: Scan, inputs: ScanInputs) -> Callable[[], Tensor]:
+    return lambda: scan(inputs)
 
 
-def _training_step(scan: Callable[..., Tensor], arguments: tuple[Any, ...]) -> Callable[[], object]:
-    leaves = [t.detach().requires_grad_() if isinstance(t, Tensor) else t for t in arguments]
-    upstream = torch.randn_like(arguments[0])
-    inputs = [t for t in leaves if isinstance(t, Tensor)]
-    return lambda: torch.autograd.grad(scan(*leaves), inputs, upstream)
+def _training_step(scan: Scan, inputs: ScanInputs) -> Callable[[], object]:
+    leaves = inputs.map(lambda t: t.detach().requires_grad_())
+    upstream = torch.randn_like(inputs.x)
+    return lambda: torch.autograd.grad(scan(leaves), leaves.tensors, upstream)
 
 
 def _graphed(work: Callable[[], object]) -> Callable[[], None]:

@@ -58,9 +58,9 @@ def model_(
     """
     import torch
 
-    from glihamba.networks import GLIHAMBA_SIZES
+    from glihamba.networks import names as network_names
 
-    networks = {name: _network(name) for name in names or (*GLIHAMBA_SIZES, "statistics")}
+    networks = {name: _network(name) for name in names or (*network_names("glihamba"), "statistics")}
     inputs = {name: _picture(side or network.working_size) for name, network in networks.items()}
 
     def run(name: str, count: int) -> None:
@@ -188,7 +188,7 @@ def scan(
     from glihamba.bench import cpu, gpu
 
     results = [
-        *cpu.scan_rows(runs, machine()["cpu"], shapes or cpu.SHAPES, threads, directions or cpu.DIRECTIONS),
+        *cpu.scan_rows(runs, machine()["cpu"], shapes or cpu.SHAPES, threads, directions or cpu.PASSES),
         *gpu.scan_rows(runs),
     ]
     report(results, as_json)
@@ -254,8 +254,8 @@ def report(results: Results, as_json: bool) -> None:
 @contextmanager
 def own_daemon() -> Iterator[Any]:
     """The service of a daemon that only this benchmark uses, so that its memory is this benchmark's."""
-    from glihamba_client import endpoint
     from glihamba_client.service import DaemonService
+    from glihamba_proto import endpoint, places
 
     before = {name: os.environ.get(name) for name in ("GLIHAMBA_RUNTIME_DIR", "GLIHAMBA_LOG_DIR")}
     with tempfile.TemporaryDirectory(prefix="glihamba-bench-", ignore_cleanup_errors=True) as folder:
@@ -263,7 +263,7 @@ def own_daemon() -> Iterator[Any]:
         try:
             yield DaemonService(command=serve_command())
         finally:
-            if found := endpoint.local():
+            if found := endpoint.read(places.endpoint_file()):
                 from glihamba.commands.daemon import end
 
                 end(found)
@@ -274,9 +274,9 @@ def own_daemon() -> Iterator[Any]:
 
 def daemon_peak_mb() -> int | None:
     """Peak resident memory of the daemon in MB so far, where the system tells (Linux)."""
-    from glihamba_client import endpoint
+    from glihamba_proto import endpoint, places
 
-    found = endpoint.local()
+    found = endpoint.read(places.endpoint_file())
     if found is None or sys.platform != "linux":
         return None
     lines = Path(f"/proc/{found.pid}/status").read_text("utf-8").splitlines()

@@ -7,22 +7,22 @@ import time
 from pathlib import Path
 from typing import Any
 
-PICTURES = 32  # a batch: enough that what it costs to start one does not show
+PICTURES = 32  # in a batch: enough that the cost of starting one does not show
 
 
 def rows(
     runs: int, sizes: tuple[int, ...], threads: int, root: Path | None, cpu: str
 ) -> list[dict[str, Any]]:
-    """Samples a second of the loader at each size, and of a CPU second; medians of alternating runs.
+    """The loader's samples for each second and for each CPU second, by size; medians of alternating runs.
 
-    root: photographs; without, 48 made ones of 384 x 384 pixels stand in.
+    root: photographs; None takes 48 synthetic ones of 384 x 384 pixels.
     """
     import statistics
 
     if root is not None:
         figures = _measured(runs, sizes, threads, root)
     else:
-        # Windows deletes nothing that is mapped: the loaders have gone with the call.
+        # Windows does not delete mapped files: the loaders are gone when the call has returned.
         with tempfile.TemporaryDirectory(prefix="glihamba-bench-", ignore_cleanup_errors=True) as folder:
             photographs, cache = Path(folder, "photographs"), Path(folder, "cache")
             _make_photographs(photographs)
@@ -42,7 +42,7 @@ def rows(
 def _measured(
     runs: int, sizes: tuple[int, ...], threads: int, root: Path, cache: Path | None = None
 ) -> dict[int, list[tuple[float, float]]]:
-    """What `_rate` says of each size in each run."""
+    """By size, the result of `_rate` in each run."""
     from glihamba.commands.training import training_module
 
     recipes, sources = training_module("run.recipe"), training_module("run.sources")
@@ -61,9 +61,9 @@ def _measured(
 
 
 def _rate(batches: Any, count: int) -> tuple[float, float]:
-    """Samples a second and a second of this process's CPU time, over the first `count` batches.
+    """Samples for each second and for each CPU second of this process, over the first `count` batches.
 
-    From a loader that has nothing ready: what it makes ahead and nobody takes counts against it.
+    The loader must have nothing ready; batches that it makes ahead and nobody takes count against it.
     """
     begun, worked = time.perf_counter(), time.process_time()
     samples = sum(len(next(batches).mask) for _ in range(count))

@@ -23,6 +23,7 @@ import click
 from glihamba.commands.common import Bar, bar, print_json
 from glihamba.commands.pictures import Picture, Worker, pairs
 from glihamba.commands.training import NeedsExtra
+from glihamba_proto.files import replacing
 
 COLUMNS = ("composite", "mask", "output")
 _MOST_BLOCKS = 2_000  # of the list; Ray keeps an object for each
@@ -114,12 +115,10 @@ def write_failures(failed: list[Row], path: Path) -> None:
     if not failed:
         path.unlink(missing_ok=True)
         return
-    part = path.with_name(path.name + ".part")
-    with part.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, [*COLUMNS, "reason"], extrasaction="ignore")
         writer.writeheader()
         writer.writerows(failed)
-    os.replace(part, path)
 
 
 class OneWorker:

@@ -175,12 +175,12 @@ def _holds_lock() -> bool:
 
 
 def _say_hung() -> None:
-    from glihamba_client import endpoint
     from glihamba_client.errors import ClientError
+    from glihamba_proto import endpoint, places
 
     if not _holds_lock():
         return
-    found = endpoint.local()
+    found = endpoint.read(places.endpoint_file())
     which = f"process {found.pid}" if found else "it"
     raise ClientError(
         "NO_ANSWER",

@@ -1,4 +1,4 @@
-"""`glihamba data`: what training pictures a folder holds, and what a model would be fed."""
+"""`glihamba data`: what training pictures a folder holds, and what is made of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from glihamba.commands.common import bar, json_option, print_json, print_table, 
 from glihamba.commands.training import counting, missing_data, training_module
 from glihamba.errors import BadRequest
 
-NAMED = 20  # problems that are printed one by one
+NAMED = 20  # at most so many problems are printed
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.group()
 def data() -> None:
-    """Check a folder of training pictures, or look at what a model is fed from it."""
+    """Check a folder of training pictures, or look at the pictures that are made from it."""
 
 
 @data.command()
@@ -25,10 +25,10 @@ def data() -> None:
 @json_option
 @click.pass_context
 def check(context: click.Context, root: Path, as_json: bool) -> None:
-    """Decode everything in ROOT and name what is missing, broken or of another size.
+    """Decode everything in ROOT and name what is missing, broken or of the wrong size.
 
-    ROOT is a copy of iHarmony4, which is compared with its official lists (65,742 and 7,404 composites), or a
-    folder or tars of photographs. Exit status 1 if something is wrong; --json lists everything.
+    ROOT is a folder or tars of photographs, or a copy of iHarmony4, which is compared with its official lists
+    (65,742 and 7,404 composites). The exit status is 1 if something is wrong; --json lists everything.
 
     \b
       glihamba data check iharmony4/
@@ -63,9 +63,9 @@ def check(context: click.Context, root: Path, as_json: bool) -> None:
     "--count", type=click.IntRange(1, 200), default=24, show_default=True, help="Pictures on the sheet."
 )
 @click.option("--size", type=click.IntRange(8, 1024), help="Pixels a side.  [default: the recipe's]")
-@click.option("--step", type=click.IntRange(0), default=0, show_default=True, help="Of the training.")
+@click.option("--step", type=click.IntRange(0), default=0, show_default=True, help="The training's step.")
 def view(root: Path, recipe: str, output: Path, count: int, size: int | None, step: int) -> None:
-    """Write a sheet of what the model is fed from ROOT: composite, mask, real, with the foreground's MSE.
+    """Write a sheet of training pictures made from ROOT: composite, mask, real, with the foreground's MSE.
 
     \b
       glihamba data view photos/ --recipe hdnet -o sheet.png
@@ -73,7 +73,7 @@ def view(root: Path, recipe: str, output: Path, count: int, size: int | None, st
     sources, viewer = training_module("run.sources"), training_module("synthesis.contact_sheets")
     settings = training_module("run.recipe").load_recipe(recipe, size=size)
     if output.suffix.lower() != ".png":
-        raise BadRequest(f"{output} is no .png: name one for the sheet.")
+        raise BadRequest(f"{output} is not a .png file: name one for the sheet.")
     refuse_unwritable(output)
     with bar() as shown:
         try:

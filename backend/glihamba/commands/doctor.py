@@ -103,11 +103,13 @@ def _is_set(variable: str) -> bool:
 def _device() -> Check:
     from glihamba import settings as table
     from glihamba.engine.device import choose_device
+    from glihamba_proto import messages
 
     settings = table.load()
     device = choose_device(settings.device, settings.threads)
+    notice = messages.sentence(device.notice, "en") if device.notice else ""
     well = not device.notice or settings.device != "cuda"
-    return Check("Device", well, f"{device.name} ({device.kind}). {device.notice}".strip())
+    return Check("Device", well, f"{device.name} ({device.kind}). {notice}".strip())
 
 
 def _folder() -> Check:

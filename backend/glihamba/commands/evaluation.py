@@ -1,4 +1,4 @@
-"""`glihamba evaluate` and `compare`: who scores how, by which protocol, on a page if wanted."""
+"""`glihamba evaluate` and `compare`: scores by protocol, as tables, JSON, CSV or a page."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _written = click.Path(dir_okay=False, path_type=Path)
 
 
 def _split(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """NAME,NAME and the option given again mean the same."""
+    """Names separated by commas, or by giving the option again."""
     names = (name.strip() for text in value for name in text.split(","))
     return tuple(dict.fromkeys(name for name in names if name))
 
@@ -35,9 +35,15 @@ protocol_option = click.option(
     help="strict, dovenet, idih, gtbg, fullres, or all of them.  [default: strict]",
 )
 count_option = click.option(
-    "--count", type=click.IntRange(1), default=256, show_default=True, help="Synthesised pictures at most."
+    "--count",
+    type=click.IntRange(1),
+    default=256,
+    show_default=True,
+    help="At most so many pictures made from photographs.",
 )
-report_option = click.option("--report", type=_written, help="Write a page for the browser: out.html.")
+report_option = click.option(
+    "--report", type=_written, help="Write a page for the browser, such as out.html."
+)
 csv_option = click.option("--csv", "csv_file", type=_written, help="Write every picture's scores as CSV.")
 
 
@@ -55,23 +61,23 @@ csv_option = click.option("--csv", "csv_file", type=_written, help="Write every 
     "--results",
     multiple=True,
     type=_folder,
-    help="Folder of any method's results, named as iHarmony4's composites; can be repeated.",
+    help="Folder of any method's results, named like iHarmony4's composites; can be repeated.",
 )
 @protocol_option
 @click.option(
     "--harmonious",
     is_flag=True,
-    help="Give the real pictures instead of the composites: what needs no change should stay as it is.",
+    help="Harmonize the real pictures instead of the composites: they should stay as they are.",
 )
 @click.option(
     "--pasted",
     is_flag=True,
-    help="Of photographs: set each object elsewhere into its own one, where its border tells nothing.",
+    help="For photographs: move each object elsewhere in its photograph, as if it were pasted.",
 )
 @count_option
 @report_option
 @csv_option
-@click.option("--complexity", is_flag=True, help="Measure parameters, multiply-adds and time, too.")
+@click.option("--complexity", is_flag=True, help="Also measure parameters, multiply-adds and time.")
 @json_option
 def evaluate(
     data: Path,
@@ -88,10 +94,10 @@ def evaluate(
 ) -> None:
     """Score models (and the untouched composite) on pictures whose true colours are known.
 
-    PSNR in dB and SSIM (more is better), MSE and foreground MSE on the 0 to 255 scale (less is better), over
-    all pictures, by subset and by the foreground's share, on iHarmony4 beside what the papers print. Figures
-    of different protocols differ by up to a whole dB: strict is ours, the others are those of the methods
-    they are named after.
+    Prints PSNR in dB and SSIM (higher is better), MSE and foreground MSE on the 0 to 255 scale (lower is
+    better), for all pictures, by subset and by the foreground's share; for iHarmony4 also what the papers
+    print. Figures of different protocols differ by up to a whole dB. strict is ours; the others are those of
+    the methods' public code.
 
     \b
       glihamba evaluate --data iharmony4/ --model statistics,glihamba-tiny --protocol strict,fullres
@@ -109,7 +115,7 @@ def evaluate(
         raise BadRequest(
             "Results are of the composites: --harmonious is for models alone, without --results."
         )
-    if pasted and scoring.is_iharmony4(data):
+    if pasted and is_iharmony4(data):
         raise BadRequest(
             f"{data} is iHarmony4, whose composites are made already: --pasted is for photographs."
         )
@@ -117,7 +123,7 @@ def evaluate(
     given = scoring.harmonious if harmonious else iter
     rows = _score(scoring, data, count, sources, chosen, as_json, given, pasted=pasted)
     costs = _costs(sources) if complexity else []
-    beside = scoring.is_iharmony4(data) and not harmonious
+    beside = is_iharmony4(data) and not harmonious
     if csv_file:
         scoring.write_csv(rows, csv_file)
     if report:
@@ -160,9 +166,9 @@ def compare(
     csv_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Score two methods on the same pictures: how much SECOND differs from FIRST, and how sure that is.
+    """Score two methods on the same pictures: how much SECOND differs from FIRST, and how certain that is.
 
-    Each is a model's name, "composite", or a folder of results named as iHarmony4's composites.
+    Each is a model's name, "composite", or a folder of results named like iHarmony4's composites.
 
     \b
       glihamba compare statistics glihamba-tiny --data iharmony4/ --report compared.html
@@ -209,6 +215,11 @@ def print_scores(table: Any) -> None:
     click.echo(f"{table.note}\n")
 
 
+def is_iharmony4(data: Path) -> bool:
+    """Whether the folder is a copy of iHarmony4, with its own composites, or photographs."""
+    return bool(training_module("data.iharmony4").is_copy(data))
+
+
 def _protocols(named: tuple[str, ...]) -> list[str]:
     known = list(training_module("scoring.protocols").PROTOCOLS)
     if unknown := [name for name in named if name not in (*known, "all")]:
@@ -224,22 +235,22 @@ def _label(named: str | Path) -> str:
 
 
 def _sources(scoring: Any, data: Path, protocols: list[str], named: Iterable[str | Path]) -> dict[str, Any]:
-    """The composite, and each model or folder under its name; folders are checked for every picture."""
+    """The composite, and each model or folder by its name. Folders must have a result for each picture."""
     found: dict[str, Any] = {scoring.COMPOSITE: None}
     for each in named:
         label = _label(each)
         if isinstance(each, str):
             found |= scoring.load_models([each])
             continue
-        if not scoring.is_iharmony4(data):
+        if not is_iharmony4(data):
             raise BadRequest(
-                f"Results are scored on iHarmony4's test pictures, and {data} has no IHD_test.txt."
+                f"Results are scored on iHarmony4's test pictures, and {data} is not a copy of iHarmony4."
             )
         if label in found:
             raise BadRequest(f"Two of what is to be scored are called {label}: rename a folder.")
         found[label] = training_module("scoring.results").ResultsFolder(each)
         try:
-            found[label].check(data, protocols)
+            found[label].refuse_unscorable(data, protocols)
         except FileNotFoundError as error:
             raise missing_data(error, data) from error
     return found
@@ -256,7 +267,7 @@ def _score(
     *,
     pasted: bool = False,
 ) -> Any:
-    """All rows, with a bar. given: from the data's triples to those that the sources are given."""
+    """All scores, with a bar. given: turns the data's triples into those that are harmonized."""
     try:
         total = scoring.count_of(data, count)
     except FileNotFoundError as error:
@@ -282,7 +293,7 @@ def _counter(shown: Any, total: int) -> Callable[[], None]:
 
 
 def _named(triples: Iterable[Any], data: Path) -> Iterator[Any]:
-    """The triples; what is missing is said with the folder's name."""
+    """The triples; the error for a missing file names the folder."""
     try:
         yield from triples
     except FileNotFoundError as error:

@@ -122,7 +122,7 @@ def _one_after_the_other(
     failed: list[dict[str, str]],
 ) -> None:
     from glihamba import cli
-    from glihamba_client.errors import ClientError
+    from glihamba_proto.errors import Failure
 
     said: set[str] = set()
     for number, picture in enumerate(pictures):
@@ -130,7 +130,7 @@ def _one_after_the_other(
         try:
             done.append(work.harmonize(picture, shown))
         except Exception as error:
-            code = error.code if isinstance(error, ClientError) else "INTERNAL"
+            code = error.code if isinstance(error, Failure) else "INTERNAL"
             to_be_seen = code == "INTERNAL" and os.environ.get("GLIHAMBA_DEBUG")
             if code in _HOPELESS or to_be_seen or cli.interrupted.is_set():
                 raise
@@ -166,7 +166,8 @@ def _service(options: dict[str, Any]) -> Any:
     from glihamba_client.service import DaemonService
     from glihamba_client.settings import Settings
 
-    wanted = Settings(remote=options["remote"], token_file=options["token_file"], ca_file=options["ca_file"])
+    remote = {name: options[name] for name in ("remote", "token_file", "ca_file")}
+    wanted = Settings(**remote, language="en")  # as everything that the command line prints
     service = DaemonService(wanted, serve_command(options["device"]), f"glihamba harmonize/{__version__}")
     if options["device"] in ("cpu", "cuda"):
         _check_device(service, options["device"])

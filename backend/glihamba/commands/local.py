@@ -5,13 +5,12 @@ from __future__ import annotations
 import threading
 import time
 
-from glihamba.engine.request import Request
-from glihamba.engine.runner import Runner
-from glihamba.errors import HarmonizeError, is_out_of_memory
-from glihamba.file_host import array
+from glihamba.engine.request import Pixels, Request, bytes_of, pixels_of
+from glihamba.engine.runner import Outcome, Runner
+from glihamba.errors import OutOfMemory, is_out_of_memory
 from glihamba.settings import Settings
-from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Harmonized, Plane, Progress
+from glihamba_proto import messages
 
 
 class LocalService:
@@ -29,15 +28,7 @@ class LocalJob:
 
     def __init__(self, runner: Runner, capture: Capture, model: str, strength: float) -> None:
         self._runner, self._capture = runner, capture
-        self._request = Request(
-            composite=array(capture.composite),
-            mask=array(capture.mask)[:, :, 0],
-            foreground=array(capture.foreground) if capture.foreground else None,
-            foreground_offset=_offset(capture),
-            model=model,
-            strength=strength,
-            transfer=capture.composite.transfer,
-        )
+        self._model, self._strength = model, strength
         self._ended, self._given_up = threading.Event(), threading.Event()
         self._progress = Progress("PREPARING")
         self._result: Harmonized | None = None
@@ -62,36 +53,49 @@ class LocalJob:
     def _run(self) -> None:
         begun = time.perf_counter()
         try:
-            outcome = self._runner.run(self._request, self._report, self._given_up.is_set)
-            like = self._capture.foreground or self._capture.composite
-            plane = Plane(
+            outcome = self._runner.run(self._request(), self._report, self._given_up.is_set)
+            self._result = self._harmonized(outcome, time.perf_counter() - begun)
+        except BaseException as error:
+            self._error = OutOfMemory() if is_out_of_memory(error) else error
+        finally:
+            self._ended.set()
+
+    def _request(self) -> Request:
+        capture = self._capture
+        foreground = capture.foreground
+        (left, top), (x, y) = capture.composite.offset, (foreground or capture.composite).offset
+        return Request(
+            model=self._runner.resolve(self._model),
+            strength=self._strength,
+            transfer=capture.composite.transfer,
+            composite=_pixels(capture.composite),
+            mask=_pixels(capture.mask),
+            foreground=_pixels(foreground) if foreground else None,
+            foreground_offset=(x - left, y - top),
+        )
+
+    def _harmonized(self, outcome: Outcome, seconds: float) -> Harmonized:
+        like = self._capture.foreground or self._capture.composite
+        notice = [outcome.device.notice] if outcome.device.notice else []
+        return Harmonized(
+            Plane(
                 like.width,
                 like.height,
                 like.sample_type,
                 like.channels,
-                outcome.pixels.tobytes(),
+                bytes_of(outcome.pixels, like.channels),
                 like.offset,
                 like.transfer,
-            )
-            seconds = time.perf_counter() - begun
-            warnings = tuple(outcome.warnings)
-            if outcome.device.notice:
-                warnings = (outcome.device.notice, *warnings)
-            self._result = Harmonized(plane, outcome.model, outcome.device.name, 0.0, seconds, warnings)
-        except HarmonizeError as error:
-            self._error = ClientError(error.code, str(error))
-        except BaseException as error:
-            self._error = ClientError("OUT_OF_MEMORY") if is_out_of_memory(error) else error
-        finally:
-            self._ended.set()
+            ),
+            model=outcome.model,
+            device=outcome.device.name,
+            seconds_computed=seconds,
+            warnings=[messages.sentence(said, "en") for said in (*notice, *outcome.warnings)],
+        )
 
     def _report(self, stage: str, fraction: float) -> None:
         self._progress = Progress(stage, fraction)
 
 
-def _offset(capture: Capture) -> tuple[int, int]:
-    """Of the foreground, relative to the composite."""
-    if capture.foreground is None:
-        return 0, 0
-    (left, top), (x, y) = capture.composite.offset, capture.foreground.offset
-    return x - left, y - top
+def _pixels(plane: Plane) -> Pixels:
+    return pixels_of(plane.data, (plane.width, plane.height), plane.sample_type, plane.channels)

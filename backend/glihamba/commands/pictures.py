@@ -34,7 +34,7 @@ class Worker:
         from glihamba.image_files import BadPicture
         from glihamba_client.errors import ClientError
         from glihamba_client.harmonize_layer import harmonize_layer, run
-        from glihamba_client.messages import stage
+        from glihamba_proto.messages import stage
 
         if isinstance(picture.mask, str):
             raise BadPicture(picture.mask)

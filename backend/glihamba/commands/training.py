@@ -1,4 +1,4 @@
-"""`glihamba train` and `export`: they hand over to `glihamba_training`."""
+"""`glihamba train` and `export`: options and output; `glihamba_training` does the work."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from glihamba.commands.common import bar, json_option, print_json
 from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.models.registry import BadRecord
 
-EXTRA = ("lightning", "torchmetrics", "tensorboard", "tomli", "cv2", "jinja2")
+EXTRA = ("lightning", "tensorboard", "tomli", "cv2", "jinja2", "markupsafe")
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
@@ -27,7 +27,7 @@ class NeedsExtra(HarmonizeError):
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--recipe", help="Recipe's name, or a .toml file; NAME does the same.")
+@click.option("--recipe", help="Recipe's name, or a .toml file; the argument NAME does the same.")
 @click.option(
     "--data", required=True, type=_folder, help="iHarmony4 (IHD_train.txt), or photographs: a folder or tars."
 )
@@ -38,19 +38,23 @@ class NeedsExtra(HarmonizeError):
     type=click.Path(path_type=Path),
     help="Folder for checkpoints and log.",
 )
-@click.option("--resume", type=_file, help="Checkpoint to go on from.")
+@click.option(
+    "--resume",
+    type=_file,
+    help="Checkpoint to go on from: a .ckpt, or a .safetensors without its optimiser's state.",
+)
 @click.option(
     "--from",
     "start",
     metavar="MODEL",
-    help="Weights to start from, of as many blocks or fewer: a model's name, a .ckpt or .safetensors.",
+    help="Weights to start from, with as many blocks or fewer: a model's name, a .ckpt or a .safetensors.",
 )
-@click.option("--steps", type=click.IntRange(1), help="Train for so many steps instead of the recipe's.")
-@click.option("--batch", type=click.IntRange(1), help="Pictures a step instead of the recipe's.")
+@click.option("--steps", type=click.IntRange(1), help="Number of steps instead of the recipe's.")
+@click.option("--batch", type=click.IntRange(1), help="Pictures in a step instead of the recipe's.")
 @click.option(
     "--precision",
     type=click.Choice(["32", "bf16", "16"]),
-    help="Instead of the recipe's; bf16 and 16 are mixed.",
+    help="Precision instead of the recipe's; bf16 and 16 are mixed precision.",
 )
 @click.option(
     "--workers", type=click.IntRange(0), default=0, show_default=True, help="Threads that make batches ahead."
@@ -72,7 +76,7 @@ def train(
     """Train a model on iHarmony4, or on composites made from photographs while it trains.
 
     The recipe is a network's name (glihamba-tiny, hdnet, gknet, regional, frih, ...) or a .toml file.
-    Checkpoints are written as it goes, so Ctrl-C loses little: go on with --resume RUN/last.ckpt. Several
+    Checkpoints are written regularly, so Ctrl-C loses little: go on with --resume RUN/last.ckpt. For several
     graphics cards: torchrun --nproc-per-node 4 -m -- glihamba train ...
 
     \b
@@ -83,7 +87,9 @@ def train(
     if chosen is None or (recipe and name):
         raise click.UsageError("Name one recipe: glihamba train --recipe NAME.")
     if resume and start:
-        raise click.UsageError("--resume goes on with a training, --from starts a new one: give one of them.")
+        raise click.UsageError(
+            "--resume goes on with a training and --from starts a new one: give one of them."
+        )
     training = training_module("run.train")
     settings = training_module("run.recipe").load_recipe(
         chosen, steps=steps, batch=batch, precision=precision
@@ -101,12 +107,12 @@ def train(
             )
     except FileNotFoundError as error:
         raise missing_data(error, data) from error
-    if os.environ.get("RANK", "0") == "0":  # of several processes one tells
+    if os.environ.get("RANK", "0") == "0":  # of several processes one reports
         print_json({"checkpoint": str(checkpoint)}) if as_json else click.echo(f"Trained: {checkpoint}")
 
 
 def counting(shown: Any, text: str) -> Callable[[int, int], None]:
-    """A progress callback, (done, total or 0 if nobody knows), that draws a bar."""
+    """A function that draws a bar when it is called with the count done and the total, 0 if not known."""
 
     def show(done: int, total: int) -> None:
         of = f" of {total:,}" if total else ""
@@ -116,7 +122,7 @@ def counting(shown: Any, text: str) -> Callable[[int, int], None]:
 
 
 def missing_data(error: FileNotFoundError, data: Path) -> BadRequest:
-    """The rooms below say in words what a folder lacks; the system only names the file."""
+    """`error` as a sentence for the person; an error of the operating system only names the file."""
     return BadRequest(
         f"{data} lacks {error.filename}: give the right folder." if error.filename else str(error)
     )
@@ -144,6 +150,12 @@ def missing_data(error: FileNotFoundError, data: Path) -> BadRequest:
     help="Pictures of each at most.  [default: 256 made from photographs, all of iHarmony4's]",
 )
 @click.option("--half", is_flag=True, help="Write the weights in half precision: half the size.")
+@click.option(
+    "--checkpoint",
+    "to_go_on",
+    is_flag=True,
+    help="Write weights in half precision to go on from, with step and recipe, instead of a model.",
+)
 @json_option
 def export(
     checkpoint: Path,
@@ -156,15 +168,25 @@ def export(
     data: tuple[Path, ...],
     count: int | None,
     half: bool,
+    to_go_on: bool,
     as_json: bool,
 ) -> None:
     """Turn a CHECKPOINT into a model file that `glihamba models add` takes.
 
-    Its record says what it was trained on, for how long, under which licences, and how it scores.
+    Its record says what it was trained on, for how long, under which licences, and how it scores. With
+    --checkpoint it becomes a small file that `glihamba train` goes on from, by --from or --resume.
 
     \b
       glihamba export runs/tiny/last.ckpt --name mine -o weights/ --data iharmony4/
+      glihamba export runs/tiny/last.ckpt --name tiny -o kept/ --checkpoint
     """
+    if to_go_on:
+        if title or description or licence or training_data or data or count or half:
+            raise click.UsageError("--checkpoint goes with --name and --output alone.")
+        path = folder / f"{name}.safetensors"
+        training_module("run.checkpoints").write_weights(checkpoint, path)
+        print_json({"checkpoint": str(path)}) if as_json else click.echo(f"Written: {path}")
+        return
     exporting, scoring = training_module("run.export"), training_module("scoring.evaluate")
     roots = list(data)
     if not roots:
@@ -196,11 +218,15 @@ def export(
 
 
 def _to_score(scoring: Any, roots: list[Path], count: int | None) -> dict[str, Any]:
-    """The folders' pictures, `count` of each at most, by what the record calls them."""
+    """The folders' pictures, at most `count` of each, by their names in the record."""
     found: dict[str, Any] = {}
     for root in roots:
         name = root.resolve().name
-        if scoring.is_iharmony4(root) and count is not None and count < scoring.count_of(root):
+        if (
+            training_module("data.iharmony4").is_copy(root)
+            and count is not None
+            and count < scoring.count_of(root)
+        ):
             name = f"the first {count:,} of {name}"
         if name in found:
             raise BadRequest(
@@ -213,7 +239,7 @@ def _to_score(scoring: Any, roots: list[Path], count: int | None) -> dict[str, A
 
 
 def training_module(module: str) -> Any:
-    """A module of `glihamba_training`; raises NeedsExtra when its libraries are missing."""
+    """A module of `glihamba_training`. Raises NeedsExtra if the extra `train` is not installed."""
     try:
         return importlib.import_module(f"glihamba_training.{module}")
     except ModuleNotFoundError as error:

@@ -7,8 +7,11 @@ from typing import NoReturn
 import grpc
 
 from glihamba.errors import HarmonizeError
+from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto.messages import ERROR_KEY, NOTE_KEY, Note
 
-ERROR_KEY = "glihamba-error"
+# gRPC's metadata may have some 8 KiB in all: enough for a few fields of this many characters.
+LONGEST_FIELD = 200
 
 STATUS = {
     "BAD_REQUEST": grpc.StatusCode.INVALID_ARGUMENT,
@@ -32,7 +35,14 @@ STATUS = {
 
 
 def abort(context: grpc.ServicerContext, error: HarmonizeError) -> NoReturn:
-    """End the call with the error's status, its sentence, and its code in the trailing metadata."""
-    context.set_trailing_metadata(((ERROR_KEY, error.code),))
+    """End the call with the error's status and sentence, and its code and note in the trailing metadata."""
+    note = noted(error.note).SerializeToString()
+    context.set_trailing_metadata(((ERROR_KEY, error.code), (NOTE_KEY, note)))
     context.abort(STATUS[error.code], str(error))
-    raise AssertionError("abort returns never")
+    raise AssertionError("abort never returns")
+
+
+def noted(note: Note) -> pb.Note:
+    """A note as it travels, its English sentence left out."""
+    fields = {name: str(value)[:LONGEST_FIELD] for name, value in note.fields.items()}
+    return pb.Note(message=note.message, fields=fields)

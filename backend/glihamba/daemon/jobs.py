@@ -21,8 +21,6 @@ _log = logging.getLogger(__name__)
 Request = TypeVar("Request")
 Outcome = TypeVar("Outcome")
 
-_GOODBYE = "The GLIHamba daemon is shutting down: try again, and a new one starts."
-
 
 class Update(NamedTuple):
     """`stage`: a name of the contract's `Progress.Stage`; `fraction` of the whole job, 0 to 1, never
@@ -80,7 +78,7 @@ class Job(Generic[Request, Outcome]):
     def stop(self) -> None:
         """The stream is gone: nobody wants the outcome any more."""
         self._stopped = True
-        self.settle(error=Cancelled("The job was cancelled."))
+        self.settle(error=Cancelled())
         with self._changed:
             self._outcome = None
 
@@ -149,11 +147,9 @@ class Jobs(Generic[Request, Outcome]):
         """A place for a job whose pixels are still to come. Raises QueueFull, ShuttingDown."""
         with self._lock:
             if self._closed:
-                raise ShuttingDown(_GOODBYE)
+                raise ShuttingDown()
             if len(self._open) > self._length:
-                raise QueueFull(
-                    f"The daemon is busy: {self._length} jobs already wait. Try again when one has finished."
-                )
+                raise QueueFull(jobs=self._length)
             job: Job[Request, Outcome] = Job(abandon)
             self._open.add(job)
             return job
@@ -163,17 +159,14 @@ class Jobs(Generic[Request, Outcome]):
         with self._lock:
             taken = sum(other.bytes for other in self._open)
             if taken and taken + size > self._bytes:
-                raise QueueFull(
-                    f"The daemon is busy: the jobs that wait already hold {taken >> 20} MB of pictures. "
-                    "Try again when one has finished."
-                )
+                raise QueueFull(case="MEMORY", megabytes=taken >> 20)
             job.bytes = size
 
     def submit(self, job: Job[Request, Outcome], client: str, request: Request) -> int:
         """Queue the job in `client`'s line; returns how many jobs run before it starts (0: next)."""
         with self._lock:
             if self._closed:
-                raise ShuttingDown(_GOODBYE)
+                raise ShuttingDown()
             job.client, job.request, job.submitted = client, request, time.monotonic()
             self._turns.setdefault(client, deque()).append(job)
             self._lock.notify_all()
@@ -228,7 +221,7 @@ class Jobs(Generic[Request, Outcome]):
         with self._lock:
             self._closed = True
             for job in self._open:
-                job.settle(error=ShuttingDown(_GOODBYE))
+                job.settle(error=ShuttingDown())
             self._turns.clear()
             self._lock.notify_all()
         self._worker.join(timeout)
@@ -272,9 +265,7 @@ class Jobs(Generic[Request, Outcome]):
                 job.settle(error=OutOfMemory())
                 return
             _log.exception("a job failed", extra={"job": job.id})
-            job.settle(
-                error=HarmonizeError("The daemon made a mistake (its log says which): please report it.")
-            )
+            job.settle(error=HarmonizeError())
 
     def _forget(self, job: Job[Request, Outcome]) -> None:
         self._open.discard(job)

@@ -1,226 +1,191 @@
-"""From the stream's messages to arrays: every rule of the contract is checked here, in one place."""
+"""From the stream's messages to a request: what `glihamba_proto.checks` demands is demanded here."""
 
 from __future__ import annotations
 
-import math
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from glihamba import __version__
-from glihamba.engine.request import Pixels, Request
-from glihamba.errors import BadRequest, ClientTooNew, OutOfMemory, SizeMismatch, TooLarge
-from glihamba.settings import PROTOCOL
+from glihamba.engine.request import Pixels, Request, bytes_of, pixels_of, sample_dtype
+from glihamba.errors import BadRequest, ClientTooNew, OutOfMemory, refuse
+from glihamba.models.registry import Record
+from glihamba_proto import PROTOCOL, checks, formats
 from glihamba_proto import harmonizer_pb2 as pb
-
-SAMPLES: dict[int, np.dtype[Any]] = {
-    pb.Plane.UINT8: np.dtype("<u1"),
-    pb.Plane.UINT16: np.dtype("<u2"),
-    pb.Plane.FLOAT32: np.dtype("<f4"),
-}
-CHANNELS = {pb.Plane.GRAY: 1, pb.Plane.RGB: 3, pb.Plane.RGBA: 4, pb.Plane.BGRA: 4, pb.Plane.BGR: 3}
-BLUE_FIRST = (pb.Plane.BGR, pb.Plane.BGRA)
-NAMES = {pb.Plane.COMPOSITE: "composite", pb.Plane.MASK: "mask", pb.Plane.FOREGROUND: "foreground"}
+from glihamba_proto.formats import CHANNELS, ROLES, SAMPLES, Channels, Role, SampleType, Size, Transfer
 
 
 def check_start(start: pb.Start, pixel_limit: int) -> None:
     """Raises the HarmonizeError that says what is wrong with the job's description, if anything is."""
     if start.protocol > PROTOCOL:
-        raise ClientTooNew(
-            f"This client speaks protocol {start.protocol}, the daemon ({__version__}) only {PROTOCOL}: "
-            "update the daemon by running the newer install.py."
-        )
-    if start.HasField("strength") and not 0 <= start.strength <= 1:  # NaN too
-        raise BadRequest(f"The strength must be from 0 to 1, but is {start.strength:g}.")
+        raise ClientTooNew(client=start.protocol, daemon=PROTOCOL, version=__version__)
+    refuse(checks.strength(strength_of(start)))
     for plane in start.planes:
         _check_plane(plane, pixel_limit)
-    roles = [plane.role for plane in start.planes]
-    for role, least in ((pb.Plane.COMPOSITE, 1), (pb.Plane.MASK, 1), (pb.Plane.FOREGROUND, 0)):
-        count = roles.count(role)
-        if not least <= count <= 1:
-            wanted = "exactly one" if least else "at most one"
-            raise BadRequest(f"A job has {wanted} {NAMES[role]} plane, but this one has {count or 'none'}.")
-    _check_together({plane.role: plane for plane in start.planes})
+    refuse(checks.planes(Counter(map(role_of, start.planes))))
+    planes = by_role(start)
+    composite, mask, foreground = planes["composite"], planes["mask"], planes.get("foreground")
+    refuse(checks.same_size(size_of(mask), size_of(composite)))
+    refuse(checks.same_offset(offset_of(mask), offset_of(composite)))
+    if foreground is not None:
+        refuse(checks.same_transfer(transfer_of(composite), transfer_of(foreground)))
 
 
 def _check_plane(plane: pb.Plane, pixel_limit: int) -> None:
-    if plane.role not in NAMES:
-        raise BadRequest(f"A plane's role must be composite, mask or foreground, but is number {plane.role}.")
-    name = NAMES[plane.role]
-    if plane.sample_type not in SAMPLES:
-        raise BadRequest(
-            f"The {name}'s sample type must be uint8, uint16 or float32, but is number {plane.sample_type}."
-        )
-    is_mask = plane.role == pb.Plane.MASK
-    if plane.channels not in CHANNELS or (CHANNELS[plane.channels] == 1) != is_mask:
-        wanted = "GRAY" if is_mask else "RGB, RGBA, BGR or BGRA"
-        raise BadRequest(
-            f"The {name}'s channels must be {wanted}, but are {_named(pb.Plane.Channels, plane.channels)}."
-        )
+    role = formats.name_of(ROLES, plane.role)
+    if role is None:
+        raise BadRequest(case="ROLE", number=plane.role)
+    samples = formats.name_of(SAMPLES, plane.sample_type)
+    refuse(checks.sample_type(role, samples, f"#{plane.sample_type}"))
+    channels = formats.name_of(CHANNELS, plane.channels)
+    refuse(checks.channels(role, channels, channels.upper() if channels else f"#{plane.channels}"))
     if plane.alpha == pb.Plane.PREMULTIPLIED:
-        raise BadRequest(f"The {name} is premultiplied by its alpha: send straight (unassociated) alpha.")
+        raise BadRequest(case="PREMULTIPLIED", plane=role)
     if plane.alpha not in pb.Plane.Alpha.values():
-        raise BadRequest(f"The {name}'s alpha must be straight, but is number {plane.alpha}.")
-    if plane.transfer not in pb.Plane.Transfer.values():
-        raise BadRequest(
-            f"The {name}'s transfer function must be sRGB or linear, but is number {plane.transfer}."
-        )
+        raise BadRequest(case="ALPHA", plane=role, number=plane.alpha)
+    refuse(checks.transfer(role, formats.transfer_of(plane.transfer), f"#{plane.transfer}"))
     if plane.icc_profile:
-        raise BadRequest(
-            f"The {name} carries an ICC profile: convert it to sRGB primaries first and send none."
+        raise BadRequest(case="ICC_PROFILE", plane=role)
+    refuse(checks.size(role, size_of(plane), pixel_limit))
+
+
+# A checked plane's own words.
+
+
+def _known(name: Any) -> Any:
+    assert name is not None
+    return name
+
+
+def role_of(plane: pb.Plane) -> Role:
+    role: Role = _known(formats.name_of(ROLES, plane.role))
+    return role
+
+
+def samples_of(plane: pb.Plane) -> SampleType:
+    samples: SampleType = _known(formats.name_of(SAMPLES, plane.sample_type))
+    return samples
+
+
+def channels_of(plane: pb.Plane) -> Channels:
+    channels: Channels = _known(formats.name_of(CHANNELS, plane.channels))
+    return channels
+
+
+def transfer_of(plane: pb.Plane) -> Transfer:
+    transfer: Transfer = _known(formats.transfer_of(plane.transfer))
+    return transfer
+
+
+def size_of(plane: pb.Plane) -> Size:
+    return plane.width, plane.height
+
+
+def offset_of(plane: pb.Plane) -> tuple[int, int]:
+    return plane.offset_x, plane.offset_y
+
+
+def byte_count_of(plane: pb.Plane) -> int:
+    return formats.byte_count(size_of(plane), samples_of(plane), channels_of(plane))
+
+
+def strength_of(start: pb.Start) -> float:
+    return start.strength if start.HasField("strength") else 1.0
+
+
+def by_role(start: pb.Start) -> dict[Role, pb.Plane]:
+    return {role_of(plane): plane for plane in start.planes}
+
+
+class Reception:
+    """The planes of one job as they arrive: `take` the messages, then make the `request`."""
+
+    def __init__(self, start: pb.Start, chunk_bytes: int) -> None:
+        """`start` is checked; `chunk_bytes` is the most that one chunk may hold. Raises OutOfMemory."""
+        self._start, self._chunk_bytes = start, chunk_bytes
+        try:
+            self._buffers = [np.empty(byte_count_of(plane), np.uint8) for plane in start.planes]
+        except MemoryError:
+            raise OutOfMemory from None
+
+    def take(self, messages: Iterator[pb.HarmonizeRequest]) -> Iterator[float]:
+        """Read every plane's chunks; yields the fraction received after each.
+
+        Raises BadRequest for a chunk out of order, duplicated, too large or too many, and for a stream that
+        ends early or goes on after its last byte.
+        """
+        total, done = sum(buffer.nbytes for buffer in self._buffers), 0
+        for index, buffer in enumerate(self._buffers):
+            filled = 0
+            while filled < buffer.nbytes:
+                chunk = self._next_chunk(messages, index, filled)
+                data = chunk.data  # protobuf copies at each access
+                self._check_chunk(chunk, len(data), index, filled)
+                buffer[filled : filled + len(data)] = np.frombuffer(data, np.uint8)
+                filled += len(data)
+                done += len(data)
+                yield done / total
+        if next(messages, None) is not None:
+            raise BadRequest(case="STREAM_LONG")
+
+    def request(self, model: Record) -> Request:
+        """The job, once everything has been taken."""
+        arrays = {
+            role_of(plane): pixels_of(buffer, size_of(plane), samples_of(plane), channels_of(plane))
+            for plane, buffer in zip(self._start.planes, self._buffers, strict=True)
+        }
+        planes = by_role(self._start)
+        left, top = offset_of(planes["composite"])
+        x, y = offset_of(planes.get("foreground", planes["composite"]))
+        return Request(
+            model=model,
+            strength=strength_of(self._start),
+            transfer=transfer_of(planes["composite"]),
+            composite=arrays["composite"],
+            mask=arrays["mask"],
+            foreground=arrays.get("foreground"),
+            foreground_offset=(x - left, y - top),
         )
-    if not (plane.width and plane.height):
-        raise BadRequest(f"The {name} has no pixels ({plane.width} x {plane.height}).")
-    if plane.width * plane.height > pixel_limit:
-        raise TooLarge(
-            f"The {name} has {plane.width} x {plane.height} pixels, but at most {pixel_limit:,} are taken: "
-            "harmonize a smaller picture, or raise GLIHAMBA_PIXEL_LIMIT."
-        )
 
+    def _next_chunk(self, messages: Iterator[pb.HarmonizeRequest], index: int, filled: int) -> pb.Chunk:
+        message = next(messages, None)
+        kind = message.WhichOneof("message") if message is not None else "end"
+        if message is None or kind != "chunk":
+            cases = {"end": "STREAM_SHORT", "start": "SECOND_START", None: "EMPTY_MESSAGE"}
+            role, size = role_of(self._start.planes[index]), self._buffers[index].nbytes
+            raise BadRequest(case=cases[kind], plane=role, filled=filled, size=size)
+        return message.chunk
 
-def _check_together(planes: dict[int, pb.Plane]) -> None:
-    composite, mask = planes[pb.Plane.COMPOSITE], planes[pb.Plane.MASK]
-    if (composite.width, composite.height) != (mask.width, mask.height):
-        raise SizeMismatch(
-            f"The mask is {mask.width} x {mask.height} pixels and the composite {composite.width} x "
-            f"{composite.height}: send a mask of the composite's size."
-        )
-    if (composite.offset_x, composite.offset_y) != (mask.offset_x, mask.offset_y):
-        raise BadRequest("The mask and the composite begin at different places: give them the same offset.")
-    foreground = planes.get(pb.Plane.FOREGROUND)
-    if foreground and transfer_of(foreground) != transfer_of(composite):
-        raise BadRequest("The foreground and the composite must have the same transfer function.")
-
-
-def transfer_of(plane: pb.Plane) -> str:
-    return "linear" if plane.transfer == pb.Plane.LINEAR else "srgb"
-
-
-def _named(enum: Any, number: int) -> str:
-    return enum.Name(number) if number in enum.values() else f"number {number}"
-
-
-def bytes_of(plane: pb.Plane) -> int:
-    return plane.width * plane.height * CHANNELS[plane.channels] * SAMPLES[plane.sample_type].itemsize
-
-
-def receive(
-    messages: Iterator[pb.HarmonizeRequest], start: pb.Start, chunk_bytes: int
-) -> Iterator[float | Request]:
-    """Read the planes' chunks and yield the fraction received after each, last of all the Request.
-
-    Raises BadRequest for a chunk out of order, duplicated, too large or too many, and a stream that
-    ends early or goes on after its last byte; OutOfMemory when the planes don't fit.
-    """
-    try:
-        buffers = [np.empty(bytes_of(plane), np.uint8) for plane in start.planes]
-    except MemoryError:
-        raise OutOfMemory from None
-    total, done = sum(buffer.nbytes for buffer in buffers), 0
-    for index, (plane, buffer) in enumerate(zip(start.planes, buffers, strict=True)):
-        name, filled = NAMES[plane.role], 0
-        while filled < buffer.nbytes:
-            chunk = _next_chunk(messages, f"after {filled:,} of the {name}'s {buffer.nbytes:,} bytes")
-            data = chunk.data  # protobuf copies at each access
-            _check_chunk(chunk, len(data), index, filled, buffer.nbytes, chunk_bytes, name)
-            buffer[filled : filled + len(data)] = np.frombuffer(data, np.uint8)
-            filled += len(data)
-            done += len(data)
-            yield done / total
-    if next(messages, None) is not None:
-        raise BadRequest("The stream goes on after the last byte of its last plane: close it there.")
-    yield _request(start, buffers)
-
-
-def _next_chunk(messages: Iterator[pb.HarmonizeRequest], where: str) -> pb.Chunk:
-    message = next(messages, None)
-    if message is None:
-        raise BadRequest(f"The stream ended early, {where}: send every plane to its last byte.")
-    kind = message.WhichOneof("message")
-    if kind != "chunk":
-        what = "a second start" if kind == "start" else "an empty message"
-        raise BadRequest(f"The stream holds {what} {where}: only chunks may follow the start.")
-    return message.chunk
-
-
-def _check_chunk(
-    chunk: pb.Chunk, length: int, index: int, filled: int, size: int, chunk_bytes: int, name: str
-) -> None:
-    if chunk.plane != index:
-        raise BadRequest(
-            f"A chunk of plane {chunk.plane} came where the {name} (plane {index}) was awaited: "
-            "send the planes one after the other, in the order of the start."
-        )
-    if chunk.offset != filled:
-        what = "twice or out of order" if chunk.offset < filled else "after a gap"
-        raise BadRequest(
-            f"A chunk of the {name} came {what} (it begins at byte {chunk.offset:,} instead of {filled:,}): "
-            "send each byte once, in order."
-        )
-    if not length:
-        raise BadRequest(f"A chunk of the {name} is empty: send at least one byte in each.")
-    if length > chunk_bytes:
-        raise BadRequest(
-            f"A chunk of the {name} has {length:,} bytes and may have {chunk_bytes:,}: send smaller ones."
-        )
-    if filled + length > size:
-        raise BadRequest(
-            f"The {name} has {size:,} bytes and its chunks go on to {filled + length:,}: send no more."
-        )
-
-
-def _request(start: pb.Start, buffers: list[Pixels]) -> Request:
-    arrays = {plane.role: _array(plane, buffer) for plane, buffer in zip(start.planes, buffers, strict=True)}
-    planes = {plane.role: plane for plane in start.planes}
-    composite, foreground = planes[pb.Plane.COMPOSITE], planes.get(pb.Plane.FOREGROUND)
-    offset = (0, 0)
-    if foreground:
-        offset = (foreground.offset_x - composite.offset_x, foreground.offset_y - composite.offset_y)
-    return Request(
-        model=start.model,
-        strength=start.strength if start.HasField("strength") else 1.0,
-        transfer=transfer_of(composite),
-        composite=arrays[pb.Plane.COMPOSITE],
-        mask=arrays[pb.Plane.MASK],
-        foreground=arrays.get(pb.Plane.FOREGROUND),
-        foreground_offset=offset,
-    )
-
-
-def _array(plane: pb.Plane, buffer: Pixels) -> Pixels:
-    channels = CHANNELS[plane.channels]
-    shape = (plane.height, plane.width) if channels == 1 else (plane.height, plane.width, channels)
-    pixels = buffer.view(SAMPLES[plane.sample_type]).reshape(shape)
-    return swap_red_and_blue(pixels) if plane.channels in BLUE_FIRST else pixels
-
-
-def swap_red_and_blue(pixels: Pixels) -> Pixels:
-    """In place, a band of rows at a time: pictures are large."""
-    rows = math.ceil(1_000_000 / pixels.shape[1])
-    for top in range(0, pixels.shape[0], rows):
-        band = pixels[top : top + rows]
-        red = band[..., 0].copy()
-        band[..., 0] = band[..., 2]
-        band[..., 2] = red
-    return pixels
+    def _check_chunk(self, chunk: pb.Chunk, length: int, index: int, filled: int) -> None:
+        role, size = role_of(self._start.planes[index]), self._buffers[index].nbytes
+        if chunk.plane != index:
+            raise BadRequest(case="CHUNK_PLANE", plane=role, wanted=index, found=chunk.plane)
+        if chunk.offset != filled:
+            case = "CHUNK_REPEATED" if chunk.offset < filled else "CHUNK_GAP"
+            raise BadRequest(case=case, plane=role, offset=chunk.offset, filled=filled)
+        if not length:
+            raise BadRequest(case="CHUNK_EMPTY", plane=role)
+        if length > self._chunk_bytes:
+            raise BadRequest(case="CHUNK_LARGE", plane=role, bytes=length, limit=self._chunk_bytes)
+        if filled + length > size:
+            raise BadRequest(case="PLANE_LONG", plane=role, size=size, end=filled + length)
 
 
 def result_header(start: pb.Start) -> pb.Plane:
     """What comes back: the foreground's form if one was sent, else the composite's."""
-    planes = {plane.role: plane for plane in start.planes}
+    planes = by_role(start)
     header = pb.Plane()
-    header.CopyFrom(planes.get(pb.Plane.FOREGROUND, planes[pb.Plane.COMPOSITE]))
+    header.CopyFrom(planes.get("foreground", planes["composite"]))
     header.role = pb.Plane.RESULT
     return header
 
 
 def result_bytes(pixels: Pixels, header: pb.Plane) -> memoryview:
     """The result's bytes in the header's channel order and sample type; may reorder `pixels` in place."""
-    kind = SAMPLES[header.sample_type]
-    if pixels.shape != (header.height, header.width, CHANNELS[header.channels]) or pixels.dtype != kind:
-        raise TypeError(f"result is {pixels.shape} {pixels.dtype}, promised was {header}")
-    plain = np.ascontiguousarray(pixels)
-    if header.channels in BLUE_FIRST:
-        plain = swap_red_and_blue(plain if plain.flags.writeable else plain.copy())
-    return plain.reshape(-1).view(np.uint8).data
+    channels = channels_of(header)
+    shape, kind = (header.height, header.width, CHANNELS[channels].count), sample_dtype(samples_of(header))
+    if pixels.shape != shape or pixels.dtype != kind:
+        raise TypeError(f"the result is {pixels.shape} {pixels.dtype}, but {header} was promised")
+    return bytes_of(pixels, channels)

@@ -21,16 +21,19 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from glihamba import __version__
 from glihamba import settings as settings_table
 from glihamba.daemon import discovery, log
-from glihamba.daemon.discovery import AlreadyRunning, CannotServe, Endpoint, is_loopback
+from glihamba.daemon.discovery import AlreadyRunning, CannotServe, is_loopback
 from glihamba.daemon.failures import abort
 from glihamba.daemon.jobs import Jobs
 from glihamba.daemon.service import HarmonizerService
 from glihamba.engine.request import Request
 from glihamba.engine.runner import Outcome, Runner
 from glihamba.errors import BadToken
-from glihamba.settings import PROTOCOL, Settings
+from glihamba.settings import Settings
+from glihamba_proto import PROTOCOL
+from glihamba_proto import endpoint as record
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
+from glihamba_proto.endpoint import Endpoint, address
 
 __all__ = ["AlreadyRunning", "CannotServe", "Daemon", "serve"]
 
@@ -145,7 +148,7 @@ class Daemon:
 
     def _start(self, undo: ExitStack) -> None:
         settings = self.settings
-        if stale := discovery.read_endpoint(settings.endpoint_file):
+        if stale := record.read(settings.endpoint_file):
             _log.warning("a dead daemon's endpoint file is replaced", extra={"dead_pid": stale.pid})
         self.server, self.health = self._make_server()
         self._bind(self.server)
@@ -162,10 +165,10 @@ class Daemon:
         for name in ("", SERVICE):
             self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self.endpoint = Endpoint(
-            self.host, self.port, self.token, os.getpid(), self.instance, __version__, PROTOCOL, time.time()
+            self.host, self.port, self.token, self.instance, os.getpid(), __version__, PROTOCOL, time.time()
         )
         discovery.write_endpoint(settings.endpoint_file, self.endpoint)
-        undo.callback(discovery.remove_endpoint, settings.endpoint_file, self.instance)
+        undo.callback(record.remove, settings.endpoint_file, self.instance)
         _log.info(
             "the daemon takes calls", extra={"port": self.port, "pid": os.getpid(), "version": __version__}
         )
@@ -225,16 +228,9 @@ class TokenCheck(grpc.ServerInterceptor):
         if given is not None and hmac.compare_digest(given.encode(), self._wanted):
             self._note()
             return continuation(details)
-        what = "no token" if given is None else "a wrong token"
-        error = BadToken(
-            f"The call carries {what}: use the one in the daemon's endpoint.json, or its --token-file's."
-        )
+        error = BadToken(case="MISSING" if given is None else "")
         # A stream's handler refuses at once, where a unary one would wait for a message first.
         return grpc.stream_stream_rpc_method_handler(lambda _, context: abort(context, error))
-
-
-def address(host: str, port: int) -> str:
-    return f"[{host.strip('[]')}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def bound(host: str, port: int, add: Callable[[str], int]) -> int:

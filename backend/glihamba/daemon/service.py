@@ -12,15 +12,18 @@ import grpc
 from glihamba import __version__
 from glihamba.daemon import planes
 from glihamba.daemon.discovery import is_loopback
-from glihamba.daemon.failures import abort
+from glihamba.daemon.failures import abort, noted
 from glihamba.daemon.jobs import Job, Jobs
 from glihamba.engine.device import Device
 from glihamba.engine.request import Request
 from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
-from glihamba.settings import PROTOCOL, Settings
+from glihamba.models.registry import Record
+from glihamba.settings import Settings
+from glihamba_proto import PROTOCOL
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
+from glihamba_proto.messages import sentence
 
 _log = logging.getLogger(__name__)
 
@@ -29,8 +32,8 @@ class Engine(Protocol):
     """What the service asks of the runner besides running jobs."""
 
     def device(self) -> Device: ...
-    def models(self) -> list[tuple[Any, bool, bool]]: ...
-    def resolve(self, name: str) -> str: ...
+    def models(self) -> list[tuple[Record, bool, bool]]: ...
+    def resolve(self, name: str) -> Record: ...
 
 
 class HarmonizerService(pb_grpc.HarmonizerServicer):
@@ -68,7 +71,8 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             ),
             jobs_waiting=self._jobs.waiting,
             job_running=self._jobs.running,
-            notice=device.notice,
+            notice=sentence(device.notice, "en") if device.notice else "",
+            notice_note=noted(device.notice) if device.notice else None,
         )
 
     def ListModels(
@@ -96,7 +100,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
 
     def Shutdown(self, request: pb.ShutdownRequest, context: grpc.ServicerContext) -> pb.ShutdownResponse:
         if not is_this_machine(context.peer()):
-            abort(context, NotAllowed("A daemon can be ended from its own machine only: run it there."))
+            abort(context, NotAllowed())
         _log.info("a client asks the daemon to end")
         self._end()
         return pb.ShutdownResponse()
@@ -123,23 +127,21 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
     ) -> Iterator[pb.HarmonizeResponse]:
         start = first_message(messages)
         planes.check_start(start, self._settings.pixel_limit)
-        start.model = self._engine.resolve(start.model)
+        model = self._engine.resolve(start.model)
         header = planes.result_header(start)
-        self._jobs.claim(job, sum(map(planes.bytes_of, start.planes)) + planes.bytes_of(header))
+        self._jobs.claim(job, sum(map(planes.byte_count_of, start.planes)) + planes.byte_count_of(header))
 
-        shown = 0.0
-        for received in planes.receive(messages, start, self._settings.chunk_bytes):
+        reception, shown = planes.Reception(start, self._settings.chunk_bytes), 0.0
+        for fraction in reception.take(messages):
             job.keep_on()
-            if isinstance(received, float):
-                job.report("RECEIVING", LOADING * received)
-                if received - shown >= 0.05:
-                    shown = received
-                    yield progress("RECEIVING", LOADING * received)
-        assert isinstance(received, Request)
-        position = self._jobs.submit(job, turn_of(peer, start.client), received)
-        del received  # the queue holds the pictures now, and lets them go
-        _log.info("a job is accepted", extra=describe(job, start, position))
-        accepted = pb.Accepted(job=job.id, queue_position=position, model=start.model)
+            job.report("RECEIVING", LOADING * fraction)
+            if fraction - shown >= 0.05:
+                shown = fraction
+                yield progress("RECEIVING", LOADING * fraction)
+        position = self._jobs.submit(job, turn_of(peer, start.client), reception.request(model))
+        del reception  # the queue holds the pictures now, and lets them go
+        _log.info("a job is accepted", extra=describe(job, start, model, position))
+        accepted = pb.Accepted(job=job.id, queue_position=position, model=model.name)
         yield pb.HarmonizeResponse(accepted=accepted)
 
         for update in job.updates():
@@ -152,7 +154,8 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             seconds_computed=job.ended - job.began,
             device=pb.Device(kind=outcome.device.kind, name=outcome.device.name),
             model=outcome.model,
-            warnings=outcome.warnings,
+            warnings=[sentence(warning, "en") for warning in outcome.warnings],
+            warning_notes=map(noted, outcome.warnings),
         )
         _log.info("a job is done", extra={"job": job.id, "seconds": round(end.seconds_computed, 3)})
         yield pb.HarmonizeResponse(end=end)
@@ -161,9 +164,9 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
 def first_message(messages: Iterator[pb.HarmonizeRequest]) -> pb.Start:
     message = next(messages, None)
     if message is None:
-        raise BadRequest("The stream ended before it began: send a start, then the planes' chunks.")
+        raise BadRequest(case="STREAM_EMPTY")
     if message.WhichOneof("message") != "start":
-        raise BadRequest("The stream does not begin with a start: send it first, then the planes' chunks.")
+        raise BadRequest(case="NO_START")
     return message.start
 
 
@@ -193,13 +196,13 @@ def send(outcome: Outcome, header: pb.Plane, chunk_bytes: int) -> Iterator[pb.Ha
         yield pb.HarmonizeResponse(chunk=pb.Chunk(plane=0, offset=offset, data=piece))
 
 
-def describe(job: Job[Request, Outcome], start: pb.Start, position: int) -> dict[str, Any]:
+def describe(job: Job[Request, Outcome], start: pb.Start, model: Record, position: int) -> dict[str, Any]:
     """For the log: what the job is, without a pixel of it."""
-    sizes = [f"{planes.NAMES[plane.role]} {plane.width}x{plane.height}" for plane in start.planes]
+    sizes = [f"{planes.role_of(plane)} {plane.width}x{plane.height}" for plane in start.planes]
     return {
         "job": job.id,
         "client": start.client[:80],
-        "model": start.model,
+        "model": model.name,
         "planes": sizes,
         "position": position,
     }

@@ -12,13 +12,15 @@ import sys
 from contextlib import suppress
 from typing import NamedTuple
 
+from glihamba_proto.messages import Note
+
 
 class Device(NamedTuple):
-    """`kind` is "cpu" or "cuda"; `notice` a sentence for the person, or empty."""
+    """`kind` is "cpu" or "cuda"; `notice` is what the person should know about the choice."""
 
     kind: str
     name: str
-    notice: str = ""
+    notice: Note | None = None
 
 
 def choose_device(wish: str, threads: int) -> Device:
@@ -29,20 +31,18 @@ def choose_device(wish: str, threads: int) -> Device:
         torch.set_num_threads(threads)
     if wish == "cpu":
         return Device("cpu", cpu_name())
-    reason = "PyTorch finds no usable GPU"
+    notice = Note("NOTICE.NO_GPU")
     try:
         if torch.cuda.is_available():
             torch.zeros(1, device="cuda").add_(1).item()  # a driver that is too old says so only now
             return Device("cuda", torch.cuda.get_device_name())
     except RuntimeError as error:
-        reason = f"the GPU does not work with this PyTorch ({str(error).splitlines()[0]})"
+        notice = Note("NOTICE.GPU_FAILS", {"reason": str(error).splitlines()[0]})
     if wish == "auto" and shutil.which("nvidia-smi") is None:
         return Device("cpu", cpu_name())
     if torch.version.cuda is None:
-        reason = (
-            "the PyTorch that is installed is the CPU's: run `python install.py --device cuda` to change that"
-        )
-    return Device("cpu", cpu_name(), f"The GPU is not used, because {reason}.")
+        notice = Note("NOTICE.CPU_PYTORCH")
+    return Device("cpu", cpu_name(), notice)
 
 
 def cpu_name() -> str:

@@ -12,8 +12,10 @@ import numpy as np
 
 from glihamba.engine.device import Device, choose_device, cpu_name, return_memory
 from glihamba.engine.request import Pixels, Request
-from glihamba.errors import ModelNotInstalled, OutOfMemory, is_out_of_memory
+from glihamba.errors import OutOfMemory, is_out_of_memory
 from glihamba.settings import Settings
+from glihamba_proto import messages
+from glihamba_proto.messages import Note
 
 if TYPE_CHECKING:
     from glihamba.models.registry import Record
@@ -32,7 +34,7 @@ class Outcome:
     pixels: Pixels
     device: Device
     model: str
-    warnings: list[str] = field(default_factory=list)
+    warnings: list[Note] = field(default_factory=list)
 
 
 class Runner:
@@ -58,7 +60,8 @@ class Runner:
             if self._device is None:
                 self._device = choose_device(self._settings.device, self._settings.threads)
                 kind, name, notice = self._device
-                _log.info("a device is chosen", extra={"device": kind, "title": name, "notice": notice})
+                said = messages.sentence(notice, "en") if notice else ""
+                _log.info("a device is chosen", extra={"device": kind, "title": name, "notice": said})
             return self._device
 
     def warm(self) -> None:
@@ -68,11 +71,11 @@ class Runner:
         """
         glance, corner = np.full((64, 64, 3), 127, np.uint8), np.zeros((64, 64), np.uint8)
         corner[:32, :32] = 255
-        request = Request("", 1.0, "srgb", glance, corner, None, (0, 0))
         try:
-            device, name = self.device(), self.resolve("")  # the import helps whichever model is asked for
+            device = self.device()  # the import helps whichever model is asked for
+            request = Request(self.resolve(""), 1.0, "srgb", glance, corner)
             with self._busy:
-                self._run_on(device, name, request, lambda *_: None, lambda: False)
+                self._run_on(device, request, lambda *_: None, lambda: False)
         except Exception as error:
             _log.warning("the default model could not be tried", extra={"reason": str(error)})
 
@@ -83,16 +86,14 @@ class Runner:
         default = self._default()
         return [(r, registry.is_installed(r), r.name == default) for r in registry.records()]
 
-    def resolve(self, name: str) -> str:
-        """The model's name, the default's for an empty one. Raises UnknownModel, ModelNotInstalled."""
+    def resolve(self, name: str) -> Record:
+        """The model of that name, the default for an empty one. Raises UnknownModel, ModelNotInstalled."""
         from glihamba.models import registry
 
         record = registry.get(name or self._default())
         if not registry.is_installed(record):
-            raise ModelNotInstalled(
-                f"The model '{record.name}' is not installed: {registry.how_to_install(record)}."
-            )
-        return record.name
+            raise registry.not_installed(record)
+        return record
 
     def _default(self) -> str:
         from glihamba.models import registry
@@ -106,22 +107,20 @@ class Runner:
 
         What does not fit into the GPU's memory is done on the CPU, with a warning.
         """
-        name = self.resolve(request.model)
         device = self.device()
         with self._busy:
-            outcome = self._attempt(device, name, request, progress, cancelled)
+            outcome = self._attempt(device, request, progress, cancelled)
             if isinstance(outcome, OutOfMemory):
                 self._let_go()
                 if device.kind == "cpu":
                     raise outcome
+                name = request.model.name
                 _log.warning("the GPU's memory is too small, the CPU takes over", extra={"model": name})
-                outcome = self._attempt(Device("cpu", cpu_name()), name, request, progress, cancelled)
+                outcome = self._attempt(Device("cpu", cpu_name()), request, progress, cancelled)
                 self._let_go()  # so that the next job tries the GPU again
                 if isinstance(outcome, OutOfMemory):
                     raise outcome
-                outcome.warnings.append(
-                    "The GPU's memory is too small for this picture: the CPU did the work."
-                )
+                outcome.warnings.append(Note("WARNING.CPU_INSTEAD"))
             return outcome
 
     def _attempt(self, device: Device, *job: Any) -> Outcome | OutOfMemory:
@@ -130,7 +129,7 @@ class Runner:
             return self._run_on(device, *job)
         except Exception as error:
             if isinstance(error, OutOfMemory):
-                return OutOfMemory(str(error))
+                return OutOfMemory(error.detail, case=error.case, **error.fields)
             if is_out_of_memory(error):
                 return OutOfMemory()
             raise
@@ -138,15 +137,14 @@ class Runner:
     def _run_on(
         self,
         device: Device,
-        name: str,
         request: Request,
         progress: Callable[[str, float], None],
         cancelled: Callable[[], bool],
     ) -> Outcome:
-        from glihamba.models import registry
         from glihamba.pipeline.harmonize import harmonize
 
-        wanted = name, registry.get(name).sha256, device.kind  # other weights may have got the same name
+        name = request.model.name
+        wanted = name, request.model.sha256, device.kind  # other weights may have got the same name
         if self._loaded != wanted:
             progress("LOADING_MODEL", LOADING)
             self._let_go()

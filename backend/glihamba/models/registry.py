@@ -21,8 +21,8 @@ from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from glihamba import settings
-from glihamba.errors import UnknownModel
+from glihamba.errors import ModelNotInstalled, UnknownModel
+from glihamba_proto import places
 
 PACKAGED = Path(__file__).resolve().parent.parent / "weights"
 
@@ -57,7 +57,7 @@ class Record:
     """One model: what is built, with what weights, and how well it did.
 
     `name` is lower case letters, digits, `.`, `_` and `-`. `architecture` and `config` go to
-    `models.build`. `source` is `"package"` (ships with the package), `"local"` (added from a file),
+    `networks.build`. `source` is `"package"` (ships with the package), `"local"` (added from a file),
     `"none"` (the method needs no weights) or the URL the weights are downloaded from. `sha256` (hex)
     and `bytes` are the weights file's, empty until it is written. `metrics` maps a protocol and its
     pictures, in words, to figures, e.g. `{"strict, nine iHarmony4 sample triples": {"psnr": 27.1}}`.
@@ -131,7 +131,7 @@ class Record:
 
 def user_folder() -> Path:
     """Where downloaded and added weights lie; it need not exist."""
-    return settings.data_folder() / "models"
+    return places.data_folder() / places.MODELS
 
 
 def weights_path(record: Record) -> Path:
@@ -152,6 +152,12 @@ def how_to_install(record: Record) -> str:
     if record.source == PACKAGE:
         return "repair the installation with `python install.py`"
     return f"run `glihamba models remove {record.name}`, then add its file again"
+
+
+def not_installed(record: Record) -> ModelNotInstalled:
+    """The failure that says that the record's weights are missing, and what to do."""
+    case = "" if record.url else "SHIPPED" if record.source == PACKAGE else "LOCAL"
+    return ModelNotInstalled(case=case, model=record.name)
 
 
 def records() -> tuple[Record, ...]:
@@ -180,8 +186,7 @@ def get(name: str) -> Record:
     if record := by_name.get(name or DEFAULT):
         return record
     near = difflib.get_close_matches(name.lower(), by_name, n=2, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(repr(n) for n in near)}?" if near else f"Known: {', '.join(by_name)}."
-    raise UnknownModel(f"There is no model called '{name}'. {hint}")
+    raise UnknownModel(case="NEAR" if near else "", model=name, near=", ".join(near))
 
 
 def _read_folder(folder: Path) -> list[Record]:

@@ -1,7 +1,7 @@
 """Weights on disk: verified before they are parsed, downloaded with resume, added, removed, saved.
 
-Only safetensors is ever read; a pickle is recognised by its first bytes and refused unopened. What
-lies under its final name is always whole: everything is written to a `.part` file first.
+Only safetensors files are read. A pickle is recognised by its first bytes and refused unopened. A file under
+its final name is always whole: it was written under another name first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,9 @@ import filelock
 
 from glihamba.errors import BadRequest, Cancelled, ModelDamaged, ModelNotInstalled
 from glihamba.models import registry
+from glihamba.models.filling import network_of
 from glihamba.models.registry import BadRecord, Record
+from glihamba_proto.files import replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,9 +51,7 @@ def open_weights(record: Record) -> dict[str, Tensor]:
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise ModelNotInstalled(
-            f"The weights of '{record.name}' are not installed: {registry.how_to_install(record)}."
-        ) from None
+        raise registry.not_installed(record) from None
     _refuse_pickle(data[:4], record.name, _remedy(record))
     if len(data) != record.bytes:
         kind = "cut short" if len(data) < record.bytes else "too long"
@@ -86,7 +86,7 @@ def save(path: Path, state_dict: Mapping[str, Tensor], record: Record) -> Record
     inside = replace(record, sha256="", bytes=0)
     data = safetensors.torch.save(tensors, metadata={METADATA_KEY: inside.to_json()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _part_of(path) as part:
+    with replacing(path) as part:
         part.write_bytes(data)
     complete = replace(record, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data))
     _write_record(path.with_suffix(".json"), complete)
@@ -106,8 +106,6 @@ def add(
     not. The network is built and filled before anything is copied, so what is listed works. Raises
     ModelDamaged for a file that does not, BadRequest for a name that is taken or no description.
     """
-    from glihamba.models.loading import fill
-
     record = _described(path, name, architecture, config)
     target = registry.weights_path(record)
     with _writing(target), _locked(record, lambda: False):
@@ -117,7 +115,7 @@ def add(
                 " or remove the other first."
             )
         try:
-            with _part_of(target) as part:
+            with replacing(target) as part:
                 digest, size = hashlib.sha256(), 0
                 with path.open("rb") as source, part.open("wb") as copy:
                     while block := source.read(_BLOCK):
@@ -125,7 +123,7 @@ def add(
                         digest.update(block)
                         size += len(block)
                 record = replace(record, sha256=digest.hexdigest(), bytes=size)
-                fill(record, _parsed(part, record.name)[0])
+                network_of(record, _parsed(part, record.name)[0])
             _write_record(target.with_suffix(".json"), record)
         except BaseException:
             target.unlink(missing_ok=True)
@@ -275,19 +273,8 @@ def _hash_of(path: Path) -> str:
 
 
 def _write_record(path: Path, record: Record) -> None:
-    with _part_of(path) as part:
+    with replacing(path) as part:
         part.write_text(record.to_json(), "utf-8")
-
-
-@contextmanager
-def _part_of(path: Path) -> Iterator[Path]:
-    """A file to write that becomes `path` when all went well and vanishes when not."""
-    part = path.with_name(path.name + ".part")
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 @contextmanager

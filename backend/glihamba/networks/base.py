@@ -12,16 +12,22 @@ from glihamba.networks.colour_transform import GRID_SHAPE, ColourTransform
 class Harmonizer(nn.Module):
     """A network that recolours the masked object of a composite to fit its scene.
 
-    `working_size` is the side, in pixels, of the square it was trained for; other sizes work too.
-    `networks.build(architecture, **asdict(config))` builds the network again; `Config` is the dataclass of
-    its settings; `paper` says where it comes from. A method without weights has none of these.
+    A subclass is registered by `@network` (`glihamba.networks.architectures`), is built from a `Config` and
+    keeps it: `networks.build(architecture, **asdict(config))` builds the same network again.
+
+    working_size: side, in pixels, of the square that the network was trained for; other sizes work too.
+    architecture: the registered name. paper: title, authors and year. Config: the dataclass of its settings.
+    losses: names of the training losses that only this network offers. trainable: False for a method without
+    weights.
     """
 
     working_size: int = 256
-    architecture: ClassVar[str] = ""
-    paper: ClassVar[str] = ""
-    Config: ClassVar[type | None] = None
-    config: Any = None
+    architecture: ClassVar[str]
+    paper: ClassVar[str]
+    Config: ClassVar[type[Any]]
+    losses: ClassVar[tuple[str, ...]] = ()
+    trainable: ClassVar[bool] = True
+    config: Any
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """The harmonized picture, (B,3,H,W) in [0,1].
@@ -32,13 +38,13 @@ class Harmonizer(nn.Module):
         raise NotImplementedError
 
     def colour_transform(self, composite: Tensor, mask: Tensor) -> ColourTransform:
-        """What is carried to full size: the colour transform nearest to what `forward` paints.
+        """The correction that is applied at full size: the colour transform nearest to what `forward` paints.
 
-        Same arguments as `forward`. Networks that predict a transform override this and return it as it is.
+        The arguments are those of `forward`. A network that predicts a transform overrides this method.
         """
         harmonized = self(composite, mask)
-        # Eq. 7 leaves mask * correction in the picture: weighing (correction) by mask² is the least
-        # squares fit of the blended picture, and keeps the division harmless at the soft edge.
+        # Eq. 7 leaves mask * correction in the picture. Weighting the correction by mask² is the least
+        # squares fit of the blended picture, and keeps the division harmless at a soft edge.
         correction = (harmonized - composite) / mask.clamp_min(1e-3)
         weight = mask.square() * (mask > 1e-3)
         return ColourTransform.fit(composite, composite + correction, weight, GRID_SHAPE)

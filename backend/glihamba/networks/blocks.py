@@ -1,4 +1,4 @@
-"""What the papers' convolutional networks share: any size of picture, masks at every level, statistics."""
+"""What the papers' convolutional networks share: any size of picture, masks at every level."""
 
 from __future__ import annotations
 
@@ -54,17 +54,6 @@ def touched_by(mask: Tensor, features: Tensor) -> Tensor:
     What remains is pure background: a reference taken there holds none of the object's own colours.
     """
     return F.adaptive_max_pool2d(mask, features.shape[-2:]) > 0
-
-
-def moments(features: Tensor, weight: Tensor, eps: float = 1e-5) -> tuple[Tensor, Tensor]:
-    """Weighted mean and standard deviation of each channel, (B,C,1,1) both.
-
-    features: (B,C,H,W); weight: (B,1,H,W), at least 0. An empty weight gives 0 and sqrt(eps).
-    """
-    total = weight.sum((2, 3), keepdim=True).clamp_min(eps)
-    mean = (features * weight).sum((2, 3), keepdim=True) / total
-    variance = ((features - mean).square() * weight).sum((2, 3), keepdim=True) / total
-    return mean, (variance + eps).sqrt()
 
 
 def down(channels: int, out_channels: int, stride: int = 2) -> nn.Conv2d:

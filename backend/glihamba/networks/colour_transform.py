@@ -1,4 +1,4 @@
-"""A smooth colour transform: what every harmonizer's answer is carried to full size as.
+"""A smooth colour transform: the correction that every harmonizer predicts, the same at any resolution.
 
     T(c, x) = base · (1, r, g, b, rr, gg, bb, rg, rb, gb) + grid(x) · (r, g, b, 1)
 

@@ -1,4 +1,4 @@
-"""FRIH: fine-grained region-aware image harmonization (paper 004).
+"""FRIH: fine-grained region-aware image harmonization (Peng, Luo, Liu, Zhang 2024).
 
 Two stages. A base U-Net, seven times down, adjusts the whole object. Then the object's pixels are
 clustered by colour into submasks, and a light cascaded module refines the adjusted picture for each of
@@ -20,6 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glihamba.networks.architectures import network
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.blocks import down, network_input, padded, up
 from glihamba.networks.density_peaks import clusters
@@ -49,12 +50,13 @@ class Stages(NamedTuple):
     submasks: list[Tensor]
 
 
+@network("frih")
 class FRIH(Harmonizer):
     """See the module."""
 
-    architecture = "frih"
     paper = "FRIH: Fine-Grained Region-Aware Image Harmonization (Peng, Luo, Liu, Zhang; AAAI 2024)"
     Config = FRIHConfig
+    losses = ("two-stages",)
 
     def __init__(self, config: FRIHConfig) -> None:
         super().__init__()

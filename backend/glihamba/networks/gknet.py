@@ -1,4 +1,4 @@
-"""GKNet: learning global-aware kernel for image harmonization (paper 001).
+"""GKNet: learning global-aware kernel for image harmonization (Shen, Zhang et al. 2023).
 
 A U-Net in the manner of S2AM and iDIH: two 3x3 convolutions a level, spatial-separated attention on the
 decoder's concatenations, the answer mixed with the composite by a predicted attention map. Beside it, the
@@ -21,6 +21,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glihamba.networks.architectures import network
 from glihamba.networks.blocks import Painter, mask_at, network_input
 
 KERNEL = 3  # N of Eq. 6
@@ -40,10 +41,10 @@ class GKNetConfig:
     working_size: int = 256
 
 
+@network("gknet")
 class GKNet(Painter):
     """See the module."""
 
-    architecture = "gknet"
     paper = "Learning Global-aware Kernel for Image Harmonization (Shen, Zhang et al.; ICCV 2023)"
     Config = GKNetConfig
 

@@ -1,4 +1,4 @@
-"""HDNet: hierarchical dynamic image harmonization (paper 002), and HDNet-lite, a quarter as wide.
+"""HDNet: hierarchical dynamic image harmonization (Chen et al. 2023), and HDNet-lite, a quarter as wide.
 
 A U shape from 256 down to 32 pixels. At its bottleneck the local dynamic module (LD) gives every
 foreground position the background position most like it; after three of the decoder's concatenations the
@@ -6,7 +6,7 @@ mask-aware global dynamic module (MGD) applies kernels predicted from the pictur
 foreground and one to the background.
 
 At width 32 it has 10.41 M parameters, at width 8 0.65 M (Table 1). At 256 x 256 its convolutions and products
-are 29.0 G multiply-adds; paper 000's Table 3 gives 48.05 G FLOPs without a word on the counting.
+are 29.0 G multiply-adds; Sun, Yao, Ban 2024, Table 3, gives 48.05 G FLOPs without a word on the counting.
 
 Where the paper is silent we follow what is known of its public code: instance normalisation in the encoder,
 RainNet's region-aware one (RAIN) in the decoder, tanh. That code is said to differ in two points from Eq. 2
@@ -22,7 +22,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glihamba.networks.blocks import Painter, down, mask_at, moments, network_input, touched_by, up
+from glihamba.networks.architectures import network
+from glihamba.networks.blocks import Painter, down, mask_at, network_input, touched_by, up
+from glihamba.networks.moments import weighted_moments
 
 _STRIDES = (2, 1, 2, 1, 2, 1, 1)  # of the encoder's layers after the stem
 _DYNAMIC = (1, 2, 3)  # MGD before the decoder's last layers, counted from the output
@@ -37,10 +39,10 @@ class HDNetConfig:
     working_size: int = 256
 
 
+@network("hdnet", sizes={"hdnet-lite": {"width": 8}})
 class HDNet(Painter):
     """See the module."""
 
-    architecture = "hdnet"
     paper = "Hierarchical Dynamic Image Harmonization (Chen, Gu, Li, Lan, Meng, Wang, Li; ACM MM 2023)"
     Config = HDNetConfig
     step = 16
@@ -152,8 +154,8 @@ class RAIN(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B,C,h,w), (B,1,H,W) -> (B,C,h,w)."""
         coverage = mask_at(mask, features)
-        mean, spread = moments(features, coverage)
-        scene_mean, scene_spread = moments(features, 1 - coverage)
+        mean, spread = weighted_moments(features, coverage)
+        scene_mean, scene_spread = weighted_moments(features, 1 - coverage)
         inside = (features - mean) / spread * scene_spread + scene_mean
         outside = (features - scene_mean) / scene_spread
         inside, outside = (x * self.gain[i] + self.shift[i] for i, x in enumerate((inside, outside)))

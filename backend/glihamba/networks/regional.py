@@ -1,4 +1,4 @@
-"""Image harmonization by matching regional references (paper 003): `regional` and `regional-p`.
+"""Image harmonization by matching regional references (Zhu et al. 2022): `regional` and `regional-p`.
 
 A U shape from 256 down to 8 pixels that predicts a residual (Eq. 7). In its decoder, at 32 pixels,
 locations-to-location translation (LTL) rebuilds each foreground location from the background locations
@@ -24,7 +24,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glihamba.networks.blocks import Painter, down, mask_at, moments, network_input, touched_by, up
+from glihamba.networks.architectures import network
+from glihamba.networks.blocks import Painter, down, mask_at, network_input, touched_by, up
+from glihamba.networks.moments import weighted_moments
 
 _LTL, _PTL = 4, 2  # the decoder layers, counted from the output, whose result they translate: 32 and 128 px
 
@@ -38,10 +40,10 @@ class RegionalConfig:
     working_size: int = 256
 
 
+@network("regional", sizes={"regional-p": {"width": 256}})
 class Regional(Painter):
     """See the module."""
 
-    architecture = "regional"
     paper = "Image Harmonization by Matching Regional References (Zhu, Zhang, Lin, Wu, Guo; 2022)"
     Config = RegionalConfig
     step = 64
@@ -139,7 +141,7 @@ class PatchesToLocation(nn.Module):
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
         """(B,C,h,w), (B,1,H,W) -> (B,C,h,w), h and w multiples of 32. Background stays as it is."""
         foreground = touched_by(mask, features)
-        mean, spread = moments(features, mask_at(mask, features))
+        mean, spread = weighted_moments(features, mask_at(mask, features))
         content = (features - mean) / spread  # the foreground's, normalised within itself
         share, *patches = self.describe(features, (~foreground).to(features.dtype))
         translated = []
@@ -178,7 +180,7 @@ class PatchesToLocation(nn.Module):
 
         share = average(background)
         weight = share.clamp_min(1e-6)
-        centre, _ = moments(features, background)  # sums of squares need numbers near zero
+        centre, _ = weighted_moments(features, background)  # sums of squares need numbers near zero
         counted = (features - centre) * background
         mean = average(counted) / weight
         variance = average(counted.square()) / weight - mean.square()

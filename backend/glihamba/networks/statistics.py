@@ -6,11 +6,16 @@ the object and all that is left of the picture. It is the floor every network mu
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from glihamba.networks.architectures import network
 from glihamba.networks.base import Harmonizer
+from glihamba.networks.moments import weighted_moments
+from glihamba.srgb import linear_to_srgb, srgb_to_linear
 
 _TO_XYZ = (
     (0.4124564, 0.3575761, 0.1804375),
@@ -21,12 +26,23 @@ _WHITE_D65 = (0.95047, 1.0, 1.08883)
 _EPSILON, _KAPPA = 216 / 24389, 24389 / 27
 
 
-class Statistics(Harmonizer):
-    """Mean and standard deviation transfer in Lab, weighted by the mask's coverage.
-
-    strength: how far the colours go, 0 to 1. ring_share: the ring's part in the target statistics, the
+@dataclass(frozen=True)
+class StatisticsConfig:
+    """strength: how far the colours go, 0 to 1. ring_share: the ring's part in the target statistics, the
     rest is the whole background's. ring_width: relative to the square root of the object's area.
     contrast: the range that the ratio of standard deviations is clamped to.
+    """
+
+    strength: float = 0.5
+    ring_share: float = 0.75
+    ring_width: float = 0.25
+    contrast: tuple[float, float] = (0.8, 1.25)
+    working_size: int = 256
+
+
+@network("statistics")
+class Statistics(Harmonizer):
+    """Mean and standard deviation transfer in Lab, weighted by the mask's coverage.
 
     The defaults were chosen on 465 training photographs with annotated objects under random exposure, white
     balance, tone and saturation (PSNR at 128 pixels by the composite's foreground MSE):
@@ -42,20 +58,14 @@ class Statistics(Harmonizer):
     wherever the object is visibly off, which is when someone asks.
     """
 
-    working_size = 256
+    paper = "Color Transfer between Images (Reinhard, Ashikhmin, Gooch, Shirley; 2001)"
+    Config = StatisticsConfig
+    trainable = False
 
-    def __init__(
-        self,
-        strength: float = 0.5,
-        ring_share: float = 0.75,
-        ring_width: float = 0.25,
-        contrast: tuple[float, float] = (0.8, 1.25),
-    ) -> None:
+    def __init__(self, config: StatisticsConfig | None = None) -> None:
         super().__init__()
-        self.strength = strength
-        self.ring_share = ring_share
-        self.ring_width = ring_width
-        self.contrast = contrast
+        self.config = config or StatisticsConfig()
+        self.working_size = self.config.working_size
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """(B,3,H,W), (B,1,H,W) in [0,1] -> (B,3,H,W) in [0,1]; unchanged where mask is 0."""
@@ -68,17 +78,17 @@ class Statistics(Harmonizer):
 
         # A picture whose object leaves no ring, or no scene, has only the other, or nothing, to go by.
         has_ring, has_scene = (w.sum((1, 2, 3), keepdim=True) > 0.5 for w in (ring, scene))
-        share = self.ring_share * has_ring
+        share = self.config.ring_share * has_ring
         target_mean = share * ring_mean + (1 - share) * scene_mean
         target_spread = share * ring_spread + (1 - share) * scene_spread
-        ratio = (target_spread / spread.clamp_min(1e-3)).clamp(*self.contrast)
+        ratio = (target_spread / spread.clamp_min(1e-3)).clamp(*self.config.contrast)
 
         moved = lab_to_srgb((lab - mean) * ratio + target_mean).clamp(0, 1)
-        return composite + self.strength * mask * has_scene * (moved - composite)
+        return composite + self.config.strength * mask * has_scene * (moved - composite)
 
     def _ring(self, mask: Tensor) -> Tensor:
         """(1,H,W) -> (1,H,W): the mask grown by `ring_width` object sizes, by a square."""
-        width = max(1, round(self.ring_width * float(mask.sum().clamp_min(0).sqrt())))
+        width = max(1, round(self.config.ring_width * float(mask.sum().clamp_min(0).sqrt())))
         rows, columns = (min(width, side) for side in mask.shape[-2:])
         grown = F.max_pool2d(mask[None], (2 * rows + 1, 1), stride=1, padding=(rows, 0))
         return F.max_pool2d(grown, (1, 2 * columns + 1), stride=1, padding=(0, columns))[0]
@@ -86,9 +96,7 @@ class Statistics(Harmonizer):
 
 def srgb_to_lab(rgb: Tensor) -> Tensor:
     """(B,3,H,W) sRGB-encoded, clipped to [0,1] -> CIE L*a*b* under D65, L* in 0..100."""
-    rgb = rgb.clamp(0, 1)
-    linear = torch.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    xyz = torch.einsum("ij,bjhw->bihw", rgb.new_tensor(_TO_XYZ), linear)
+    xyz = torch.einsum("ij,bjhw->bihw", rgb.new_tensor(_TO_XYZ), srgb_to_linear(rgb.clamp(0, 1)))
     xyz = xyz / rgb.new_tensor(_WHITE_D65).view(3, 1, 1)
     root = torch.where(xyz > _EPSILON, xyz.clamp_min(_EPSILON) ** (1 / 3), (_KAPPA * xyz + 16) / 116)
     x, y, z = root.unbind(1)
@@ -103,13 +111,8 @@ def lab_to_srgb(lab: Tensor) -> Tensor:
     xyz = torch.where(root**3 > _EPSILON, root**3, (116 * root - 16) / _KAPPA)
     xyz = xyz * lab.new_tensor(_WHITE_D65).view(3, 1, 1)
     linear = torch.einsum("ij,bjhw->bihw", torch.linalg.inv(lab.new_tensor(_TO_XYZ)), xyz)
-    return torch.where(
-        linear <= 0.0031308, 12.92 * linear, 1.055 * linear.clamp_min(0.0031308) ** (1 / 2.4) - 0.055
-    )
+    return linear_to_srgb(linear)
 
 
-def _statistics(picture: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weighted mean and standard deviation over a picture, each (B,3,1,1)."""
-    weight = weight / weight.sum((2, 3), keepdim=True).clamp_min(1e-6)
-    mean = (picture * weight).sum((2, 3), keepdim=True)
-    return mean, ((picture - mean).square() * weight).sum((2, 3), keepdim=True).sqrt()
+def _statistics(lab: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    return weighted_moments(lab, weight, least=1e-6, eps=0)

@@ -1,4 +1,4 @@
-"""The ablation of GLIHamba (paper 000, Table 4): what its blocks bring, in the same U shape.
+"""The ablation of GLIHamba (Sun, Yao, Ban 2024, Table 4): what its blocks bring, in the same U shape.
 
 `unet` has convolutions in every stage, `unet-vss` puts VSS blocks in their place, and GLIHamba itself
 replaces the decoder's by MLG-VSS blocks. Stem, merging, expanding, skips and Eq. 7 stay the same, so that
@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from glihamba.networks.architectures import network
 from glihamba.networks.glihamba import GLIHamba
 from glihamba.networks.vss import VSSBlock
 
@@ -39,16 +40,16 @@ class ConvolutionBlock(nn.Module):
         return self.layers(features.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
 
 
+@network("unet-vss", mask_in_encoder=True)
 class UNetVSS(GLIHamba):
     """GLIHamba without its local and global extractors: VSS blocks in the decoder too."""
 
-    architecture = "unet-vss"
     decoder_block = VSSBlock
 
 
+@network("unet", encoder=(1, 1, 1, 1), decoder=(1, 1, 1), state_dimension=0, mask_in_encoder=True)
 class UNet(GLIHamba):
     """The baseline: convolutions in every stage."""
 
-    architecture = "unet"
     encoder_block = ConvolutionBlock
     decoder_block = ConvolutionBlock

@@ -1,4 +1,4 @@
-"""State-space blocks of GLIHamba: VSS, LFSE, GFSE and MLG-VSS (paper 000, Figures 1 and 2).
+"""State-space blocks of GLIHamba: VSS, LFSE, GFSE and MLG-VSS (Sun, Yao, Ban 2024, Figures 1 and 2).
 
 All features are channels last, (B, H, W, C). E = 2 C is the inner width of a block.
 """
@@ -11,9 +11,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glihamba.ops import final_state, ss2d
+from glihamba.ops import ScanInputs, final_state, ss2d
+from glihamba.ops.layout import DIRECTIONS
 
-DIRECTIONS = 4
 NEIGHBOURS = 9  # of a 3x3 window
 EXPANSION = 2
 
@@ -51,7 +51,9 @@ class SelectiveScan(nn.Module):
             low_rank, B, _ = self._selected(global_tokens)
             h0 = final_state(global_tokens, low_rank, self.dt_weight, self.dt_bias, B, A)
         low_rank, B, C = self._selected(tokens)
-        y = ss2d(tokens, low_rank, self.dt_weight, self.dt_bias, B, C, A, self.D, height, width, h0)
+        y = ss2d(
+            ScanInputs(tokens, low_rank, self.dt_weight, self.dt_bias, B, C, A, self.D, height, width, h0)
+        )
         return y.unflatten(1, (height, width))
 
 

@@ -8,64 +8,42 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
-from typing import Any
+from typing import Any, get_type_hints
 
 import torch
 from torch import Tensor
 
-from glihamba.ops.dispatch import scan_for
+from glihamba.ops.choice import scan_for
+from glihamba.ops.layout import ScanInputs
 
-Gradients = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
-
-
-@torch.library.custom_op("glihamba::ss2d", mutates_args=())
-def traced_ss2d(
-    x: Tensor,
-    dt_low_rank: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    B: Tensor,
-    C: Tensor,
-    A: Tensor,
-    D: Tensor,
-    height: int,
-    width: int,
-    h0: Tensor | None,
-) -> Tensor:
-    """As `glihamba.ops.dispatch`, with the kernel of whatever device runs it."""
-    arguments = (x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0)
-    return scan_for(x)(*arguments).contiguous()
+_KINDS = {Tensor: "Tensor", int: "int", Tensor | None: "Tensor?"}
+_INPUTS = ", ".join(f"{_KINDS[kind]} {name}" for name, kind in get_type_hints(ScanInputs).items())
+_GRADIENTS = ", ".join(["Tensor"] * 9)
 
 
-@torch.library.custom_op("glihamba::ss2d_backward", mutates_args=())
-def ss2d_backward(
-    dy: Tensor,
-    x: Tensor,
-    dt_low_rank: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    B: Tensor,
-    C: Tensor,
-    A: Tensor,
-    D: Tensor,
-    height: int,
-    width: int,
-    h0: Tensor | None,
-) -> Gradients:
+@torch.library.custom_op("glihamba::ss2d", mutates_args=(), schema=f"({_INPUTS}) -> Tensor")
+def traced_ss2d(*inputs: Any) -> Tensor:
+    """As `glihamba.ops.ss2d`, of the values of `ScanInputs`, with the kernel of the device that runs it."""
+    return scan_for(inputs[0])(ScanInputs(*inputs)).contiguous()
+
+
+@torch.library.custom_op(
+    "glihamba::ss2d_backward", mutates_args=(), schema=f"(Tensor dy, {_INPUTS}) -> ({_GRADIENTS})"
+)
+def ss2d_backward(dy: Tensor, *values: Any) -> tuple[Tensor, ...]:
     """Gradients of every tensor, dense and in its dtype; that of a missing h0 is empty."""
-    given = [x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, *([] if h0 is None else [h0])]
-    scan = scan_for(x)
+    inputs = ScanInputs(*values)
+    scan = scan_for(inputs.x)
     # The other thread begins on the default stream, where the tensors need not be ready yet.
-    stream = torch.cuda.stream(torch.cuda.current_stream(x.device)) if x.is_cuda else nullcontext()
+    stream = torch.cuda.stream(torch.cuda.current_stream(dy.device)) if dy.is_cuda else nullcontext()
 
     def recomputed() -> tuple[Tensor, ...]:
         with stream:
-            leaves = [t.detach().requires_grad_() for t in given]
-            y = scan(*leaves[:8], height, width, *leaves[8:])
-            return torch.autograd.grad(y, leaves, dy)
+            leaves = inputs.map(lambda t: t.detach().requires_grad_())
+            return torch.autograd.grad(scan(leaves), leaves.tensors, dy)
 
-    gradients = [_new(t, g) for t, g in zip(given, _with_autograd(recomputed), strict=True)]
-    return (*gradients, *([dy.new_empty(0)] if h0 is None else []))  # type: ignore[return-value]
+    gradients = [_new(t, g) for t, g in zip(inputs.tensors, _with_autograd(recomputed), strict=True)]
+    return (*gradients, *([dy.new_empty(0)] if inputs.h0 is None else []))
 
 
 def _with_autograd(work: Callable[[], Any]) -> Any:

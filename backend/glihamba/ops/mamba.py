@@ -13,8 +13,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glihamba.ops import gpu
-from glihamba.ops.reference import scan_orders
+from glihamba.ops.layout import DIRECTIONS, ScanInputs, scan_orders
+from glihamba.ops.selftest import ScanUnusable, first_line, self_test
 
 MODULE = "selective_scan_cuda"
 
@@ -27,10 +27,9 @@ def _module() -> Any:
     try:
         return importlib.import_module(MODULE)  # torch is loaded: without it the import fails
     except (ImportError, OSError) as error:
-        reason = next(iter(str(error).splitlines()), "") or type(error).__name__
-        raise gpu.ScanUnusable(
-            f"mamba-ssm's compiled scan cannot be loaded ({reason}); install mamba-ssm with its CUDA kernels "
-            "for this torch, or leave the scan to Triton."
+        raise ScanUnusable(
+            f"mamba-ssm's compiled scan cannot be loaded ({first_line(error)}); install mamba-ssm with its"
+            " CUDA kernels for this torch, or leave the scan to Triton."
         ) from error
 
 
@@ -39,28 +38,17 @@ def require(device: torch.device | None = None) -> None:
     """Load the compiled scan and test it on a small picture. Raises ScanUnusable."""
     _module()
     try:
-        gpu.check(ss2d_mamba, device or torch.device("cuda"))
+        self_test(ss2d_mamba, device or torch.device("cuda"))
     except Exception as error:
-        reason = next(iter(str(error).strip().splitlines()), "") or type(error).__name__
-        raise gpu.ScanUnusable(
-            f"mamba-ssm's compiled scan is there but does not work ({reason}); leave the scan to Triton."
+        raise ScanUnusable(
+            f"mamba-ssm's compiled scan is there but does not work ({first_line(error)}); leave the scan to"
+            " Triton."
         ) from error
 
 
-def ss2d_mamba(
-    x: Tensor,
-    dt_low_rank: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    B: Tensor,
-    C: Tensor,
-    A: Tensor,
-    D: Tensor,
-    height: int,
-    width: int,
-    h0: Tensor | None = None,
-) -> Tensor:
-    """SS2D; shapes as in `glihamba.ops.reference`. Returns x's dtype. Differentiable in every tensor."""
+def ss2d_mamba(inputs: ScanInputs) -> Tensor:
+    """SS2D. Returns x's dtype. Differentiable in every tensor."""
+    x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0 = inputs
     channels = x.shape[2]
     orders, inverse = scan_orders(height, width, x.device)
     image = x.transpose(1, 2)
@@ -76,10 +64,10 @@ def ss2d_mamba(
         C,
         D.float().flatten().contiguous(),
         dt_bias.float().flatten().contiguous(),
-    ).unflatten(1, (4, channels))
+    ).unflatten(1, (DIRECTIONS, channels))
     if h0 is not None:
         y = y + _of_start(delta.float() + dt_bias.float()[:, :, None], C.float(), A.float(), h0.float())
-    merged = sum((y[:, k][:, :, inverse[k]] for k in range(4)), start=torch.zeros_like(image))
+    merged = sum((y[:, k][:, :, inverse[k]] for k in range(DIRECTIONS)), start=torch.zeros_like(image))
     return merged.transpose(1, 2).to(x.dtype).contiguous()
 
 

@@ -13,25 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glihamba.ops.reference import DIRECTIONS, scan_orders
+from glihamba.ops.layout import DIRECTIONS, ScanInputs, scan_orders
 
 STEPS_AT_ONCE = 256
 
 
-def ss2d_torch(
-    x: Tensor,
-    dt_low_rank: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    B: Tensor,
-    C: Tensor,
-    A: Tensor,
-    D: Tensor,
-    height: int,
-    width: int,
-    h0: Tensor | None = None,
-) -> Tensor:
-    """SS2D; shapes as in `glihamba.ops.reference`. Computes in float32 or float64; returns x's dtype."""
+def ss2d_torch(inputs: ScanInputs) -> Tensor:
+    """SS2D in float32, or in float64 if x is; returns x's dtype. Differentiable in every tensor."""
+    x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0 = inputs
     compute = torch.promote_types(x.dtype, torch.float32)
     batch, _, channels = x.shape
     orders, inverse = scan_orders(height, width, x.device)

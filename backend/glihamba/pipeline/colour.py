@@ -1,7 +1,7 @@
-"""Sample types and transfer functions.
+"""Sample types.
 
 Pixels are uint8, uint16 or float32; inside the pipeline a sample is a float32 whose nominal range is
-0 to 1. Values beyond it are kept: both transfer functions extend over all reals, sign preserving.
+0 to 1. Values beyond it are kept.
 """
 
 from __future__ import annotations
@@ -41,17 +41,3 @@ def from_float(floats: Floats, dtype: np.dtype[Any]) -> Pixels:
 def coverage(mask: Pixels) -> Floats:
     """A mask's samples, of any of the three types, as coverage in [0,1]."""
     return np.clip(to_float(mask), 0, 1)
-
-
-def linear_to_srgb(linear: Floats) -> Floats:
-    """Light to the sRGB curve (IEC 61966-2-1), float32, any value."""
-    size = np.abs(linear)
-    curve = np.float32(1.055) * size ** np.float32(1 / 2.4) - np.float32(0.055)
-    return np.copysign(np.where(size <= 0.0031308, np.float32(12.92) * size, curve), linear)
-
-
-def srgb_to_linear(encoded: Floats) -> Floats:
-    """The inverse of `linear_to_srgb`."""
-    size = np.abs(encoded)
-    curve = ((size + np.float32(0.055)) * np.float32(1 / 1.055)) ** np.float32(2.4)
-    return np.copysign(np.where(size <= 0.04045, size * np.float32(1 / 12.92), curve), encoded)

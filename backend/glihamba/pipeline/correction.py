@@ -1,6 +1,6 @@
 """The network's answer, a smooth colour transform, applied to every pixel of the object at full size.
 
-What is carried up is a *function of the pixel's own colour* (and, slowly, of its place), never upsampled
+What is applied there is a *function of the pixel's own colour* (and, slowly, of its place), never upsampled
 pixels: two neighbours that differed before differ after, so every edge and every grain of the picture
 stays where it was, at any resolution and bit depth. The correction is evaluated at the colour clipped to
 [0,1] and added: highlights beyond 1 keep their distance and never run away on the polynomial.
@@ -21,18 +21,10 @@ from numpy.typing import NDArray
 
 from glihamba.errors import Cancelled
 from glihamba.networks.colour_transform import ColourTransform, tents
-from glihamba.pipeline import correction_kernel as kernel
-from glihamba.pipeline.colour import (
-    Floats,
-    Pixels,
-    coverage,
-    from_float,
-    full_scale,
-    linear_to_srgb,
-    srgb_to_linear,
-    to_float,
-)
+from glihamba.pipeline.colour import Floats, Pixels, coverage, from_float, full_scale, to_float
+from glihamba.pipeline.correction_kernel import fastest
 from glihamba.pipeline.geometry import Box, bounding_box
+from glihamba.srgb import linear_to_srgb, srgb_to_linear
 
 _TILE_PIXELS = 1 << 14  # 16,384: 256 KiB of float32 planes and weights
 _BAND_PIXELS = 1 << 18
@@ -102,7 +94,7 @@ class _Work:
         self.by_coverage = by_coverage
         self.strength = np.float32(strength)
         self.linear = linear
-        self.kernel = kernel.load()
+        self.add_correction = fastest()
 
         # The residual: what the transform adds to a colour. Its global linear part joins the grid.
         base = transform.base[0].double().cpu().numpy()
@@ -136,18 +128,20 @@ class _Work:
         affine, across, cuts = place
         if target.dtype.kind == "u":
             # Integers are exact in float32: where the weight is zero the very same value is stored.
-            self.kernel(planes, weight, self.curve, affine, across, cuts, full_scale(target.dtype), True)
+            self.add_correction(
+                planes, weight, self.curve, affine, across, cuts, full_scale(target.dtype), True
+            )
             for channel, plane in zip(target, planes, strict=True):  # three times as fast as all at once
                 channel[...] = plane.astype(target.dtype)
         else:
-            self.kernel(planes, weight, self.curve, affine, across, cuts, 1.0, False)
+            self.add_correction(planes, weight, self.curve, affine, across, cuts, 1.0, False)
             np.copyto(target, planes, where=True if touched.all() else touched)
 
     def _correct_linear(self, target: Pixels, weight: Floats, touched: Pixels, *place: Pixels) -> None:
         before = linear_to_srgb(np.ascontiguousarray(to_float(target)))
         after = before.copy()
         affine, across, cuts = place
-        self.kernel(after, weight, self.curve, affine, across, cuts, 1.0, False)
+        self.add_correction(after, weight, self.curve, affine, across, cuts, 1.0, False)
         # There and back through the curve costs a rounding: what did not change is not stored.
         np.copyto(target, from_float(srgb_to_linear(after), target.dtype), where=touched & (after != before))
 

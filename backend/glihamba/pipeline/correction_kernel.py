@@ -1,4 +1,4 @@
-"""The inner loop of the transfer: one tile of float32 planes through a colour transform.
+"""The inner loop of the correction: one tile of float32 planes through a colour transform.
 
 `_correct` is the loop that numba compiles, `correct_slowly` its readable twin in NumPy, used where numba
 is missing. Both work on the *residual* of the transform (transform minus identity), so that a transform
@@ -117,7 +117,7 @@ def _correct(
 
 
 @functools.lru_cache(maxsize=1)
-def load() -> Kernel:
+def fastest() -> Kernel:
     """The fastest kernel this machine has; compiled once, then kept on disk by numba."""
     try:
         import numba

@@ -15,7 +15,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from glihamba.pipeline.colour import Floats, Pixels, coverage, full_scale, linear_to_srgb
+from glihamba.pipeline.colour import Floats, Pixels, coverage, full_scale
+from glihamba.srgb import linear_to_srgb
 
 # The window is this many object sizes wide and high, as far as the picture reaches. The networks learn
 # on whole pictures whose object covers 1 to 60 % of them: an object in the middle of its window covers

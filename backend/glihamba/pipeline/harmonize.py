@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -12,21 +11,20 @@ import torch
 from glihamba.errors import (
     BadRequest,
     Cancelled,
-    EmptyMask,
     FullMask,
     HarmonizeError,
-    NotFinite,
     OutOfMemory,
-    SizeMismatch,
     is_out_of_memory,
+    refuse,
 )
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.colour_transform import ColourTransform
-from glihamba.pipeline import correction as carry
+from glihamba.pipeline import correction
 from glihamba.pipeline.colour import SAMPLE_TYPES, Pixels, coverage, full_scale
 from glihamba.pipeline.geometry import Box, at_working_size, context_window
-
-TRANSFERS = ("srgb", "linear")
+from glihamba_proto import checks
+from glihamba_proto.formats import Role, Size
+from glihamba_proto.messages import Note
 
 # Where each stage begins, as a fraction of the whole; the last one ends at 1.
 _STAGES = {"PREPARING": 0.0, "PREDICTING": 0.2, "APPLYING": 0.6}
@@ -38,10 +36,10 @@ _NO_SCENE = 1e-3  # of the window
 
 @dataclass(frozen=True)
 class Result:
-    """pixels: shape and type of the foreground, else of the composite. warnings: sentences for the person."""
+    """pixels: shape and type of the foreground, else of the composite. warnings: for the person."""
 
     pixels: Pixels
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
 
 
 def harmonize(
@@ -73,7 +71,7 @@ def harmonize(
 
     def step(stage: str, fraction: float) -> None:
         if cancelled():
-            raise Cancelled("The job was cancelled; nothing was changed.")
+            raise Cancelled
         start = _STAGES[stage]
         end = min((s for s in _STAGES.values() if s > start), default=1.0)
         progress(stage, start + (end - start) * fraction)
@@ -86,7 +84,7 @@ def harmonize(
     window = context_window(mask, network.working_size)
     transform = _predict(composite, mask, window, network, linear, step)
     step("APPLYING", 0)
-    pixels = carry.apply(
+    pixels = correction.apply(
         composite if foreground is None else foreground,
         mask,
         transform,
@@ -112,10 +110,7 @@ def _predict(
     small, covered, opacity = at_working_size(composite, mask, window, network.working_size, linear=linear)
     # The object's own opacity is its coverage: what is opaque beyond that is scene.
     if float((opacity - covered).clamp_min(0).mean()) < _NO_SCENE:
-        raise FullMask(
-            "Nothing of the scene is left around the object: mask only the object, and keep the layers"
-            " behind it visible."
-        )
+        raise FullMask(case="NO_SCENE")
     step("PREDICTING", 0)
     device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
     try:
@@ -125,15 +120,9 @@ def _predict(
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        where, other = ("on the GPU ", ", or run it on the CPU") if device.type != "cpu" else ("", "")
-        raise OutOfMemory(
-            f"There is not enough memory {where}to run this model: close other programs, or choose a"
-            f" smaller model{other}."
-        ) from None
+        raise OutOfMemory(case="MODEL" if device.type == "cpu" else "GPU") from None
     if not transform.isfinite():
-        raise HarmonizeError(
-            "The model gave no usable colours for this picture, so nothing was changed: choose another model."
-        )
+        raise HarmonizeError(case="NO_COLOURS")
     return transform
 
 
@@ -146,54 +135,40 @@ def _check_request(
     transfer: str,
 ) -> None:
     """Types, shapes, sizes, parameters and finite values; raises BadRequest, SizeMismatch, NotFinite."""
-    planes = {"composite": composite, "mask": mask}
+    planes: dict[Role, Pixels] = {"composite": composite, "mask": mask}
     if foreground is not None:
         planes["foreground"] = foreground
-    for name, plane in planes.items():
-        if not isinstance(plane, np.ndarray) or plane.dtype not in SAMPLE_TYPES:
-            kind = getattr(plane, "dtype", type(plane).__name__)
-            raise BadRequest(f"The {name}'s samples are {kind}: send uint8, uint16 or float32.")
-        channels = plane.ndim == 2 if name == "mask" else plane.ndim == 3 and plane.shape[2] in (3, 4)
+    for role, plane in planes.items():
+        kind = str(getattr(plane, "dtype", type(plane).__name__))
+        is_known = isinstance(plane, np.ndarray) and plane.dtype in SAMPLE_TYPES
+        refuse(checks.sample_type(role, kind if is_known else None, kind))
+        channels = plane.ndim == 2 if role == "mask" else plane.ndim == 3 and plane.shape[2] in (3, 4)
         if not channels or plane.size == 0:
-            wanted = "one channel" if name == "mask" else "3 or 4 channels"
-            raise BadRequest(
-                f"The {name} has the shape {_times(plane.shape)}: send height x width, {wanted}, not empty."
-            )
-    if mask.shape != composite.shape[:2]:
-        raise SizeMismatch(
-            f"The mask is {_times(mask.shape[::-1])} pixels, the composite {_times(composite.shape[1::-1])}:"
-            " send both at the same size."
-        )
+            wanted = "1" if role == "mask" else "3|4"
+            raise BadRequest(case="SHAPE", plane=role, found=_times(plane.shape), wanted=wanted)
+    refuse(checks.same_size(_size(mask), _size(composite)))
     if len(foreground_offset) != 2 or not all(isinstance(n, (int, np.integer)) for n in foreground_offset):
-        raise BadRequest("The foreground's offset must be two whole numbers, x and y.")
-    if not (math.isfinite(strength) and 0 <= strength <= 1):
-        raise BadRequest(f"The strength is {strength:g}: choose a value from 0 (unchanged) to 1 (full).")
-    if transfer not in TRANSFERS:
-        raise BadRequest(f"The transfer function '{transfer}' is not known: use {' or '.join(TRANSFERS)}.")
-    for name, plane in planes.items():
-        if plane.dtype.kind == "f" and not all(np.isfinite(row).all() for row in plane):
-            raise NotFinite(
-                f"The {name} holds values that are not numbers (NaN or infinity): repair or flatten it first."
-            )
+        raise BadRequest(case="OFFSET")
+    refuse(checks.strength(strength))
+    refuse(checks.transfer("composite", transfer, transfer))
+    for role, plane in planes.items():
+        refuse(checks.finite(role, plane.dtype.kind != "f" or all(np.isfinite(row).all() for row in plane)))
 
 
-def _check_coverage(mask: Pixels) -> tuple[str, ...]:
+def _check_coverage(mask: Pixels) -> tuple[Note, ...]:
     """The warnings a mask (H,W) deserves; raises EmptyMask, FullMask."""
-    full = full_scale(mask.dtype)
-    if mask.max() <= 0:
-        raise EmptyMask("The mask is empty: select or paint the object to harmonize.")
-    if mask.min() >= full:
-        raise FullMask(
-            "The mask covers the whole picture, so nothing of the scene is left: mask only the object."
-        )
+    refuse(checks.coverage(float(mask.min()), float(mask.max()), full_scale(mask.dtype)))
     pixels = sum(float(coverage(row).sum(dtype=np.float64)) for row in mask)
     share = pixels / mask.size
     if share > _LITTLE_SCENE:
-        percent = min(99, round(100 * share))
-        return (f"The object fills {percent} % of the picture: little scene is left to harmonize with.",)
+        return (Note("WARNING.LITTLE_SCENE", {"percent": min(99, round(100 * share))}),)
     if pixels < _SMALL_OBJECT:
-        return ("The object is only a few pixels: its colours say little about how it should look.",)
+        return (Note("WARNING.SMALL_OBJECT"),)
     return ()
+
+
+def _size(pixels: Pixels) -> Size:
+    return pixels.shape[1], pixels.shape[0]
 
 
 def _times(sides: tuple[int, ...]) -> str:

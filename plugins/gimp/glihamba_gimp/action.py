@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from gi.repository import Gegl, Gimp
 
-from glihamba_client import __version__, messages, paths, settings
+from glihamba_client import __version__, settings
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
 from glihamba_client.service import DaemonService
+from glihamba_proto import places
+from glihamba_proto.errors import Failure
 
 from .host import GimpHost
 
@@ -25,7 +27,7 @@ def harmonize(
     Gegl.init(None)
     language = ""
     try:
-        chosen = settings.load(paths.settings_file())
+        chosen = settings.load(places.settings_file())
         language = chosen.language
         host = GimpHost(image, drawables, language)
         service = DaemonService(chosen, name=NAME)
@@ -34,11 +36,11 @@ def harmonize(
 
             if not dialog.ask(procedure, config, service, language):
                 return None, ""
-    except ClientError as error:
-        return None, messages.sentence(error, language)
+    except Failure as error:
+        return None, error.sentence(language)
     except Exception as error:
         failure = ClientError("HOST_FAILED", reason=f"{type(error).__name__}: {error}")
-        return None, messages.sentence(failure, language)
+        return None, failure.sentence(language)
     model, strength = config.get_property("model"), config.get_property("strength")
     run(guarded(host, harmonize_layer(host, service, model=model, strength=strength), language))
     return host.added, host.failure

@@ -10,9 +10,9 @@ gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
 from gi.repository import Gimp, GimpUi, GLib, Gtk  # noqa: E402
 
-from glihamba_client import messages, texts  # noqa: E402
-from glihamba_client.errors import ClientError  # noqa: E402
+from glihamba_client import texts  # noqa: E402
 from glihamba_client.service import DaemonService  # noqa: E402
+from glihamba_proto.errors import Failure  # noqa: E402
 
 from .texts import text  # noqa: E402
 
@@ -83,12 +83,12 @@ class Dialog:
         self.timer = 0
         try:
             info, models = self.task.result()
-        except ClientError as error:
-            self.device.set_text(messages.sentence(error, self.language))
+        except Failure as error:
+            self.device.set_text(error.sentence(self.language))
         except Exception as error:
             self.device.set_text(f"{type(error).__name__}: {error}")
         else:
-            self.device.set_text(texts.device(info))
+            self.device.set_text(texts.device(info, self.language))
             self.offer(models, info.default_model)
         return False
 

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from glihamba_client import endpoint, messages, texts
+from glihamba_client import remote, texts
 from glihamba_client.client import Task
-from glihamba_client.errors import ClientError
 from glihamba_client.host import Progress
 from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
+from glihamba_proto.errors import Failure
 
 from .qt import (
     QComboBox,
@@ -164,13 +164,13 @@ class SettingsDialog(QDialog):
         self._timer.stop()
         try:
             info, models = self._task.result()
-        except ClientError as error:
-            self.device.setText(messages.sentence(error, self._language))
+        except Failure as error:
+            self.device.setText(error.sentence(self._language))
             return
         except Exception as error:  # a slot must not raise in Krita
             self.device.setText(f"{type(error).__name__}: {error}")
             return
-        self.device.setText(texts.device(info))
+        self.device.setText(texts.device(info, self._language))
         self._show_models(models, info.default_model)
 
     def _show_models(self, models: list[Any], default: str) -> None:
@@ -185,10 +185,10 @@ class SettingsDialog(QDialog):
         wanted = self.settings()
         try:
             if wanted.remote:
-                endpoint.remote(wanted)
+                remote.endpoint(wanted)
             self._keep(wanted)
-        except ClientError as error:
-            self._box = say(self, messages.sentence(error, self._language))
+        except Failure as error:
+            self._box = say(self, error.sentence(self._language))
             return
         super().accept()
 

@@ -9,11 +9,13 @@ from typing import Any
 
 from krita import Document, Extension, Krita, Node, Window
 
-from glihamba_client import __version__, messages, paths, settings
+from glihamba_client import __version__, settings
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, harmonize_layer
 from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
+from glihamba_proto import places
+from glihamba_proto.errors import Failure
 
 from .dialog import ProgressDialog, SettingsDialog, say
 from .host import KritaHost
@@ -33,11 +35,11 @@ def slot(method: Callable[..., None]) -> Callable[..., None]:
     def guard(self: HarmonizeExtension, *arguments: Any) -> None:
         try:
             method(self, *arguments)
-        except ClientError as error:
-            self.say(messages.sentence(error, self.language), True)
+        except Failure as error:
+            self.say(error.sentence(self.language), True)
         except Exception as error:
             failure = ClientError("HOST_FAILED", reason=f"{type(error).__name__}: {error}")
-            self.say(messages.sentence(failure, self.language), True)
+            self.say(failure.sentence(self.language), True)
 
     return guard
 
@@ -60,8 +62,8 @@ class HarmonizeExtension(Extension):
     def createActions(self, window: Window) -> None:
         """Krita calls this once for each of its windows."""
         try:
-            self.language = settings.load(paths.settings_file()).language
-        except (ClientError, ValueError):
+            self.language = settings.load(places.settings_file()).language
+        except (Failure, ValueError):
             pass  # the person is told when they use the action
         for name, label, used in (
             (HARMONIZE, "harmonize", self.harmonize),
@@ -75,7 +77,7 @@ class HarmonizeExtension(Extension):
     @slot
     def harmonize(self, *_: Any) -> None:
         """Begin to harmonize the active layer."""
-        chosen = settings.load(paths.settings_file())
+        chosen = settings.load(places.settings_file())
         self.language = chosen.language
         document = Krita.instance().activeDocument()
         if document is None:
@@ -92,10 +94,10 @@ class HarmonizeExtension(Extension):
     @slot
     def change_settings(self, *_: Any) -> None:
         def keep(wanted: Settings) -> None:
-            settings.save(wanted, paths.settings_file())
+            settings.save(wanted, places.settings_file())
             self.language = wanted.language
 
-        chosen = settings.load(paths.settings_file())
+        chosen = settings.load(places.settings_file())
         if self.dialog is not None:
             with contextlib.suppress(RuntimeError):  # it was deleted with the window it belonged to
                 self.dialog.done(0)

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from krita import Document, Node
 
 from glihamba_client.harmonize_layer import run
-from glihamba_client.host import Channels, Pixels, Plane, SampleType, Steps, Transfer
+from glihamba_client.host import Pixels, Plane, Steps
+from glihamba_proto.formats import Channels, SampleType, Transfer
 
 Rect = tuple[int, int, int, int]  # left, top, width, height in the image
 

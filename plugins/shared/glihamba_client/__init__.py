@@ -3,4 +3,6 @@
 Python 3.10+; the standard library and pure-Python wheels (grpclib, h2, protobuf) only.
 """
 
-__version__ = "0.1.0"
+from glihamba_proto import __version__
+
+__all__ = ["__version__"]

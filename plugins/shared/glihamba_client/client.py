@@ -7,23 +7,26 @@ import signal
 import socket
 import ssl
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
+from google.protobuf.message import DecodeError
 from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
+from grpclib.metadata import decode_metadata
 
 from glihamba_client import __version__
-from glihamba_client.endpoint import Endpoint
-from glihamba_client.errors import ClientError
+from glihamba_client.errors import ClientError, error_of
 from glihamba_client.host import Capture, Harmonized, Progress
-from glihamba_client.streams import Assembler, requests
+from glihamba_client.streams import Assembler, note_of, notice, requests
+from glihamba_proto import PROTOCOL, messages
 from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto.endpoint import Endpoint
 from glihamba_proto.harmonizer_grpc import HarmonizerStub
+from glihamba_proto.messages import ERROR_KEY, NOTE_KEY, Note
 
-PROTOCOL = 1
 NAME = f"glihamba_client/{__version__}"
 T = TypeVar("T")
 
@@ -119,11 +122,12 @@ def call(work: Callable[[], Awaitable[T]]) -> T:
 class Client:
     """Calls to one daemon. All methods are coroutines that raise `ClientError`.
 
-    `name` stands in the daemon's log; programs of different names take turns in its queue.
+    `name` stands in the daemon's log; programs of different names take turns in its queue. `language` is that
+    of the results' warnings; empty: the person's own.
     """
 
-    def __init__(self, endpoint: Endpoint, name: str = NAME) -> None:
-        self.endpoint, self._name = endpoint, name
+    def __init__(self, endpoint: Endpoint, name: str = NAME, language: str = "") -> None:
+        self.endpoint, self._name, self._language = endpoint, name, language
         self._metadata = {"authorization": f"Bearer {endpoint.token}"}
 
     async def info(self, timeout: float = 10.0) -> Any:
@@ -157,7 +161,7 @@ class Client:
         """
         info = await self.info()
         start = pb.Start(model=model, strength=strength, client=self._name, protocol=PROTOCOL)
-        gathered = Assembler(report)
+        gathered = Assembler(report, self._language)
         with _Failures(self.endpoint) as failures:
             channel = self._channel()
             try:
@@ -169,10 +173,10 @@ class Client:
                     await _exchange(stream, requests(start, capture, info.limits.chunk_bytes), gathered)
             finally:
                 channel.close()
-        harmonized = gathered.harmonized()
-        if not info.notice:
+        harmonized, said = gathered.harmonized(), notice(info)
+        if said is None:
             return harmonized
-        return replace(harmonized, warnings=(info.notice, *harmonized.warnings))
+        return replace(harmonized, warnings=(messages.sentence(said, self._language), *harmonized.warnings))
 
     async def _unary(self, method: str, request: Any, timeout: float) -> Any:
         with _Failures(self.endpoint) as failures:
@@ -273,11 +277,12 @@ class _Failures:
         return ClientError("DAEMON_LOST" if sent else "NO_ANSWER", address=self._where)
 
     def _refused(self, error: GRPCError) -> ClientError:
-        code, detail = self._trailer("glihamba-error"), error.message or ""
+        trailers, detail = self._trailers(), error.message or ""
+        code = trailers.get(ERROR_KEY, "")
         if code == "SHUTTING_DOWN" and self._where.is_remote:
             return self._gone(sent=True)
         if code:
-            return ClientError(code, detail)
+            return error_of(_note(trailers, code, detail))
         if error.status is Status.UNAUTHENTICATED:
             return ClientError("BAD_TOKEN", detail)
         if error.status is Status.CANCELLED:
@@ -288,14 +293,24 @@ class _Failures:
             return self._gone(sent=True)
         return ClientError("INTERNAL", detail)
 
-    def _trailer(self, name: str) -> str:
+    def _trailers(self) -> Mapping[str, Any]:
+        """The call's trailing metadata: text, or bytes where the key ends in -bin."""
         if self.stream is None:
-            return ""
+            return {}
         if self.stream.trailing_metadata is not None:
-            return str(self.stream.trailing_metadata.get(name, ""))
+            return dict(self.stream.trailing_metadata)
         # When the stream was reset right after its trailers, grpclib knows them but does not show them.
         raw = getattr(self.stream, "_stream", None)
         for headers in (getattr(raw, "trailers", None), getattr(raw, "headers", None)):
-            if headers and name in dict(headers):
-                return str(dict(headers)[name])
-        return ""
+            if headers and ERROR_KEY in dict(headers):
+                return dict(decode_metadata(headers))
+        return {}
+
+
+def _note(trailers: Mapping[str, Any], code: str, sentence: str) -> Note:
+    """What a refusal says; an older daemon sends its code and an English sentence only."""
+    try:
+        note = note_of(pb.Note.FromString(trailers.get(NOTE_KEY, b"")), sentence)
+    except DecodeError:
+        note = Note("")
+    return note if note.code == code else Note(code, {}, sentence)

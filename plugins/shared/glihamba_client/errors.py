@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from glihamba_proto.errors import Failure
+from glihamba_proto.messages import Note
 
-class ClientError(Exception):
-    """A failure a person can understand.
 
-    `code` is a name of the contract's `ErrorCode` or one of the client's own (`locale/en.json` lists
-    all of them). `detail` is the daemon's or host's own English sentence, with sizes and names in it,
-    or empty. `fields` fill the placeholders of the code's message.
-    """
+class ClientError(Failure):
+    """A failure a person can understand: a refusal of the daemon's, or one of the client's own."""
 
-    def __init__(self, code: str, detail: str = "", **fields: object) -> None:
-        super().__init__(detail or code)
-        self.code = code
-        self.detail = detail
-        self.fields = fields
+
+def error_of(note: Note) -> ClientError:
+    """The failure that a note tells of."""
+    code, _, case = note.message.partition(".")
+    return ClientError(code, note.detail, case=case, **note.fields)
+
+
+def refuse(problem: Note | None) -> None:
+    """Raise `ClientError` for what one of `glihamba_proto.checks` has found, if anything."""
+    if problem is not None:
+        raise error_of(problem)

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from glihamba_client.errors import ClientError
+from glihamba_client.errors import ClientError, refuse
 from glihamba_client.host import Capture, Harmonized, Host, Progress, Steps, T
-from glihamba_client.messages import sentence
+from glihamba_proto import checks
+from glihamba_proto.errors import Failure
 
 PATIENCE = 0.05  # seconds between two looks at the progress and the Cancel button
 
@@ -110,12 +111,12 @@ def guarded(host: Host, steps: Steps[None], language: str = "") -> Steps[None]:
     """
     try:
         yield from steps
-    except ClientError as error:
+    except Failure as error:
         if error.code != "CANCELLED":
-            host.message(sentence(error, language), failed=True)
+            host.message(error.sentence(language), failed=True)
     except Exception as error:
         reason = f"{type(error).__name__}: {error}"
-        host.message(sentence(ClientError("HOST_FAILED", reason=reason), language), failed=True)
+        host.message(ClientError("HOST_FAILED", reason=reason).sentence(language), failed=True)
 
 
 def check(capture: Capture) -> None:
@@ -124,12 +125,7 @@ def check(capture: Capture) -> None:
     for plane in capture.planes:
         if plane.width < 1 or plane.height < 1 or len(memoryview(plane.data).cast("B")) != plane.byte_count:
             raise ClientError("BAD_CAPTURE", width=plane.width, height=plane.height)
-    if (mask.width, mask.height) != (composite.width, composite.height):
-        raise ClientError(
-            "SIZE_MISMATCH",
-            f"The mask is {mask.width} x {mask.height} pixels and the composite "
-            f"{composite.width} x {composite.height}: make them the same size.",
-        )
+    refuse(checks.same_size((mask.width, mask.height), (composite.width, composite.height)))
     if bytes(mask.data).count(0) == mask.byte_count:
         raise ClientError("EMPTY_MASK")
 

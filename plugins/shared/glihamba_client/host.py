@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import Literal, ParamSpec, Protocol, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
+
+from glihamba_proto.formats import Channels, SampleType, Transfer, byte_count
 
 Pixels = bytes | bytearray | memoryview
-SampleType = Literal["uint8", "uint16", "float32"]
-Channels = Literal["gray", "rgb", "rgba", "bgra", "bgr"]
-Transfer = Literal["srgb", "linear"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -29,9 +28,6 @@ Steps = Generator[Wait | None, None, T]
 A step yields what the work waits for, or None when the next step may follow at once. Closing the generator
 gives the work up.
 """
-
-SAMPLE_BYTES = {"uint8": 1, "uint16": 2, "float32": 4}
-CHANNEL_COUNT = {"gray": 1, "rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4}
 
 
 @dataclass(frozen=True)
@@ -54,7 +50,7 @@ class Plane:
     @property
     def byte_count(self) -> int:
         """How long `data` must be, from the size and the format."""
-        return self.width * self.height * CHANNEL_COUNT[self.channels] * SAMPLE_BYTES[self.sample_type]
+        return byte_count((self.width, self.height), self.sample_type, self.channels)
 
 
 @dataclass(frozen=True)

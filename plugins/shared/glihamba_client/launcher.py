@@ -18,16 +18,15 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from glihamba_client import endpoint, paths
 from glihamba_client.client import Client
-from glihamba_client.endpoint import Endpoint
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Progress
+from glihamba_proto import endpoint, places
+from glihamba_proto.endpoint import Endpoint
 
 ALREADY_RUNNING = 3  # exit status of `glihamba serve` when another daemon has the lock
 START_LIMIT = 120.0  # seconds; the first start after an installation reads a gigabyte from disk
 RETRY = 5.0  # seconds between two starts while another daemon holds the lock
-COMMAND_FILE = "daemon.json"
 
 # An editor's bundle points these at its own libraries, which are not the daemon's.
 _BUNDLE = (
@@ -41,7 +40,7 @@ def installed_command() -> list[str]:
 
     Raises `ClientError` NOT_INSTALLED.
     """
-    note = paths.data_folder() / COMMAND_FILE
+    note = places.command_file()
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         command = json.loads(note.read_text("utf-8"))["command"]
         if command and all(isinstance(word, str) for word in command) and shutil.which(command[0]):
@@ -57,7 +56,7 @@ async def running() -> Endpoint | None:
 
     Raises `ClientError` for a daemon of another protocol: it is there, and starting one would not help.
     """
-    found = endpoint.local()
+    found = endpoint.read(places.endpoint_file())
     if found is None:
         return None
     try:
@@ -84,7 +83,7 @@ async def connect(
         return found
     report(Progress("STARTING"))
     environment = dict(os.environ) if command else without_bundle(os.environ)
-    log = log_folder() / "launch.log"
+    log = places.log_folder() / places.LAUNCH_LOG
     words = [*(command or installed_command()), "--idle-exit"]
     process, begun = launch(words, log, environment), time.monotonic()
     deadline = begun + limit
@@ -130,12 +129,6 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
                 return start(creationflags=apart)
     except OSError as error:
         raise ClientError("START_FAILED", log=log, reason=error) from error
-
-
-def log_folder() -> Path:
-    """Where the daemon's logs lie."""
-    override = os.environ.get("GLIHAMBA_LOG_DIR", "").strip()
-    return Path(override).expanduser() if override else paths.data_folder() / "logs"
 
 
 def without_bundle(environ: Mapping[str, str]) -> dict[str, str]:

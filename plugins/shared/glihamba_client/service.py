@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from glihamba_client import endpoint, launcher
+from glihamba_client import launcher, remote
 from glihamba_client.client import NAME, Client, Task
-from glihamba_client.endpoint import Endpoint
 from glihamba_client.host import Capture, Harmonized
 from glihamba_client.settings import Settings
+from glihamba_proto.endpoint import Endpoint
 
 
 class DaemonService:
@@ -27,7 +27,7 @@ class DaemonService:
 
     def start(self, capture: Capture, model: str = "", strength: float = 1.0) -> Task[Harmonized]:
         async def work(task: Task[Harmonized]) -> Harmonized:
-            client = Client(await self.connect(task), self._name)
+            client = Client(await self.connect(task), self._name, self.settings.language)
             return await client.harmonize(
                 capture, model=model or self.settings.model, strength=strength, report=task.report
             )
@@ -38,7 +38,7 @@ class DaemonService:
         """What the daemon says of itself, a `ServerInfo`, and its models; starts it if need be."""
 
         async def work(task: Task[Any]) -> tuple[Any, list[Any]]:
-            client = Client(await self.connect(task), self._name)
+            client = Client(await self.connect(task), self._name, self.settings.language)
             return await client.info(), await client.models()
 
         return Task(work, "glihamba-ask")
@@ -48,6 +48,6 @@ class DaemonService:
         if not self.settings.remote:
             report = task.report if task else lambda progress: None
             return await launcher.connect(self._command, report)
-        found = endpoint.remote(self.settings)
+        found = remote.endpoint(self.settings)
         await Client(found).info()
         return found

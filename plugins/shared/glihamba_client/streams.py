@@ -6,29 +6,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from glihamba_client.errors import ClientError
-from glihamba_client.host import Capture, Channels, Harmonized, Plane, Progress, SampleType, Transfer
+from glihamba_client.host import Capture, Harmonized, Plane, Progress
+from glihamba_proto import formats, messages
 from glihamba_proto import harmonizer_pb2 as pb
-
-_SAMPLES: dict[SampleType, Any] = {
-    "uint8": pb.Plane.UINT8,
-    "uint16": pb.Plane.UINT16,
-    "float32": pb.Plane.FLOAT32,
-}
-_CHANNELS: dict[Channels, Any] = {
-    "gray": pb.Plane.GRAY,
-    "rgb": pb.Plane.RGB,
-    "rgba": pb.Plane.RGBA,
-    "bgra": pb.Plane.BGRA,
-    "bgr": pb.Plane.BGR,
-}
-_TRANSFERS: dict[Transfer, Any] = {"srgb": pb.Plane.SRGB, "linear": pb.Plane.LINEAR}
+from glihamba_proto.formats import CHANNELS, ROLES, SAMPLES, TRANSFERS, Role
+from glihamba_proto.messages import Note
 
 
 def requests(start: Any, capture: Capture, chunk_bytes: int) -> Iterator[Any]:
     """`start` with the planes' headers, then every plane's bytes in chunks of at most `chunk_bytes`."""
-    roles = (pb.Plane.COMPOSITE, pb.Plane.MASK, pb.Plane.FOREGROUND)
-    for role, plane in zip(roles, capture.planes):  # noqa: B905 - the foreground is optional
-        start.planes.append(_header(plane, role))
+    for role, plane in zip(ROLES, capture.planes):  # noqa: B905 - the foreground is optional
+        start.planes.append(_header(role, plane))
     yield pb.HarmonizeRequest(start=start)
     for index, plane in enumerate(capture.planes):
         pixels = memoryview(plane.data).cast("B")
@@ -40,8 +28,8 @@ def requests(start: Any, capture: Capture, chunk_bytes: int) -> Iterator[Any]:
 class Assembler:
     """Takes the daemon's answers as they come; has the result when the end record is there."""
 
-    def __init__(self, report: Callable[[Progress], None]) -> None:
-        self._report = report
+    def __init__(self, report: Callable[[Progress], None], language: str) -> None:
+        self._report, self._language = report, language
         self._header: Any = None
         self._pixels = bytearray()
         self._view = memoryview(self._pixels)
@@ -78,7 +66,7 @@ class Assembler:
             device=end.device.name or end.device.kind,
             seconds_queued=end.seconds_queued,
             seconds_computed=end.seconds_computed,
-            warnings=tuple(end.warnings),
+            warnings=warnings(end, self._language),
         )
 
     def _begin(self, header: Any) -> None:
@@ -96,31 +84,41 @@ class Assembler:
         self._filled = end
 
 
-def _header(plane: Plane, role: Any) -> Any:
+def _header(role: Role, plane: Plane) -> Any:
+    numbers: dict[str, Any] = {
+        "role": ROLES[role].number,
+        "sample_type": SAMPLES[plane.sample_type].number,
+        "channels": CHANNELS[plane.channels].number,
+        "transfer": TRANSFERS[plane.transfer].number,
+    }
+    x, y = plane.offset
     return pb.Plane(
-        role=role,
-        width=plane.width,
-        height=plane.height,
-        offset_x=plane.offset[0],
-        offset_y=plane.offset[1],
-        sample_type=_SAMPLES[plane.sample_type],
-        channels=_CHANNELS[plane.channels],
-        alpha=pb.Plane.STRAIGHT,
-        transfer=_TRANSFERS[plane.transfer],
+        width=plane.width, height=plane.height, offset_x=x, offset_y=y, alpha=pb.Plane.STRAIGHT, **numbers
     )
 
 
 def _plane(header: Any, pixels: bytes | bytearray) -> Plane:
-    samples = {value: name for name, value in _SAMPLES.items()}
-    channels = {value: name for name, value in _CHANNELS.items()}
-    if header.sample_type not in samples or header.channels not in channels:
+    sample_type = formats.name_of(SAMPLES, header.sample_type)
+    channels = formats.name_of(CHANNELS, header.channels)
+    transfer = formats.transfer_of(header.transfer)
+    if sample_type is None or channels is None or transfer is None:
         raise ClientError("BAD_RESULT")
-    return Plane(
-        header.width,
-        header.height,
-        samples[header.sample_type],
-        channels[header.channels],
-        pixels,
-        (header.offset_x, header.offset_y),
-        "linear" if header.transfer == pb.Plane.LINEAR else "srgb",
-    )
+    offset = header.offset_x, header.offset_y
+    return Plane(header.width, header.height, sample_type, channels, pixels, offset, transfer)
+
+
+def note_of(sent: Any, sentence: str) -> Note:
+    """A note of the contract as the catalogue's, with the daemon's English sentence."""
+    return Note(sent.message, dict(sent.fields), sentence)
+
+
+def notice(info: Any) -> Note | None:
+    """What a daemon of this `ServerInfo` has to say before any job, such as why the GPU is not used."""
+    return note_of(info.notice_note, info.notice) if info.notice else None
+
+
+def warnings(end: Any, language: str) -> tuple[str, ...]:
+    """The sentences of the contract's `End`; an older daemon sends them in English only."""
+    sent = [*end.warning_notes, *[pb.Note()] * (len(end.warnings) - len(end.warning_notes))]
+    notes = map(note_of, sent, end.warnings)
+    return tuple(messages.sentence(note, language) for note in notes)

@@ -2,63 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from glihamba_client import messages
 from glihamba_client.host import Progress
-
-TEXTS = {
-    "en": {
-        "name": "{layer} (harmonized)",
-        "queue": "{count} more before it",
-        "next": "it is next",
-        "reading": "Reading the layer",
-        "writing": "Adding the result",
-        "hidden": "“{layer}” or a group around it is hidden. Show it first: "
-        "the picture on screen is what counts.",
-        "empty": "“{layer}” is empty inside the canvas. Choose the layer that holds the object.",
-        "selected nothing": "The selection lies outside of what “{layer}” shows. "
-        "Select a part of the object, or deselect to harmonize all of it.",
-        "deleted": "“{layer}” was deleted meanwhile, so the result was dropped.",
-        "resized": "The image has changed its size or colours meanwhile. Nothing was changed: try again.",
-        "model": "Model",
-        "default model": "the default",
-        "default model is": "the default ({model})",
-        "not installed": "{title} (not downloaded)",
-        "device": "Runs on",
-        "asking": "asking the daemon…",
-        "remote hint": "this computer",
-    },
-    "de": {
-        "name": "{layer} (harmonisiert)",
-        "queue": "{count} weitere vorher",
-        "next": "als nächstes",
-        "reading": "Die Ebene wird gelesen",
-        "writing": "Das Ergebnis wird eingefügt",
-        "hidden": "„{layer}“ oder eine Gruppe darum ist ausgeblendet. Blenden Sie sie ein: "
-        "es zählt das Bild, das zu sehen ist.",
-        "empty": "„{layer}“ ist innerhalb der Leinwand leer. Wählen Sie die Ebene mit dem Objekt.",
-        "selected nothing": "Die Auswahl liegt außerhalb dessen, was „{layer}“ zeigt. "
-        "Wählen Sie einen Teil des Objekts aus, oder heben Sie die Auswahl auf.",
-        "deleted": "„{layer}“ wurde inzwischen gelöscht; das Ergebnis wurde verworfen.",
-        "resized": "Größe oder Farbraum des Bildes haben sich inzwischen geändert. Nichts wurde verändert: "
-        "versuchen Sie es noch einmal.",
-        "model": "Modell",
-        "default model": "die Vorgabe",
-        "default model is": "die Vorgabe ({model})",
-        "not installed": "{title} (nicht heruntergeladen)",
-        "device": "Rechnet auf",
-        "asking": "der Dienst wird gefragt…",
-        "remote hint": "dieser Rechner",
-    },
-}
+from glihamba_client.streams import notice
+from glihamba_proto import messages
 
 
-def find(own: Mapping[str, Mapping[str, str]], name: str, language: str = "", **fields: object) -> str:
-    """A text of a plugin's own or of both, in the asked language, else the person's own, else English."""
-    chosen = messages.choose(language)
-    return messages.fill(own[chosen].get(name) or TEXTS[chosen][name], fields)
+def find(editor: str, name: str, language: str = "", **fields: object) -> str:
+    """A text of one editor's plugin (KRITA or GIMP) or of both, in the asked or the person's language."""
+    own, shared = f"{editor}.{name}", f"EDITOR.{name}"
+    known = messages.catalogue(messages.choose(language))
+    return messages.text(own if own in known else shared, language, **fields)
 
 
 def stage(progress: Progress, language: str = "") -> str:
@@ -67,13 +23,15 @@ def stage(progress: Progress, language: str = "") -> str:
     if progress.stage != "QUEUED":
         return words
     place = "queue" if progress.queue_position else "next"
-    return f"{words} ({find(TEXTS, place, language, count=progress.queue_position)})"
+    return f"{words} ({messages.text(f'EDITOR.{place}', language, count=progress.queue_position)})"
 
 
-def device(info: Any) -> str:
+def device(info: Any, language: str = "") -> str:
     """What a daemon of this `ServerInfo` runs on, with its notice."""
     name = info.device.name or info.device.kind
-    return f"{name} ({info.device.kind})\n{info.notice}".strip()
+    said = notice(info)
+    words = f"{name} ({info.device.kind})"
+    return f"{words}\n{messages.sentence(said, language)}" if said else words
 
 
 def choices(
@@ -83,12 +41,12 @@ def choices(
 
     `chosen` is among them in any case: what a person has set must not vanish with its model.
     """
-    name = "default model is" if default else "default model"
-    found = [("", find(TEXTS, name, language, model=default), "")]
+    name = "EDITOR.default model is" if default else "EDITOR.default model"
+    found = [("", messages.text(name, language, model=default), "")]
     for model in models:
         title = model.title or model.name
         if not model.installed:
-            title = find(TEXTS, "not installed", language, title=title)
+            title = messages.text("EDITOR.not installed", language, title=title)
         found.append((model.name, title, model.description))
     if chosen and all(chosen != name for name, _, _ in found):
         found.append((chosen, chosen, ""))

@@ -1,4 +1,4 @@
-"""Goes through a folder of training pictures and names everything that is missing, broken or odd."""
+"""Decodes a folder of training pictures and names everything that is missing, broken or odd."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ import numpy as np
 from glihamba_training.data import iharmony4
 from glihamba_training.data.iharmony4 import OFFICIAL, BadList, Entry
 from glihamba_training.data.photos import Example, decode, examples, licences
-from glihamba_training.data.picture_cache import Progress, ahead
+from glihamba_training.data.picture_cache import OnProgress, ahead
 from glihamba_training.data.pictures import BadPicture, read_mask, read_photo
 
-SMALLEST = 100  # A_min: pixels of a 256 x 256 picture; a smaller object counts as so large in the loss
+SMALLEST = 100  # A_min in pixels of a 256 x 256 picture: the loss counts smaller objects as this large
 
 
 @dataclass
 class Report:
-    """rows: counts by part, the same names in each. problems: what training or scoring would stop at or leave
-    out, a sentence each. notes: what it would not.
+    """rows: counts by part, all with the same names. problems: one sentence for each thing that training or
+    scoring would stop at or leave out. notes: one for each oddity that it would accept.
     """
 
     kind: str
@@ -31,15 +31,15 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-def check(root: Path, progress: Progress = lambda done, total: None) -> Report:
-    """A copy of iHarmony4 against its official lists, or a folder of photographs; every file is decoded.
+def check(root: Path, progress: OnProgress = lambda done, total: None) -> Report:
+    """Compares a copy of iHarmony4 with its official lists, or examines photographs; every file is decoded.
 
     Raises FileNotFoundError for a folder that holds neither.
     """
     return _iharmony4(root, progress) if iharmony4.is_copy(root) else _photographs(root, progress)
 
 
-def _iharmony4(root: Path, progress: Progress) -> Report:
+def _iharmony4(root: Path, progress: OnProgress) -> Report:
     report = Report("iHarmony4")
     lists: dict[str, list[Entry]] = {}
     for split, official in OFFICIAL.items():
@@ -71,7 +71,9 @@ def _iharmony4(root: Path, progress: Progress) -> Report:
 
 
 def _examine(root: Path, known: dict[Path, tuple[int, int] | str], entry: Entry) -> tuple[Entry, str, str]:
-    """What is wrong with an entry's files, and what is odd; real pictures are shared and decoded once."""
+    """The entry, its problem and its note, "" if none. known: real pictures decoded already, shared by
+    entries.
+    """
     try:
         _, size = read_photo(root / entry.composite, entry.line)
         mask = read_mask(root / entry.mask, entry.mask.as_posix(), size)
@@ -123,7 +125,7 @@ def _count(report: Report, split: str, listed: list[Entry], whole: Counter[str])
             )
 
 
-def _photographs(root: Path, progress: Progress) -> Report:
+def _photographs(root: Path, progress: OnProgress) -> Report:
     broken: list[str] = []
     if next(examples(root, None, broken), None) is None and not broken:
         raise FileNotFoundError(

@@ -1,4 +1,4 @@
-"""iHarmony4's layout: lists at the root and in each subset, composites named REAL_MASK_VARIANT.jpg."""
+"""iHarmony4 (Cong et al. 2020): its lists, and composites named REAL_MASK_VARIANT.jpg."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ OFFICIAL = {
 
 
 class BadList(BadRequest, ValueError):
-    """A list with a line that names no composite; `str(error)` quotes it."""
+    """A list with a line that does not name a composite; `str(error)` quotes it."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A line of a list, and the three files it stands for, relative to the root."""
+    """A line of a list, and the three files it stands for; paths are relative to the root."""
 
     line: str
     subset: str
@@ -56,30 +56,30 @@ class Triple:
 
 
 def is_copy(root: Path) -> bool:
-    """True for a folder with one of iHarmony4's lists."""
+    """True for a folder with one of iHarmony4's lists, even if the other list or pictures are missing."""
     return any((root / f"IHD_{split}.txt").is_file() for split in OFFICIAL)
 
 
 def entries(root: Path, split: str) -> list[Entry]:
     """The official list, in its order.
 
-    Raises FileNotFoundError that names the list that is missing, and BadList.
+    Raises FileNotFoundError, which names the list, if it is missing, and BadList.
     """
     listed = root / f"IHD_{split}.txt"
     if not listed.is_file():
-        raise FileNotFoundError(f"{root} is no copy of iHarmony4: {listed.name} is missing.")
+        raise FileNotFoundError(f"{root} is not a copy of iHarmony4: {listed.name} is missing.")
     found = []
     for line in listed.read_text("utf-8").split():
         subset, composites, file = line.partition("/composite_images/")
         name = Path(file).stem
         if not composites or name.count("_") < 2:
-            raise BadList(f'{listed} names no composite in "{line}": download the list again.')
+            raise BadList(f'The line "{line}" of {listed} is not a composite: download the list again.')
         found.append(Entry(line, subset, name))
     return found
 
 
 def missing(root: Path, listed: Iterable[Entry]) -> list[tuple[Entry, Path]]:
-    """What is listed and not there, from the folders' listings: a stat for each file would take minutes."""
+    """Listed files that do not exist. Folders are listed once: a stat for each file would take minutes."""
     there: dict[Path, set[str]] = {}
     found = []
     for entry in listed:
@@ -93,7 +93,7 @@ def missing(root: Path, listed: Iterable[Entry]) -> list[tuple[Entry, Path]]:
 
 
 def refuse_missing(root: Path, split: str, listed: Iterable[Entry]) -> None:
-    """Raises FileNotFoundError that names what is missing first, and how much else is."""
+    """Raises FileNotFoundError, which names the first missing file and counts the others."""
     if absent := missing(root, listed):
         entry, path = absent[0]
         others = f" (and {len(absent) - 1:,} more: see `glihamba data check`)" if len(absent) > 1 else ""
@@ -104,7 +104,7 @@ def refuse_missing(root: Path, split: str, listed: Iterable[Entry]) -> None:
 
 
 def read_entry(root: Path, entry: Entry) -> Triple:
-    """The entry's pictures in full; raises BadPicture for a damaged one or one of another size."""
+    """The entry's pictures at full size. Raises BadPicture for a damaged one and for different sizes."""
     composite, size = read_photo(root / entry.composite, entry.line)
     mask = read_mask(root / entry.mask, entry.mask.as_posix(), size)
     real, real_size = read_photo(root / entry.real, entry.real.as_posix())
@@ -119,8 +119,8 @@ def read_entry(root: Path, entry: Entry) -> Triple:
 def read_triples(root: Path, split: str = "test") -> Iterator[Triple]:
     """The split's triples in the official list's order.
 
-    Raises FileNotFoundError that names the list or the picture that is missing, and BadPicture for a mask
-    or photograph of another size than its composite.
+    Raises FileNotFoundError, which names the missing list or picture, and BadPicture for a damaged picture
+    and for a mask or photograph of another size than its composite.
     """
     listed = entries(root, split)
     refuse_missing(root, split, listed)

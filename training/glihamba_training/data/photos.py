@@ -1,10 +1,10 @@
-"""Photographs with object masks: tars or a plain folder, decoded once and kept as arrays.
+"""Photographs with object masks, in tars or in a plain folder.
 
 Tars are WebDataset's (`NAME.jpg`, `NAME.mask0.png`, ...), `train*.tar` and `val*.tar`. A folder is searched
-with the folders in it; masks lie beside (`NAME.mask0.png`) or in a folder `masks` (`NAME.png`,
-`NAME.mask0.png`). Where there is no split, every twentieth photograph is held out as val. A `manifest.csv`
-may name each mask's kind and each photograph's licence. Photographs without masks get regions that GrabCut
-finds.
+with the folders in it; masks are beside the photographs (`NAME.mask0.png`) or in a folder `masks`
+(`NAME.png`, `NAME.mask0.png`). One photograph in 20 is held out for validation if the data has no split. A
+`manifest.csv` may give each mask's kind and each photograph's licence. In photographs without masks, objects
+are found by GrabCut.
 """
 
 from __future__ import annotations
@@ -24,21 +24,23 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from glihamba.errors import BadRequest
-from glihamba_training.data.picture_cache import Growing, Progress, ahead, cached
+from glihamba_training.data.picture_cache import GrowingArray, OnProgress, ahead, cached_arrays
 from glihamba_training.data.pictures import SUFFIXES, BadPicture, read_mask, read_photo, squashed
 
 KINDS = {"h": 0, "g": 1, "b": 1, "r": 2}  # human annotation, GrabCut, colour region
-HELD_OUT = 20  # every so manieth photograph is for val, where nothing else says which
-NAMED = 20  # files left out that are named one by one
+HELD_OUT = 20  # one photograph in so many is held out for validation if the data has no split
+NAMED = 20  # at most so many unusable files are named one by one
 
 _log = logging.getLogger(__name__)
 _MASK = re.compile(r"(.+)\.mask(\d+)")
 
 
 @dataclass(frozen=True)
-class PhotoBank:
-    """photos: (P, S, S, 3) uint8, sRGB, squashed to the square. masks: (M, S, S) uint8 coverage, 0..255.
-    photo_of: (M,) the photograph of each mask. kind_of: (M,) 0 whole objects, 1 GrabCut, 2 colour regions.
+class PhotoDataset:
+    """Decoded photographs and the masks of their objects.
+
+    photos: (P, S, S, 3) uint8, sRGB, squashed to the square. masks: (M, S, S) uint8 coverage, 0..255.
+    photo_of: (M,) the photograph of each mask. kind_of: (M,) 0 whole objects, 1 GrabCut's, 2 colour regions.
     """
 
     photos: np.ndarray
@@ -49,7 +51,7 @@ class PhotoBank:
 
 @dataclass(frozen=True)
 class Example:
-    """A photograph and its masks, encoded: bytes, or paths to read. kinds: a letter of `KINDS` a mask."""
+    """A photograph and its masks, encoded: bytes, or paths to read. kinds: a letter of `KINDS` each."""
 
     name: str
     photo: Path | bytes
@@ -57,17 +59,18 @@ class Example:
     kinds: str
 
 
-def load_bank(
+def photo_dataset(
     root: Path,
     split: str,
     size: int,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
     cache: Path | None = None,
-) -> PhotoBank:
-    """The bank of `split` ("train" or "val") at `size` pixels; built on first use. cache: see `banks.cached`.
+) -> PhotoDataset:
+    """The split ("train" or "val") at `size` pixels a side; decoded on first use.
 
-    What can't be used is left out, and the log names it. Raises FileNotFoundError, with a sentence, when
-    `root` holds no photographs of the split, and BadPicture when none of them can be used.
+    cache: see `picture_cache.cached_arrays`. Files that can't be used are left out and named in the log.
+    Raises FileNotFoundError, with a sentence, when `root` holds no photographs of the split, and BadPicture
+    when none of them can be used.
     """
     shards, named = _shards(root, split)
     if not (shards if named else next(examples(root, split), None)):
@@ -81,12 +84,12 @@ def load_bank(
         f"{path.relative_to(root)}:{stat.st_size}:{stat.st_mtime_ns}" for path, stat in stats
     )
 
-    def build(arrays: dict[str, Growing]) -> None:
+    def build(arrays: dict[str, GrowingArray]) -> None:
         _decode(root, split, size, arrays, progress)
 
     pixels = {"photos": ((size, size, 3), np.uint8), "masks": ((size, size), np.uint8)}
-    return PhotoBank(
-        **cached(
+    return PhotoDataset(
+        **cached_arrays(
             f"{split}-{size}",
             identity,
             {**pixels, "photo_of": ((), np.int32), "kind_of": ((), np.int8)},
@@ -97,9 +100,9 @@ def load_bank(
 
 
 def examples(root: Path, split: str | None, broken: list[str] | None = None) -> Iterator[Example]:
-    """Every photograph of the split, or of all of them, in a fixed order; nothing is decoded.
+    """Every photograph of the split (None: of all), in a fixed order; nothing is decoded.
 
-    Tars that can't be read raise BadPicture, or are passed over and named in `broken`.
+    A tar that can't be read raises BadPicture, or is skipped and named in `broken` if that is given.
     """
     kinds = _kinds(root)
     shards, named = _shards(root, split)
@@ -109,7 +112,7 @@ def examples(root: Path, split: str | None, broken: list[str] | None = None) -> 
 
 
 def _shards(root: Path, split: str | None) -> tuple[list[Path], bool]:
-    """The tars to read for a split, and whether their names say that they are its own."""
+    """The tars to read for a split, and whether their names say that they hold that split alone."""
     own = {name: sorted(root.glob(f"{name}*.tar")) for name in ("train", "val")}
     if split is not None and any(own.values()):
         return own[split], True
@@ -123,7 +126,9 @@ def _all_files(root: Path) -> list[Path]:
 def read_shards(
     shards: list[Path], broken: list[str] | None = None
 ) -> Iterator[tuple[str, bytes, list[bytes]]]:
-    """Name, encoded photograph and encoded masks of every example, in the shards' order."""
+    """Name, encoded photograph and encoded masks of every example, in the tars' order. broken: see
+    `examples`.
+    """
     for shard in shards:
         try:
             parts_of = _unpacked(shard)
@@ -140,7 +145,7 @@ def read_shards(
 
 
 def _unpacked(shard: Path) -> dict[str, dict[str, bytes]]:
-    """The tar's files by name, folders and all, up to the first dot, and by what comes after it."""
+    """The tar's files: path up to the file name's first dot -> what follows that dot -> content."""
     parts_of: dict[str, dict[str, bytes]] = {}
     try:
         with tarfile.open(shard) as tar:
@@ -152,7 +157,7 @@ def _unpacked(shard: Path) -> dict[str, dict[str, bytes]]:
                     whole = str(path.parent / name) if name else ""  # hidden files, like macOS's ._photo.jpg
                     parts_of.setdefault(whole, {})[part.lower()] = stream.read()
     except tarfile.TarError as error:
-        raise BadPicture(f"{shard} is cut short or no tar: copy it again, or take it out.") from error
+        raise BadPicture(f"{shard} is cut short or not a tar file: copy it again, or take it out.") from error
     return parts_of
 
 
@@ -176,7 +181,7 @@ def photo_files(root: Path) -> dict[Path, list[Path]]:
 
 
 def manifest(root: Path) -> dict[str, dict[str, str]]:
-    """The rows of `manifest.csv` by their name; none where there is no such file. Raises BadRequest."""
+    """The rows of `manifest.csv` by name; empty without such a file. Raises BadRequest for a bad one."""
     path = root / "manifest.csv"
     if not path.is_file():
         return {}
@@ -189,16 +194,18 @@ def manifest(root: Path) -> dict[str, dict[str, str]]:
                 )
             return {row["name"]: row for row in table if row["name"]}
     except (UnicodeDecodeError, csv.Error) as error:
-        raise BadRequest(f"{path} is no CSV in UTF-8: save it again as that, or take it out.") from error
+        raise BadRequest(
+            f"{path} is not a CSV file in UTF-8: save it again as that, or take it out."
+        ) from error
 
 
 def _kinds(root: Path) -> dict[str, str]:
-    """The letters of the masks of each photograph for which the manifest has them."""
+    """The letters of the masks, by photograph, as far as the manifest gives them."""
     return {name: row["mask_kinds"] for name, row in manifest(root).items() if row.get("mask_kinds")}
 
 
 def licences(root: Path, split: str | None) -> dict[str, int]:
-    """Photographs of each licence, as the manifest says, most first; empty where none is stated."""
+    """How many photographs each licence in the manifest covers, the most first; empty if it states none."""
     rows = [
         row
         for row in manifest(root).values()
@@ -219,7 +226,7 @@ def _split_of(name: str) -> str:
 @dataclass(frozen=True)
 class Decoded:
     """photo: (S,S,3) uint8, None if it can't be used. masks: (S,S) uint8, each with its kind's letter.
-    wrong: what can't be used and why, a sentence each.
+    wrong: one sentence for each file that can't be used, with the reason.
     """
 
     photo: np.ndarray | None
@@ -228,7 +235,7 @@ class Decoded:
 
 
 def decode(example: Example, size: int, find: bool = True) -> Decoded:
-    """The example squashed to `size` pixels a side; if it comes without masks, objects are to `find`."""
+    """The example squashed to `size` pixels a side. find: look for objects if it has no masks."""
     try:
         where = str(example.photo) if isinstance(example.photo, Path) else example.name
         image, whole = read_photo(example.photo, where, size)
@@ -266,7 +273,7 @@ def _regions(photo: np.ndarray, seed: int) -> list[np.ndarray]:
     return find_regions(photo, seed)
 
 
-def _decode(root: Path, split: str, size: int, arrays: dict[str, Growing], progress: Progress) -> None:
+def _decode(root: Path, split: str, size: int, arrays: dict[str, GrowingArray], progress: OnProgress) -> None:
     threads = os.cpu_count() or 1
     left_out: list[str] = []
     found = ahead(partial(decode, size=size), examples(root, split), threads, 4 * threads)

@@ -1,14 +1,13 @@
-"""Arrays of decoded pictures on the disk: built once in the cache folder, memory-mapped afterwards.
+"""Decoded pictures on the disk: arrays that are built once in the cache folder and memory-mapped afterwards.
 
-Decoding is what would starve a training. What lies under its final name is always whole, and processes that
-want the same bank at once build it once.
+Decoding pictures at every step would be slower than training on them. A file under its final name is always
+whole, and of several processes that ask for the same arrays at once, one builds them.
 """
 
 from __future__ import annotations
 
 import errno
 import hashlib
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,10 +20,13 @@ import numpy as np
 import platformdirs
 
 from glihamba.errors import HarmonizeError
+from glihamba_proto.files import forget_parts, replacing
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
+"""Called with the number of pictures done and of all, 0 if that is not known."""
+FOLDER = "photo-banks"  # in the cache folder: the name of older versions, whose arrays stay of use
 DISK_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", -1))
 
 
@@ -32,8 +34,8 @@ class CannotKeep(HarmonizeError):
     """The disk is full; `str(error)` says so and what to do."""
 
 
-class Growing:
-    """An .npy file that grows by whole pictures; numpy leaves room in the header for the count."""
+class GrowingArray:
+    """An .npy file that grows picture by picture; numpy leaves room in the header for the count."""
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: type) -> None:
         self.file: BinaryIO = path.open("wb")
@@ -54,19 +56,19 @@ class Growing:
         np.lib.format.write_array_header_1_0(self.file, described)
 
 
-def cached(
+def cached_arrays(
     name: str,
     identity: str,
     arrays: dict[str, tuple[tuple[int, ...], type]],
-    build: Callable[[dict[str, Growing]], None],
+    build: Callable[[dict[str, GrowingArray]], None],
     folder: Path | None = None,
 ) -> dict[str, np.ndarray]:
     """The arrays, memory-mapped; `build` appends to them if the cache does not hold them yet.
 
-    arrays: name -> shape of one picture, and type. identity: everything the contents depend on. folder: to
-    keep them in, instead of the person's cache folder. Raises CannotKeep when the disk is full.
+    arrays: name -> shape of one picture, and type. identity: everything that the contents depend on. folder:
+    where to keep them; None is the user's cache folder. Raises CannotKeep when the disk is full.
     """
-    folder = folder or platformdirs.user_cache_path("glihamba") / "photo-banks"
+    folder = folder or platformdirs.user_cache_path("glihamba") / FOLDER
     stem = f"{name}-{hashlib.sha256(identity.encode()).hexdigest()[:12]}"
     paths = {each: folder / f"{stem}-{each}.npy" for each in arrays}
     try:
@@ -83,25 +85,21 @@ def cached(
     return {each: np.load(path, mmap_mode="r") for each, path in paths.items()}
 
 
-def _build(paths: dict[str, Path], arrays: Any, build: Callable[[dict[str, Growing]], None]) -> None:
-    parts = {each: path.with_suffix(".part.npy") for each, path in paths.items()}
-    try:
-        with ExitStack() as closing:
-            growing = {each: Growing(parts[each], *arrays[each]) for each in arrays}
-            for array in growing.values():
-                closing.callback(array.close)
-            build(growing)
-        for each, path in paths.items():
-            os.replace(parts[each], path)
-    finally:
-        for part in parts.values():
-            part.unlink(missing_ok=True)
+def _build(paths: dict[str, Path], arrays: Any, build: Callable[[dict[str, GrowingArray]], None]) -> None:
+    with ExitStack() as stack:
+        for path in paths.values():
+            forget_parts(path)
+        parts = {each: stack.enter_context(replacing(path)) for each, path in paths.items()}
+        growing = {each: GrowingArray(part, *arrays[each]) for each, part in parts.items()}
+        for array in growing.values():
+            stack.callback(array.close)  # before the files get their names
+        build(growing)
 
 
 def ahead(
     function: Callable[[Item], Result], items: Iterable[Item], threads: int, depth: int
 ) -> Iterator[Result]:
-    """`function` of every item, in order, computed by `threads`, at most `depth` results ahead."""
+    """`function` of every item, in order, computed by `threads` at most `depth` results ahead."""
     waiting: deque[Future[Result]] = deque()
     with ThreadPoolExecutor(threads, thread_name_prefix="glihamba-ahead") as pool:
         try:

@@ -1,4 +1,4 @@
-"""Objects in photographs that come without masks: GrabCut (OpenCV) from rectangles placed by chance."""
+"""Objects in photographs without masks, found by GrabCut (Rother et al. 2004) from random rectangles."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import cv2
 import numpy as np
 from PIL import Image
 
-SIDE = 128  # GrabCut's time grows with the pixels, an object's outline hardly gains
-TRIES, MOST = 10, 3
-SHARES = (0.02, 0.6)  # least and greatest part of the picture
-FILLING = (0.15, 0.95)  # of its rectangle: less is scraps, more is the rectangle itself
-CUT = 0.12  # of the rectangle's edge that it may touch: more is half an object
+SIDE = 128  # more pixels take GrabCut longer and hardly improve an object's outline
+TRIES, MOST = 10, 3  # rectangles tried, objects taken
+SHARES = (0.02, 0.6)  # least and greatest share of the picture
+FILLING = (0.15, 0.95)  # share of its rectangle: below it is scraps, above it is the rectangle itself
+CUT = 0.12  # share of the rectangle's edge that it may touch: beyond that it is half an object
 
 
 def find_regions(photo: np.ndarray, seed: int) -> list[np.ndarray]:
-    """Up to three masks (S,S) uint8, 0 or 255 but for smoothed edges, of a photograph (S,S,3) uint8.
+    """Up to three masks (S,S) uint8, 0 or 255 except at smoothed edges, of a photograph (S,S,3) uint8.
 
-    The same for the same seed. None for a picture that has nothing that stands out.
+    The same seed gives the same masks. The list is empty if nothing in the picture stands out.
     """
     cv2.setRNGSeed(seed & 0x7FFFFFFF)
     rng = np.random.default_rng(seed)
@@ -43,7 +43,7 @@ def find_regions(photo: np.ndarray, seed: int) -> list[np.ndarray]:
 
 
 def _grab(picture: np.ndarray, rectangle: tuple[int, int, int, int]) -> np.ndarray:
-    """The largest connected piece of what GrabCut takes for the object inside the rectangle: (S,S) bool."""
+    """The largest connected part of GrabCut's foreground inside the rectangle: (S,S) bool."""
     labels = np.zeros(picture.shape[:2], np.uint8)
     models = np.zeros((2, 1, 65))
     cv2.grabCut(picture, labels, rectangle, models[0], models[1], 3, cv2.GC_INIT_WITH_RECT)

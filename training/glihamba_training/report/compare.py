@@ -1,4 +1,4 @@
-"""Two methods side by side: how much they differ, how sure that is, and where they differ most."""
+"""Two methods compared: how much they differ, how certain that is, and where they differ most."""
 
 from __future__ import annotations
 
@@ -13,27 +13,29 @@ from glihamba_training.report.page import Page, Plot, Section, caption, facts
 from glihamba_training.report.pictures import Wanted
 from glihamba_training.report.plots import distributions
 from glihamba_training.report.tables import Column, Line, Table
-from glihamba_training.scoring.evaluate import RATIOS, SUBSETS, Row
-from glihamba_training.scoring.protocols import PROTOCOLS, Source
+from glihamba_training.scoring.evaluate import RATIOS, SUBSETS, PictureScores
+from glihamba_training.scoring.protocols import PROTOCOLS, Method
 
-SHOWN = 3  # pictures where each is ahead
-_DRAWS = 2_000
+SHOWN = 3  # pictures for each method in which it is ahead
+_DRAWS = 2_000  # of the bootstrap
 
-Pairs = Sequence[tuple[Row, Row]]
+Pairs = Sequence[tuple[PictureScores, PictureScores]]
 
 
-def pairs_of(rows: Sequence[Row], protocol: str, first: str, second: str) -> list[tuple[Row, Row]]:
-    """Each picture's two rows, in the pictures' order."""
+def pairs_of(
+    rows: Sequence[PictureScores], protocol: str, first: str, second: str
+) -> list[tuple[PictureScores, PictureScores]]:
+    """Each picture's scores by both methods, in the pictures' order."""
     a, b = (
         {r.picture: r for r in rows if (r.protocol, r.model) == (protocol, name)} for name in (first, second)
     )
     return [(a[picture], b[picture]) for picture in a]
 
 
-def table(rows: Sequence[Row], protocol: str, first: str, second: str) -> Table:
-    """Means of both, and of the differences `second` minus `first`, by subset and foreground ratio."""
+def table(rows: Sequence[PictureScores], protocol: str, first: str, second: str) -> Table:
+    """Means of both methods and of the differences second - first, by subset and by foreground ratio."""
     pairs = pairs_of(rows, protocol, first, second)
-    groups: dict[str, list[tuple[Row, Row]]] = {"all": pairs}
+    groups: dict[str, list[tuple[PictureScores, PictureScores]]] = {"all": pairs}
     for subset in sorted({a.subset for a, _ in pairs}, key=lambda s: (*SUBSETS, s).index(s)):
         groups[subset] = [pair for pair in pairs if pair[0].subset == subset]
     for name, (low, high) in RATIOS.items():
@@ -52,13 +54,14 @@ def table(rows: Sequence[Row], protocol: str, first: str, second: str) -> Table:
         f"{second} (second) against {first} (first), protocol {protocol}, {len(pairs):,} pictures",
         tuple(columns),
         tuple(lines),
-        "95 %: of the mean difference, by bootstrap over the pictures; an interval that holds 0 decides"
-        " nothing, and over few pictures it is too narrow. Second better: in how many pictures.",
+        "95 %: confidence interval of the mean difference, by bootstrap over the pictures. An interval that"
+        " contains 0 does not tell which method is better; with few pictures the interval is too narrow."
+        " Second better: number of pictures in which the second method is better.",
     )
 
 
 def interval(differences: np.ndarray) -> tuple[float | None, float | None]:
-    """The middle 95 % of the mean over pictures drawn again; None for fewer than three pictures."""
+    """95 % confidence interval of the mean (percentile bootstrap); None for fewer than three pictures."""
     if len(differences) < 3:
         return None, None
     random = np.random.default_rng(0)
@@ -67,8 +70,8 @@ def interval(differences: np.ndarray) -> tuple[float | None, float | None]:
     return float(low), float(high)
 
 
-def wanted(rows: Sequence[Row], protocol: str, first: str, second: str) -> list[Wanted]:
-    """The pictures where `second` is furthest ahead, and where `first` is."""
+def wanted(rows: Sequence[PictureScores], protocol: str, first: str, second: str) -> list[Wanted]:
+    """The SHOWN pictures in which `second` is furthest ahead, and those in which `first` is."""
     pairs = pairs_of(rows, protocol, first, second)
     ranked = sorted(pairs, key=lambda pair: pair[0].scores.psnr - pair[1].scores.psnr)
     ahead = [pair for pair in ranked[:SHOWN] if pair[1].scores.psnr > pair[0].scores.psnr]
@@ -91,14 +94,14 @@ def wanted(rows: Sequence[Row], protocol: str, first: str, second: str) -> list[
 
 
 def comparison(
-    rows: Sequence[Row],
+    rows: Sequence[PictureScores],
     triples: Iterable[Triple],
-    models: Mapping[str, Source],
+    methods: Mapping[str, Method],
     data: str,
     first: str,
     second: str,
 ) -> Page:
-    """The page of `glihamba compare`. triples: those that `wanted` names at least."""
+    """The page of `glihamba compare`. triples: must include those that `wanted` names."""
     protocols = list(dict.fromkeys(row.protocol for row in rows))
     sections = []
     for number, protocol in enumerate(protocols):
@@ -118,13 +121,13 @@ def comparison(
             0,
             Plot(
                 caption(rows, protocol, "PSNR"),
-                Markup(distributions(both, "PSNR (dB), more is better", first_colour=1)),
+                Markup(distributions(both, "PSNR (dB), higher is better", first_colour=1)),
             ),
         )
         tables = [table(rows, protocol, first, second)]
         words = f"{PROTOCOLS[protocol].in_words}."
         sections.append(Section(f"Protocol {protocol}", tables, plots, text=words, folded=number > 0))
-    shown = report_pictures.cases(wanted(rows, protocols[0], first, second), triples, models, protocols[0])
+    shown = report_pictures.cases(wanted(rows, protocols[0], first, second), triples, methods, protocols[0])
     text = f"By PSNR under {protocols[0]}, {SHOWN} pictures each way at most. Drag to compare the two."
     sections.append(Section("Where they differ most", cases=shown, text=text))
     return Page(f"{first} and {second}", facts(rows, data), sections)

@@ -1,4 +1,4 @@
-"""The page: tables, distributions and pictures in one HTML file that needs nothing else."""
+"""The report page: tables, distributions and pictures in one HTML file that needs no other file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,20 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from glihamba import __version__
+from glihamba_proto.files import replacing
 from glihamba_training.data.iharmony4 import Triple
 from glihamba_training.report import pictures as report_pictures
 from glihamba_training.report.pictures import Case
 from glihamba_training.report.plots import MOST_DOTS, distributions
 from glihamba_training.report.tables import METRICS, Table, overall, table_1, table_2, table_3
 from glihamba_training.scoring.complexity import Cost
-from glihamba_training.scoring.evaluate import COMPOSITE, Row
-from glihamba_training.scoring.protocols import PROTOCOLS, Source
+from glihamba_training.scoring.evaluate import COMPOSITE, PictureScores
+from glihamba_training.scoring.protocols import PROTOCOLS, Method
 
 
 @dataclass(frozen=True)
 class Plot:
-    """svg drawn by us."""
+    """An SVG from `plots.py`, with the text below it."""
 
     caption: str
     svg: Markup
@@ -31,7 +32,7 @@ class Plot:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of the page; folded: closed until somebody opens it."""
+    """One part of the page. folded: closed until the reader opens it."""
 
     heading: str
     tables: Sequence[Table] = ()
@@ -43,7 +44,7 @@ class Section:
 
 @dataclass(frozen=True)
 class Page:
-    """What is written; `facts` stand under the title."""
+    """A whole page. facts: printed under the title."""
 
     title: str
     facts: Sequence[str]
@@ -51,7 +52,7 @@ class Page:
 
 
 def write(page: Page, path: Path) -> None:
-    """Write the page, whole or not at all."""
+    """Writes the page, whole or not at all."""
     environment = Environment(
         loader=PackageLoader("glihamba_training.report"),
         autoescape=True,
@@ -62,12 +63,11 @@ def write(page: Page, path: Path) -> None:
     html = environment.get_template("page.html.j2").render(
         page=page, ramp=Markup(report_pictures.ramp_css()), full_error=report_pictures.FULL_ERROR
     )
-    part = path.with_name(path.name + ".part")
-    part.write_text(html, "utf-8")
-    part.replace(path)
+    with replacing(path) as part:
+        part.write_text(html, "utf-8")
 
 
-def facts(rows: Sequence[Row], data: str) -> list[str]:
+def facts(rows: Sequence[PictureScores], data: str) -> list[str]:
     """Which pictures, when, with what."""
     count = len({row.picture for row in rows})
     protocols = dict.fromkeys(row.protocol for row in rows)
@@ -79,21 +79,21 @@ def facts(rows: Sequence[Row], data: str) -> list[str]:
 
 
 def evaluation(
-    rows: Sequence[Row],
+    rows: Sequence[PictureScores],
     triples: Iterable[Triple],
-    models: Mapping[str, Source],
+    methods: Mapping[str, Method],
     data: str,
     *,
     beside: bool,
     costs: Sequence[Cost] = (),
 ) -> Page:
-    """The page of `glihamba evaluate`. triples: those that `shown` names at least."""
+    """The page of `glihamba evaluate`. triples: at least those that `shown` names. beside: see `table_1`."""
     protocols = list(dict.fromkeys(row.protocol for row in rows))
-    names = [name for name in models if name != COMPOSITE]
-    sections = [Section("All in one table", [overall(rows)])]
+    names = [name for name in methods if name != COMPOSITE]
+    sections = [Section("Summary", [overall(rows)])]
     wanted = [each for name in names for each in report_pictures.extremes(rows, protocols[0], name)]
     if wanted:
-        shown = report_pictures.cases(wanted, triples, models, protocols[0])
+        shown = report_pictures.cases(wanted, triples, methods, protocols[0])
         text = (
             f"Ranked by the gain in PSNR over the composite under {protocols[0]}, and shown as that protocol"
             " compared them. Drag to compare before and after."
@@ -104,7 +104,7 @@ def evaluation(
             table_1(rows, protocol, beside=beside, metrics=tuple(METRICS)),
             table_2(rows, protocol, beside=beside),
         ]
-        plots = [_psnr(rows, protocol, list(models)), *([_gain(rows, protocol, names)] if names else [])]
+        plots = [_psnr(rows, protocol, list(methods)), *([_gain(rows, protocol, names)] if names else [])]
         words = f"{PROTOCOLS[protocol].in_words}."
         sections.append(Section(f"Protocol {protocol}", tables, plots, text=words, folded=number > 0))
     if costs:
@@ -112,29 +112,29 @@ def evaluation(
     return Page("Evaluation: " + ", ".join(names or [COMPOSITE]), facts(rows, data), sections)
 
 
-def shown(rows: Sequence[Row]) -> set[str]:
-    """The names of the pictures that the page of these rows shows."""
+def shown(rows: Sequence[PictureScores]) -> set[str]:
+    """Names of the pictures that the page of these scores shows."""
     first = rows[0].protocol
     models = dict.fromkeys(row.model for row in rows if row.model != COMPOSITE)
     return {each.picture for model in models for each in report_pictures.extremes(rows, first, model)}
 
 
-def caption(rows: Sequence[Row], protocol: str, what: str) -> str:
-    """What a plot shows, of how many pictures, under which protocol."""
+def caption(rows: Sequence[PictureScores], protocol: str, what: str) -> str:
+    """The text below a plot: what it shows, of how many pictures, under which protocol."""
     count = len({row.picture for row in rows if row.protocol == protocol})
     dots = "a dot for each" if count <= MOST_DOTS else f"{MOST_DOTS} of them drawn as dots"
     return f"{what} of {count:,} pictures under protocol {protocol}: {dots}, the middle half and the median."
 
 
-def _psnr(rows: Sequence[Row], protocol: str, models: Sequence[str]) -> Plot:
+def _psnr(rows: Sequence[PictureScores], protocol: str, models: Sequence[str]) -> Plot:
     series = {
         model: [r.scores.psnr for r in rows if (r.protocol, r.model) == (protocol, model)] for model in models
     }
-    svg = distributions(series, "PSNR (dB), more is better")
+    svg = distributions(series, "PSNR (dB), higher is better")
     return Plot(caption(rows, protocol, "PSNR"), Markup(svg))
 
 
-def _gain(rows: Sequence[Row], protocol: str, models: Sequence[str]) -> Plot:
+def _gain(rows: Sequence[PictureScores], protocol: str, models: Sequence[str]) -> Plot:
     before = {r.picture: r.scores.psnr for r in rows if (r.protocol, r.model) == (protocol, COMPOSITE)}
     series = {
         model: [r.scores.psnr - before[r.picture] for r in rows if (r.protocol, r.model) == (protocol, model)]

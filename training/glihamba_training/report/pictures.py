@@ -1,4 +1,4 @@
-"""Pictures for the page, inside it: what a protocol compared, and where the errors are."""
+"""Pictures inside the page: what a protocol compared, and where the errors are."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from PIL import Image
 from torch import Tensor
 
 from glihamba_training.data.iharmony4 import Triple
-from glihamba_training.scoring.evaluate import COMPOSITE, Row
-from glihamba_training.scoring.protocols import PROTOCOLS, Source
+from glihamba_training.scoring.evaluate import COMPOSITE, PictureScores
+from glihamba_training.scoring.protocols import PROTOCOLS, Method
 
-LONGEST = 640  # pixels of a side
-FULL_ERROR = 64  # levels of 255 that are drawn in the brightest colour
+LONGEST = 640  # pixels of a picture's longer side
+FULL_ERROR = 64  # an error of so many levels of 255 is drawn in the brightest colour
 _RAMP = np.array([[0, 0, 8], [86, 16, 110], [187, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """A picture to show: why, and by whom it is harmonized."""
+    """A picture to show, with its texts, and the two methods whose results are compared."""
 
     picture: str
     heading: str
@@ -33,7 +33,7 @@ class Wanted:
 
 @dataclass(frozen=True)
 class Case:
-    """A slider between two pictures, and stills beside it, all data URIs; shape is width / height."""
+    """A slider between two pictures and stills beside it: names, data URIs. shape: "width / height"."""
 
     heading: str
     caption: str
@@ -43,8 +43,8 @@ class Case:
     stills: tuple[tuple[str, str], ...]
 
 
-def extremes(rows: Sequence[Row], protocol: str, model: str) -> list[Wanted]:
-    """The pictures that `model` improved most, by the median, and least (or spoiled most)."""
+def extremes(rows: Sequence[PictureScores], protocol: str, model: str) -> list[Wanted]:
+    """The pictures with the greatest, the median and the least gain of `model` over the composite."""
     before = {r.picture: r for r in rows if r.protocol == protocol and r.model == COMPOSITE}
     after = [r for r in rows if r.protocol == protocol and r.model == model]
     ranked = sorted(after, key=lambda r: before[r.picture].scores.psnr - r.scores.psnr)
@@ -67,9 +67,9 @@ def extremes(rows: Sequence[Row], protocol: str, model: str) -> list[Wanted]:
 
 
 def cases(
-    wanted: Sequence[Wanted], triples: Iterable[Triple], models: Mapping[str, Source], protocol: str
+    wanted: Sequence[Wanted], triples: Iterable[Triple], methods: Mapping[str, Method], protocol: str
 ) -> list[Case]:
-    """Each wanted picture as the protocol compared it, in the order they are wanted."""
+    """The wanted pictures as the protocol compared them, in the same order."""
     pixels: dict[tuple[str, str], tuple[str, str]] = {}
     shapes: dict[str, str] = {}
     scoring = PROTOCOLS[protocol]
@@ -79,7 +79,7 @@ def cases(
         shapes[triple.name] = f"{width} / {height}"
         pixels[triple.name, "real"] = _uri(_levels(planes.real)), ""
         for model in {m for w in wanted if w.picture == triple.name for m in (COMPOSITE, w.before, w.after)}:
-            got = scoring.harmonized(triple, planes, models[model])
+            got = scoring.harmonized(triple, planes, methods[model])
             if scoring.background == "masked":
                 got = planes.mask * got + (1 - planes.mask) * planes.real
             pixels[triple.name, model] = _uri(_levels(got)), _uri(error_picture(got, planes.real))
@@ -98,14 +98,14 @@ def cases(
 
 
 def error_picture(got: Tensor, real: Tensor) -> np.ndarray:
-    """Mean absolute difference of the channels, 0 black to FULL_ERROR levels bright: (H,W,3) uint8."""
+    """The channels' mean absolute difference, black (0) to bright (FULL_ERROR levels): (H,W,3) uint8."""
     error = ((got - real).abs().mean(1)[0] * 255 / FULL_ERROR).clamp(0, 1).numpy()
     stops = np.linspace(0, 1, len(_RAMP))
     return np.stack([np.interp(error, stops, channel) for channel in _RAMP.T], axis=-1).astype(np.uint8)
 
 
 def ramp_css() -> str:
-    """The colours of `error_picture` from 0 to FULL_ERROR, as a gradient."""
+    """The colours of `error_picture` from 0 to FULL_ERROR, as the stops of a CSS gradient."""
     return ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in _RAMP)
 
 

@@ -1,4 +1,4 @@
-"""Distributions as inline SVG, coloured by the page's style sheet so that they follow its dark mode."""
+"""Distributions as inline SVG; the page's style sheet colours them, so that they follow its dark mode."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from html import escape
 import numpy as np
 
 WIDTH, ROW, LEFT, RIGHT, BOTTOM = 480, 58, 14, 14, 40
-MOST_DOTS = 400  # of a method; beyond it a sample is drawn, and the caption says so
-_COLOURS = 6  # that the style sheet has
+MOST_DOTS = 400  # for a method; of more pictures a sample is drawn, and the caption says so
+_COLOURS = 6  # in the style sheet
 
 
 def distributions(
     series: Mapping[str, Sequence[float]], axis: str, *, zero: bool = False, first_colour: int = 0
 ) -> str:
-    """A row for each method: a dot a picture, the box from quartile to quartile, the median.
+    """One row for each method: a dot for each picture, a box from quartile to quartile, the median.
 
-    axis: what it shows and in what unit. zero: mark 0, where nothing changed. first_colour: of the
-    first method, so that each keeps its own from plot to plot; 0 is gray, for the composite.
+    axis: the quantity and its unit. zero: mark 0, where nothing changed. first_colour: the first method's, so
+    that each method keeps its colour from plot to plot; 0 is gray, for the composite.
     """
     values = {name: np.asarray(each, float) for name, each in series.items()}
     everything = np.concatenate([*values.values(), *([[0.0]] if zero else [])])
@@ -47,7 +47,7 @@ def colour_of(method: int) -> str:
 
 
 def sampled(values: Sequence[float] | np.ndarray) -> np.ndarray:
-    """At most MOST_DOTS of them, the same every time."""
+    """At most MOST_DOTS of the values, the same ones every time."""
     each = np.asarray(values, float)
     if len(each) <= MOST_DOTS:
         return each

@@ -1,6 +1,6 @@
-"""Scores as the papers' Tables 1 to 3, for the terminal and the page alike.
+"""Scores as tables like the papers' Tables 1 to 3, for the terminal and the page.
 
-Every table says its protocol and how many pictures each figure is the mean of.
+Every table names its protocol and the number of pictures behind each figure.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from glihamba_training.scoring.evaluate import (
     COMPOSITE,
     SUBSETS,
     WORSE,
-    Row,
+    PictureScores,
     Summary,
     by_ratio,
     by_subset,
@@ -24,13 +24,15 @@ from glihamba_training.scoring.evaluate import (
 from glihamba_training.scoring.protocols import PROTOCOLS
 
 METRICS = {"psnr": ("PSNR", 2), "mse": ("MSE", 2), "fmse": ("fMSE", 2), "ssim": ("SSIM", 4)}
-"""Name in print, and decimals. Of PSNR and SSIM more is better, of the errors less."""
-_MORE_IS_BETTER = ("psnr", "ssim", "median_psnr")
+"""Name in print, and decimals. Higher PSNR and SSIM and lower errors are better."""
+_HIGHER_IS_BETTER = ("psnr", "ssim", "median_psnr")
 
 
 @dataclass(frozen=True)
 class Column:
-    """`group` stands over neighbours that share it. better: 1 if more is, -1 if less is, 0 if neither."""
+    """group: printed above neighbours that share it. better: 1 if higher is better, -1 if lower is, 0 if
+    neither.
+    """
 
     group: str
     name: str
@@ -40,7 +42,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Line:
-    """A method's figures, None where there is none. source: the paper that prints them, "" if measured."""
+    """A method's figures, None if not known. source: the paper that prints them, "" if measured."""
 
     method: str
     pictures: str
@@ -50,7 +52,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Table:
-    """`title` names protocol and pictures; `note` says what a reader must know."""
+    """title: names protocol and pictures. note: what a reader must know, printed below."""
 
     title: str
     columns: tuple[Column, ...]
@@ -71,7 +73,7 @@ class Table:
         return [(group, len(list(each))) for group, each in groupby(self.columns, lambda c: c.group)]
 
     def best(self) -> set[tuple[int, int]]:
-        """(line, column) of the best figure measured here; only among methods that share their pictures."""
+        """(line, column) of the best measured figures, among methods scored on the same pictures."""
         found = set()
         for index, column in enumerate(self.columns):
             rivals: dict[str, dict[int, float]] = {}
@@ -86,7 +88,7 @@ class Table:
         return found
 
 
-def overall(rows: Sequence[Row]) -> Table:
+def overall(rows: Sequence[PictureScores]) -> Table:
     """All protocols and methods, means and medians over all pictures."""
     names = ("psnr", "mse", "fmse", "ssim", "median_psnr", "median_fmse", "worsened")
     columns = [_column("mean", name) for name in METRICS]
@@ -105,8 +107,8 @@ def overall(rows: Sequence[Row]) -> Table:
     return Table(f"All protocols, {_pictures(rows)} each", tuple(columns), tuple(lines), note)
 
 
-def table_1(rows: Sequence[Row], protocol: str, *, beside: bool, metrics: Sequence[str]) -> Table:
-    """By subset. beside: whether the papers' figures, which are of iHarmony4, belong beside these."""
+def table_1(rows: Sequence[PictureScores], protocol: str, *, beside: bool, metrics: Sequence[str]) -> Table:
+    """By subset. beside: print the papers' figures, which are of iHarmony4, beside these."""
     rows = [row for row in rows if row.protocol == protocol]
     summaries = [*by_subset(rows), *summarise(rows)]
     groups = [*SUBSETS, "all"] if beside else list(dict.fromkeys(s.group for s in summaries))
@@ -114,8 +116,8 @@ def table_1(rows: Sequence[Row], protocol: str, *, beside: bool, metrics: Sequen
     return _grouped("Table 1: by subset", rows, summaries, groups, metrics, lines)
 
 
-def table_2(rows: Sequence[Row], protocol: str, *, beside: bool) -> Table:
-    """By the foreground's share of the picture."""
+def table_2(rows: Sequence[PictureScores], protocol: str, *, beside: bool) -> Table:
+    """By the foreground's share of the picture. beside: see `table_1`."""
     rows = [row for row in rows if row.protocol == protocol]
     summaries = [*by_ratio(rows), *summarise(rows)]
     lines = published.BY_RATIO if beside else ()
@@ -125,7 +127,7 @@ def table_2(rows: Sequence[Row], protocol: str, *, beside: bool) -> Table:
 
 
 def table_3(costs: Sequence[Cost]) -> Table:
-    """Complexity, as paper 000's Table 3."""
+    """Complexity, like Table 3 of Sun et al. 2024."""
     columns = (
         Column("multiply-adds (G)", "linear, convolution", 3),
         Column("multiply-adds (G)", "scan", 3),
@@ -141,9 +143,9 @@ def table_3(costs: Sequence[Cost]) -> Table:
         values = (flops, None, parameters, milliseconds, None)
         lines.append(Line(method, "", values, f"{published.COMPLEXITY_SOURCE}: counting, device unstated"))
     note = (
-        "Measured: one picture at the network's working size; multiply-adds of linear layers, convolutions"
-        " and products of activations; the scan's as 9 L D N a direction for L pixels, D channels, N states;"
-        f" time is the median of {costs[0].runs} runs, {costs[0].device}."
+        "Measured for one picture at the network's working size. Multiply-adds are those of linear layers,"
+        " convolutions and products of activations; the scan's are 9 L D N for each direction, with L pixels,"
+        f" D channels and N states. Time is the median of {costs[0].runs} runs ({costs[0].device})."
         if costs
         else ""
     )
@@ -152,7 +154,7 @@ def table_3(costs: Sequence[Cost]) -> Table:
 
 def _grouped(
     title: str,
-    rows: Sequence[Row],
+    rows: Sequence[PictureScores],
     summaries: Sequence[Summary],
     groups: Sequence[str],
     metrics: Sequence[str],
@@ -161,7 +163,7 @@ def _grouped(
     protocol = rows[0].protocol
     found = {(s.model, s.group): s for s in summaries}
     counts = {s.group: s.pictures for s in summaries}
-    places = [  # SSIM is never printed: no column for it where nothing is measured
+    places = [  # papers print no SSIM: no column for it where nothing is measured
         (group, name) for group in groups for name in metrics if group in counts or name != "ssim"
     ]
     columns = [replace(_column("", m), group=f"{group} ({counts.get(group, 0):,})") for group, m in places]
@@ -175,20 +177,20 @@ def _grouped(
         whose = line.source + (f" · {line.protocol}" if line.protocol else "")
         lines.append(Line(line.method, f"{published.SUBSETS['all']:,}", tuple(figures), whose))
     note = (
-        "In brackets: pictures measured here. Lines with a source are as printed there, over iHarmony4's"
-        " 7,404 test pictures, with the protocol of its public code where there is one (no paper states its"
-        " own); they compare only over the same pictures and protocol."
+        "In brackets: number of pictures measured here. Lines with a source are figures that the paper prints"
+        " for iHarmony4's 7,404 test pictures, with the protocol of its public code if there is one (no paper"
+        " states its protocol). Figures are comparable only for the same pictures and protocol."
         if beside
-        else "In brackets: pictures."
+        else "In brackets: number of pictures."
     )
     return Table(f"{title}, protocol {protocol}, {_pictures(rows)}", tuple(columns), tuple(lines), note)
 
 
 def _column(group: str, metric: str) -> Column:
     name, decimals = METRICS[metric]
-    return Column(group, name, decimals, 1 if metric in _MORE_IS_BETTER else -1)
+    return Column(group, name, decimals, 1 if metric in _HIGHER_IS_BETTER else -1)
 
 
-def _pictures(rows: Sequence[Row]) -> str:
+def _pictures(rows: Sequence[PictureScores]) -> str:
     count = len({row.picture for row in rows})
     return f"{count:,} picture" + ("s" if count != 1 else "")

@@ -1,4 +1,4 @@
-"""What happens between the steps of a training: progress, pictures, the last checkpoint."""
+"""What happens between the steps of a training: progress, pictures in TensorBoard, the last checkpoint."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from lightning.pytorch.callbacks import RichProgressBar
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from glihamba_training.run.recipe import Recipe
-from glihamba_training.run.sources import Source
-from glihamba_training.synthesis.composites import Batch
+from glihamba_training.run.sources import BatchSource
+from glihamba_training.synthesis.batch import Batch
 
 SHOWN = 4  # pictures in TensorBoard
 
 
 class Progressing(RichProgressBar):
-    """Counts steps of the whole training: there are no epochs, and a resumed run has some behind it."""
+    """Counts the steps of the whole training: there are no epochs, and a resumed run does not begin at 0."""
 
     @property
     def total_train_batches(self) -> int:
@@ -33,7 +33,7 @@ class Progressing(RichProgressBar):
 
 
 class LastStep(L.Callback):
-    """A checkpoint of the last step, whatever the steps between checkpoints. After the averages' update."""
+    """Saves the last step, whatever the steps between checkpoints. It must follow the averages' callback."""
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
@@ -47,11 +47,11 @@ class LastStep(L.Callback):
 
 
 class Pictures(L.Callback):
-    """Every so many steps, the same few pictures in TensorBoard: composite, mask, harmonized, real."""
+    """Shows the same few pictures in TensorBoard now and then: composite, mask, harmonized, real."""
 
-    def __init__(self, source: Source, recipe: Recipe) -> None:
+    def __init__(self, source: BatchSource, recipe: Recipe) -> None:
         self.every = recipe.pictures_every
-        self.batch = source.batch(-1, recipe.size, SHOWN)  # of a step that no training reaches
+        self.batch = source.batch(-1, recipe.size, SHOWN)  # no training reaches this step
 
     def on_train_batch_end(
         self, trainer: L.Trainer, task: Any, outputs: Any, batch: Batch, index: int

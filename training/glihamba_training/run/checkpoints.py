@@ -1,29 +1,41 @@
-"""Checkpoints: written whole or not at all, read with a sentence for what is wrong with them."""
+"""Checkpoints: written whole or not at all; what is wrong with one is said in a sentence.
+
+There are two kinds. `NAME.ckpt` is Lightning's, with the optimiser's state: a run that is resumed from it
+ends with the very weights of an unbroken run. `NAME.safetensors` holds weights in half precision and, as JSON
+in its header, the step, the recipe (with its seed) and the provenance: a tenth of the size, for keeping.
+"""
 
 from __future__ import annotations
 
 import io
+import json
 import os
 import pickle
 from pathlib import Path
 from typing import Any
 
+import safetensors
+import safetensors.torch
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from torch import Tensor
 
 from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.models import load, registry
+from glihamba.models.filling import WeightsDoNotFit, fill
 from glihamba.models.registry import BadRecord, Record
 from glihamba.models.store import METADATA_KEY
 from glihamba.networks.vss import MLGVSSBlock, VSSBlock
+from glihamba_proto.files import replacing
 from glihamba_training.data.picture_cache import DISK_FULL
 
 NOT_STATED = "not stated"
+CHECKPOINT_KEY = "glihamba.checkpoint"  # of the JSON in a safetensors file's header
+_PREFIX = "network."  # of the network's weights in a Lightning checkpoint
 
 
 class BadCheckpoint(BadRequest):
-    """A file that is no checkpoint, or another model's; `str(error)` names it and says what to do."""
+    """A file that is not a checkpoint, or is another model's; `str(error)` names it and says what to do."""
 
 
 class CannotSave(HarmonizeError):
@@ -31,32 +43,31 @@ class CannotSave(HarmonizeError):
 
 
 class WholeCheckpoints(TorchCheckpointIO):
-    """Writes beside and renames: whatever happens meanwhile, the last checkpoint is whole.
+    """Writes beside the last checkpoint and renames: whatever happens meanwhile, the last one is whole.
 
     Lightning's own way writes into the folder for temporary files, which may be on another disk.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any = None) -> None:
         path = Path(path)
-        part = path.with_name(path.name + ".part")
         stream = io.BytesIO()
         torch.save(checkpoint, stream)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            with part.open("wb") as file:
+            with replacing(path) as part, part.open("wb") as file:
                 file.write(stream.getbuffer())
                 file.flush()
                 os.fsync(file.fileno())
-            os.replace(part, path)
         except OSError as error:
-            part.unlink(missing_ok=True)
             if error.errno in DISK_FULL:
                 raise disk_full(path, checkpoint["global_step"]) from error
             raise
 
 
 def disk_full(last: Path, step: int | None = None) -> CannotSave:
-    """What to say when the disk is full: `last` is where the last checkpoint lies, if there is one."""
+    """The error for a full disk. last: the last checkpoint, if there is one. step: the one that was not
+    saved.
+    """
     lost = (
         f"step {step} could not be saved in {last.parent}"
         if step is not None
@@ -73,24 +84,85 @@ def disk_full(last: Path, step: int | None = None) -> CannotSave:
     )
 
 
+def write_weights(checkpoint: Path, path: Path) -> None:
+    """Write a checkpoint's averaged weights in half precision, to go on from: `path`, a .safetensors file.
+
+    The folders of the training pictures are left out: they are this machine's. Raises BadCheckpoint.
+    """
+    saved = read_checkpoint(checkpoint)
+    past = recorded(saved)
+    header = {
+        "step": saved["global_step"],
+        "recipe": saved["hyper_parameters"]["recipe"],
+        "provenance": {**past, "data": [{**data, "root": ""} for data in past["data"]]},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with replacing(path) as part:
+        safetensors.torch.save_file(
+            halved(network_weights(saved), checkpoint), part, {CHECKPOINT_KEY: json.dumps(header)}
+        )
+
+
+def halved(weights: dict[str, Tensor], origin: Path) -> dict[str, Tensor]:
+    """The floats in half precision; raises BadCheckpoint if one of them is too large for it."""
+    halves = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
+    for name, t in halves.items():
+        if not torch.isfinite(t).all():
+            raise BadCheckpoint(
+                f"{origin} holds a weight that is too large for half precision, in {name}: export it in full."
+            )
+    return halves
+
+
 def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A training's checkpoint, on the CPU; raises BadCheckpoint."""
+    """A training's checkpoint of either kind, on the CPU: a dict with Lightning's keys, of which a
+    .safetensors file has state_dict, global_step, hyper_parameters and provenance. Raises BadCheckpoint.
+    """
+    if path.suffix == ".safetensors":
+        return _read_weights(path)
     try:
         saved = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, OSError) as error:
         raise BadCheckpoint(
-            f"{path} is no checkpoint, or it is damaged: give one that training wrote."
+            f"{path} is not a checkpoint, or it is damaged: give one that training wrote."
         ) from error
     if not isinstance(saved, dict) or not {"state_dict", "global_step", "hyper_parameters"} <= saved.keys():
-        raise BadCheckpoint(f"{path} is no checkpoint of `glihamba train`: give one that it wrote.")
+        raise BadCheckpoint(f"{path} is not a checkpoint of `glihamba train`: give one that it wrote.")
     return saved
 
 
-def recorded(saved: dict[str, Any]) -> dict[str, Any]:
-    """What a run recorded of itself in its checkpoint; checkpoints from before runs did have only a count.
+def _read_weights(path: Path) -> dict[str, Any]:
+    weights, header = _opened(path)
+    try:
+        said = json.loads(header[CHECKPOINT_KEY])
+        return {
+            "state_dict": {_PREFIX + name: weight for name, weight in weights.items()},
+            "global_step": said["step"],
+            "hyper_parameters": {"recipe": said["recipe"]},
+            "provenance": said["provenance"],
+        }
+    except (KeyError, ValueError) as error:
+        raise BadCheckpoint(
+            f"{path} holds weights without a training's step and recipe: start from it with --from."
+        ) from error
 
-    data: what the weights were trained on, by whatever run, a table each. licences: of the models whose
-    weights they were started from, by name.
+
+def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """A safetensors file's tensors in 32 bits, and its header; raises BadCheckpoint."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            header = file.metadata() or {}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise BadCheckpoint(f"{path} is not a safetensors file, or it is damaged: give another.") from error
+    return {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}, header
+
+
+def recorded(saved: dict[str, Any]) -> dict[str, Any]:
+    """What a run recorded of itself in its checkpoint; old checkpoints recorded a count alone.
+
+    data: what the weights were trained on, by all runs, a table each. licences: of the models whose weights
+    they were started from, by name.
     """
     seen = saved["global_step"] * saved["hyper_parameters"]["recipe"]["batch"]
     nothing = {"composites": seen, "seconds": 0.0, "data": [], "started_from": "", "machine": ""}
@@ -100,22 +172,18 @@ def recorded(saved: dict[str, Any]) -> dict[str, Any]:
 
 
 def inherited(name_or_path: str) -> dict[str, Any]:
-    """The `data` and `licences` (see `recorded`) that whoever starts from these weights takes over."""
+    """The `data` and `licences` (see `recorded`) that a run takes over if it starts from these weights."""
     path = Path(name_or_path)
-    if path.suffix == ".ckpt":
+    if path.suffix == ".safetensors" and CHECKPOINT_KEY not in (header := _opened(path)[1]):
+        return {"data": [], "licences": {path.name: _licence(header.get(METADATA_KEY, ""))}}
+    if path.suffix in (".ckpt", ".safetensors"):
         before = recorded(read_checkpoint(path))
         return {key: before[key] for key in ("data", "licences")}
-    if path.suffix == ".safetensors":
-        return {"data": [], "licences": {path.name: _licence_inside(path)}}
     record = registry.get(name_or_path)
     return {"data": [], "licences": {record.name: record.licence or NOT_STATED}}
 
 
-def _licence_inside(path: Path) -> str:
-    import safetensors
-
-    with safetensors.safe_open(path, "pt") as file:
-        record = (file.metadata() or {}).get(METADATA_KEY, "")
+def _licence(record: str) -> str:
     try:
         return Record.from_json(record).licence or NOT_STATED
     except BadRecord:
@@ -129,9 +197,8 @@ def averaged_weights(checkpoint: Path) -> tuple[dict[str, Tensor], dict[str, Any
 
 
 def network_weights(saved: dict[str, Any]) -> dict[str, Tensor]:
-    """The averaged weights in what `read_checkpoint` has read, by the network's own names."""
-    prefix = "network."
-    return {k.removeprefix(prefix): v for k, v in saved["state_dict"].items() if k.startswith(prefix)}
+    """The averaged weights in what `read_checkpoint` returned, by the network's own names."""
+    return {k.removeprefix(_PREFIX): v for k, v in saved["state_dict"].items() if k.startswith(_PREFIX)}
 
 
 def starting_weights(name_or_path: str) -> dict[str, Tensor]:
@@ -143,31 +210,25 @@ def starting_weights(name_or_path: str) -> dict[str, Tensor]:
     if path.suffix == ".ckpt":
         return averaged_weights(path)[0]
     if path.suffix == ".safetensors":
-        import safetensors.torch
-
-        try:
-            return dict(safetensors.torch.load_file(path))
-        except (OSError, safetensors.SafetensorError) as error:
-            raise BadCheckpoint(f"{path} is no safetensors file, or it is damaged: give another.") from error
+        return _opened(path)[0]
     return dict(load(name_or_path).state_dict())
 
 
-def fill(network: torch.nn.Module, weights: dict[str, Tensor], origin: str, model: str) -> None:
-    """Gives the network all the weights; raises BadCheckpoint when they are another network's."""
+def take_weights(network: torch.nn.Module, weights: dict[str, Tensor], origin: str, model: str) -> None:
+    """Give the network all the weights, which come from `origin`. Raises BadCheckpoint if they do not fit."""
     try:
-        network.load_state_dict(weights)
-    except RuntimeError as error:
+        fill(network, weights)
+    except WeightsDoNotFit as error:
         raise BadCheckpoint(
             f"The weights of {origin} do not fit the recipe's {model}: start from the same network, with the"
             " settings that the recipe's [config] gives it."
         ) from error
 
 
-def grown(network: torch.nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, and for state-space blocks that they lack those that the network has, silenced.
+def with_silent_blocks(network: torch.nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, and for each state-space block that they lack the network's own with an output of 0.
 
-    A block adds what it finds to what it is given: with nothing in its last layer it passes that on, so the
-    network begins as the one that the weights are of.
+    A block adds its output to its input, so a network with silent blocks begins as the one without them.
     """
     added: dict[str, Tensor] = {}
     for name, block in network.named_modules():

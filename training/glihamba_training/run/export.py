@@ -1,4 +1,4 @@
-"""From a checkpoint to a registry entry: weights, provenance and measured metrics in one go."""
+"""From a checkpoint to a registry entry: weights, provenance and measured metrics."""
 
 from __future__ import annotations
 
@@ -7,9 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from glihamba.errors import BadRequest
 from glihamba.models import store
 from glihamba.models.registry import LOCAL, Record
@@ -17,11 +14,11 @@ from glihamba.networks import build
 from glihamba_training.data.iharmony4 import Triple, is_copy, read_triples
 from glihamba_training.run.checkpoints import (
     NOT_STATED,
-    BadCheckpoint,
-    fill,
+    halved,
     network_weights,
     read_checkpoint,
     recorded,
+    take_weights,
 )
 from glihamba_training.scoring.evaluate import evaluate, summarise, val_triples
 
@@ -41,19 +38,18 @@ def export(
 ) -> Record:
     """Writes `folder/NAME.safetensors` and `NAME.json` from a checkpoint's averaged weights.
 
-    half: in half precision; the figures are those of the rounded weights.
-
-    scored_on: a set's name in words -> its triples and the protocols to score it under; the figures go
-    into the record as "PROTOCOL, SET". What `licence` and `training_data` leave empty is filled in from what
-    the run recorded; the training data's text gets the number of composites seen. Raises BadCheckpoint.
+    half: in half precision; the figures are those of the rounded weights. scored_on: a set's name in words ->
+    its triples and the protocols to score it under; the figures go into the record as "PROTOCOL, SET".
+    licence and training_data are filled in from the run's record where they are empty; the text on training
+    data gets the number of composites seen. Raises BadCheckpoint.
     """
     saved = read_checkpoint(checkpoint)
     weights, recipe = network_weights(saved), saved["hyper_parameters"]["recipe"]
     if half:
-        weights = _halved(weights, checkpoint)
+        weights = halved(weights, checkpoint)
     provenance = recorded(saved)
     network = build(recipe["model"], **recipe.get("config", {}))
-    fill(network, weights, str(checkpoint), recipe["model"])
+    take_weights(network, weights, str(checkpoint), recipe["model"])
     network.eval()
     metrics: dict[str, dict[str, float]] = {}
     for pictures, (triples, protocols) in scored_on.items():
@@ -79,26 +75,15 @@ def export(
     return store.save(folder / f"{name}.safetensors", weights, record)
 
 
-def _halved(weights: Mapping[str, Tensor], checkpoint: Path) -> dict[str, Tensor]:
-    """The floats in half precision; raises BadCheckpoint for one that it has no room for."""
-    halves = {name: t.half() if t.is_floating_point() else t for name, t in weights.items()}
-    for name, t in halves.items():
-        if not torch.isfinite(t).all():
-            raise BadCheckpoint(
-                f"{checkpoint} holds a weight that half precision has no room for, in {name}:"
-                " leave out --half."
-            )
-    return halves
-
-
 def held_out(checkpoint: Path) -> dict[Path, str]:
-    """The folders that the run trained on, each with why it can't be scored on, empty if it can."""
-    roots = [Path(data["root"]) for data in recorded(read_checkpoint(checkpoint))["data"]]
+    """The folders that the run trained on, each with the reason why it can't be scored on, "" if it can."""
+    noted = recorded(read_checkpoint(checkpoint))["data"]
+    roots = [Path(data["root"]) for data in noted if data["root"]]
     return {root: _unscorable(root) for root in roots}
 
 
 def _unscorable(root: Path) -> str:
-    """Why nothing held out there is a measure: it has moved, has no val pictures or no whole objects."""
+    """Why its held-out pictures can't be scored: the folder has moved, has none, or no whole objects."""
     try:
         next(iter(read_triples(root) if is_copy(root) else val_triples(root, 1)), None)
     except (FileNotFoundError, BadRequest) as error:
@@ -107,7 +92,7 @@ def _unscorable(root: Path) -> str:
 
 
 def _training_data(provenance: dict[str, Any]) -> str:
-    """What it was trained on, for how long and on what, in words."""
+    """The training pictures, the hours and the machine, in words."""
     sentences = []
     for data in provenance["data"]:
         if data["kind"] == "iHarmony4":
@@ -124,9 +109,9 @@ def _training_data(provenance: dict[str, Any]) -> str:
 
 
 def _licence(provenance: dict[str, Any]) -> str:
-    """The licences of the training pictures and of the weights that it was started from.
+    """The licences of the training pictures and of the weights that the run started from, in words.
 
-    What the model may be used for follows from them all.
+    What the model may be used for follows from all of them.
     """
     pictures = dict.fromkeys(name for data in provenance["data"] for name in _licences(data))
     if not provenance["licences"]:

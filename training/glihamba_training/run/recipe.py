@@ -1,4 +1,4 @@
-"""Recipes: one TOML file a model, one dataclass that says what may stand in it."""
+"""Recipes: how a model is trained. One TOML file for each, and a dataclass that says which keys there are."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from glihamba.errors import BadRequest, UnknownModel
-from glihamba.networks import settings_of
+from glihamba.networks import class_of, names, settings_of
 from glihamba_training.losses import LOSSES
-from glihamba_training.synthesis.composites import SynthesisSettings
+from glihamba_training.synthesis.settings import SynthesisSettings
 
 if sys.version_info >= (3, 11):
     import tomllib
-else:  # the same parser, under its name before it joined the standard library
+else:  # the same parser, before it joined the standard library
     import tomli as tomllib
 
 PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
@@ -26,22 +26,25 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "bf16": "bf16-mixed",
     "16": "16-mixed",
 }
-"""What a recipe may say -> what Lightning calls it; of the mixed ones the weights stay in 32 bits."""
+"""A recipe's name -> Lightning's. With mixed precision the weights stay in 32 bits."""
 
 
 class RecipeError(BadRequest, ValueError):
-    """A recipe that can't be followed; `str(error)` names the key."""
+    """A recipe that can't be followed; `str(error)` says why."""
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """model: a name that `glihamba.networks.build` knows. size: side of the training pictures in pixels.
-    batch: pictures a step, of all processes together. steps: in all. learning_rate: Adam's; warmed up over
-    `warmup` steps, multiplied by `decay` at each of `milestones` (in steps). ema: of the weights that are
-    kept, 0: the last ones. loss: one of `losses.LOSSES`; loss_power, smallest_area: see there. clip: of the
-    gradient's norm, 0: none. precision: "32", or mixed, "bf16" or "16". checkpoint_every: in steps.
-    pictures_every: steps between pictures in TensorBoard, 0: none.
-    config: settings of the network that differ from what its name stands for.
+    """model: a name that `glihamba.networks.build` knows. config: its settings that differ from the defaults.
+
+    size: side of the training pictures in pixels. batch: pictures in a step, of all processes together.
+    steps: the training's length. learning_rate, betas: Adam's; the rate rises over the first `warmup` steps
+    and is multiplied by `decay` at each of `milestones` (in steps). ema: decay of the moving average of the
+    weights, 0 for the last weights themselves. loss: a name in `losses.LOSSES`; loss_power, smallest_area:
+    see `losses.foreground_normalised`. clip: greatest norm of the gradient, 0 for no limit. seed: of all
+    random draws. precision: "32", or "bf16" or "16" for mixed precision. checkpoint_every: steps between
+    checkpoints. pictures_every: steps between pictures in TensorBoard, 0 for none. synthesis: how the
+    pictures are made.
     """
 
     model: str
@@ -74,8 +77,14 @@ class Recipe:
             raise RecipeError(f'There is no precision "{self.precision}": choose {", ".join(PRECISIONS)}.')
         if self.loss not in LOSSES:
             raise RecipeError(f'There is no loss "{self.loss}": choose {" or ".join(LOSSES)}.')
-        if self.loss == "two-stages" and self.model != "frih":
-            raise RecipeError(f'The loss "two-stages" is FRIH\'s: choose "foreground" for {self.model}.')
+        owners = [name for name in names() if self.loss in class_of(name).losses]
+        if owners and self.model not in owners:
+            raise RecipeError(
+                f'The loss "{self.loss}" is only for {", ".join(owners)}: choose "foreground" for'
+                f" {self.model}."
+            )
+        if self.model in names() and not class_of(self.model).trainable:
+            raise RecipeError(f"There are no weights to train in {self.model}: choose another network.")
         if self.config:
             try:
                 _refuse_unknown(self.config, settings_of(self.model), "config.")
@@ -84,9 +93,8 @@ class Recipe:
 
 
 def load_recipe(name_or_path: str, **overrides: Any) -> Recipe:
-    """The recipe shipped under that name, or in that file; `overrides` win over what it says.
-
-    Raises RecipeError.
+    """The recipe of that name in the package, or in that .toml file. overrides: values instead of its own;
+    None is none. Raises RecipeError.
     """
     path = Path(name_or_path)
     if path.suffix == ".toml":
@@ -102,7 +110,7 @@ def load_recipe(name_or_path: str, **overrides: Any) -> Recipe:
     try:
         said = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"The recipe {path} is no TOML: {error}.") from error
+        raise RecipeError(f"The recipe {path} is not a TOML file: {error}.") from error
     table = {**said, **{k: v for k, v in overrides.items() if v is not None}}
     synthesis = _make(SynthesisSettings, table.pop("synthesis", {}), "synthesis.")
     return _make(Recipe, {**table, "synthesis": synthesis})
@@ -112,7 +120,7 @@ def _read(path: Path) -> str:
     try:
         return path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise RecipeError(f"The recipe {path} is no text in UTF-8: save it again as that.") from error
+        raise RecipeError(f"The recipe {path} is not a text in UTF-8: save it again as that.") from error
     except OSError as error:
         raise RecipeError(f"The recipe {path} cannot be read: {error.strerror}.") from error
 

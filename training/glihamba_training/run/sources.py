@@ -1,4 +1,4 @@
-"""Where training pictures come from: iHarmony4's own composites, or photographs recoloured on the fly."""
+"""Where training batches come from: iHarmony4's own composites, or photographs recoloured on the fly."""
 
 from __future__ import annotations
 
@@ -9,17 +9,18 @@ from typing import Any, Protocol
 import torch
 
 from glihamba_training.data import iharmony4
-from glihamba_training.data.photos import licences, load_bank
-from glihamba_training.data.picture_cache import Progress, ahead
+from glihamba_training.data.photos import licences, photo_dataset
+from glihamba_training.data.picture_cache import OnProgress, ahead
 from glihamba_training.run.recipe import Recipe
-from glihamba_training.synthesis.composites import Batch, Synthesis
-from glihamba_training.synthesis.pairs import Pairs, load_pairs
+from glihamba_training.synthesis.batch import Batch
+from glihamba_training.synthesis.composites import Synthesis
+from glihamba_training.synthesis.pairs import Pairs, pair_dataset
 
-BANK_PER_TRAINING_SIZE = 1.5  # crops down to two thirds are still sampled without enlarging
+CACHED_PER_TRAINING_SIZE = 1.5  # crops down to two thirds of a side are still sampled without enlarging
 DIRECT_UP_TO = 64  # pixels a side: up to there the recolourings are as fast on every pixel as on a lattice
 
 
-class Source(Protocol):
+class BatchSource(Protocol):
     """Batches by their number: the same number gives the same batch, whoever asks and when."""
 
     def batch(self, step: int, size: int, count: int) -> Batch: ...
@@ -28,24 +29,25 @@ class Source(Protocol):
 def open_source(
     data: Path,
     recipe: Recipe,
-    split: str = "train",
     *,
     device: str | torch.device = "cpu",
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
     cache: Path | None = None,
-) -> tuple[Source, dict[str, Any]]:
+) -> tuple[BatchSource, dict[str, Any]]:
     """What a recipe trains on, and a description of it for the run's records.
 
-    `data`: a copy of iHarmony4, or photographs as `photos` knows them. Decodes them on first use
-    (cache: see `banks.cached`). Raises FileNotFoundError or BadPicture, with a sentence.
+    data: a copy of iHarmony4, or photographs as `data/photos.py` describes them; decoded on first use.
+    cache: see `picture_cache.cached_arrays`. Raises FileNotFoundError or BadPicture, with a sentence.
     """
     if not data.is_dir():
-        raise FileNotFoundError(f"{data} is no folder: give a copy of iHarmony4 or a folder of photographs.")
+        raise FileNotFoundError(
+            f"{data} is not a folder: give a copy of iHarmony4 or a folder of photographs."
+        )
     device = torch.device(device)
     cropped = recipe.synthesis.smallest_crop < 1
-    side = round(recipe.size * BANK_PER_TRAINING_SIZE) if cropped else recipe.size
+    side = round(recipe.size * CACHED_PER_TRAINING_SIZE) if cropped else recipe.size
     if iharmony4.is_copy(data):
-        pairs = load_pairs(data, split, side, progress, cache)
+        pairs = pair_dataset(data, "train", side, progress, cache)
         described = {
             "kind": "iHarmony4",
             "photographs": len(pairs.reals),
@@ -53,26 +55,26 @@ def open_source(
             "licences": {},
         }
         return Pairs(pairs, recipe.synthesis, recipe.seed, device=device), described
-    bank = load_bank(data, split, side, progress, cache)
+    photos = photo_dataset(data, "train", side, progress, cache)
     lattice = device.type == "cpu" and recipe.size > DIRECT_UP_TO
     described = {
         "kind": "photographs",
-        "photographs": len(bank.photos),
-        "masks": len(bank.masks),
-        "licences": licences(data, split),
+        "photographs": len(photos.photos),
+        "masks": len(photos.masks),
+        "licences": licences(data, "train"),
     }
-    return Synthesis(bank, recipe.synthesis, recipe.seed, device=device, lattice=lattice), described
+    return Synthesis(photos, recipe.synthesis, recipe.seed, device=device, lattice=lattice), described
 
 
 class Loader:
-    """Endless batches from `first_step` on, for one of `world` processes that share each step's pictures.
+    """Endless batches from `first_step` on, for process `rank` of `world` that share each step's pictures.
 
-    With `threads`, batches are made ahead by so many; the batches are the same.
+    threads: how many make batches ahead; 0 makes them on demand. The batches are the same.
     """
 
     def __init__(
         self,
-        source: Source,
+        source: BatchSource,
         recipe: Recipe,
         *,
         first_step: int = 0,

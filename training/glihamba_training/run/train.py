@@ -22,7 +22,8 @@ from torch import Tensor
 import glihamba
 from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.networks import build
-from glihamba_training.data.picture_cache import DISK_FULL, Progress
+from glihamba_proto.files import forget_parts
+from glihamba_training.data.picture_cache import DISK_FULL, OnProgress
 from glihamba_training.losses import LOSSES, foreground_normalised
 from glihamba_training.run.callbacks import LastStep, Pictures, Progressing
 from glihamba_training.run.checkpoints import (
@@ -30,16 +31,16 @@ from glihamba_training.run.checkpoints import (
     WholeCheckpoints,
     averaged_weights,
     disk_full,
-    fill,
-    grown,
     inherited,
     read_checkpoint,
     recorded,
     starting_weights,
+    take_weights,
+    with_silent_blocks,
 )
 from glihamba_training.run.recipe import PRECISIONS, Recipe, RecipeError
-from glihamba_training.run.sources import Loader, Source, open_source
-from glihamba_training.synthesis.composites import Batch
+from glihamba_training.run.sources import BatchSource, Loader, open_source
+from glihamba_training.synthesis.batch import Batch
 
 __all__ = ["HarmonizationTask", "NotANumber", "averaged_weights", "train"]
 
@@ -53,22 +54,24 @@ class NotANumber(HarmonizeError, FloatingPointError):
 class HarmonizationTask(L.LightningModule):
     """The network, its loss and its optimiser, as the recipe says; and the record of what it has seen.
 
-    provenance: what the weights came from before this run, in plain types; every checkpoint continues it.
+    provenance: where the weights come from and what they have seen, in plain types; every checkpoint
+    continues it. first_step: where the learning rate's schedule begins if no optimiser's state is restored.
     """
 
-    def __init__(self, recipe: Recipe, provenance: dict[str, Any]) -> None:
+    def __init__(self, recipe: Recipe, provenance: dict[str, Any], first_step: int = 0) -> None:
         super().__init__()
         self.recipe = recipe
         self.provenance = provenance
+        self.first_step = first_step
         self.network = build(recipe.model, **recipe.config)
         self.save_hyperparameters({"recipe": dataclasses.asdict(recipe)})
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
-        # Chance by the step alone: a resumed run draws what the unbroken one would.
+        # The seed depends on the step alone: a resumed run draws what the unbroken one would.
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank)
 
     def on_train_start(self) -> None:
-        self._begun, self._first_step = time.monotonic(), self.global_step
+        self._begun, self._began_at = time.monotonic(), self.global_step
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss, harmonized = LOSSES[self.recipe.loss](self.network, batch, self.recipe)
@@ -93,7 +96,7 @@ class HarmonizationTask(L.LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        seen = (self.global_step - self._first_step) * self.recipe.batch
+        seen = (self.global_step - self._began_at) * self.recipe.batch
         checkpoint["provenance"] = {
             **self.provenance,
             "composites": self.provenance["composites"] + seen,
@@ -107,7 +110,9 @@ class HarmonizationTask(L.LightningModule):
         def factor(step: int) -> float:
             return min(1.0, (step + 1) / max(1, r.warmup)) * r.decay ** sum(step >= m for m in r.milestones)
 
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor)
+        for group in optimiser.param_groups:
+            group["initial_lr"] = r.learning_rate  # as the schedule wants it that begins later than at 0
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, factor, self.first_step - 1)
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
 
@@ -119,35 +124,30 @@ def train(
     resume: Path | None = None,
     start: str | None = None,
     workers: int = 0,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
 ) -> Path:
     """Trains to `recipe.steps` and returns the last checkpoint, `run/last.ckpt`.
 
-    data: see `sources.open_source`. resume: a checkpoint to go on from, optimiser, averages and step
-    included; the recipe may ask for more steps, another size or other perturbations than its own did.
-    start: a registered model, checkpoint or safetensors file whose weights to start from; state-space blocks
-    that it lacks begin as if they were not there. workers: threads that make batches ahead. Under `torchrun`
-    each process takes its share of every batch.
+    data: see `sources.open_source`. resume: a checkpoint to go on from. A .ckpt restores optimiser, averages
+    and step; a .safetensors restores weights and step, and the optimiser is a fresh one. The recipe may ask
+    for more steps, another size or other pictures than the checkpoint's own did. start: a registered model,
+    checkpoint or safetensors file whose weights to start from; state-space blocks that they lack begin as if
+    they were not there. workers: threads that make batches ahead. Under `torchrun` each process takes its
+    share of every batch.
 
     Raises FileNotFoundError, BadPicture, BadCheckpoint, RecipeError, CannotSave, NotANumber.
     """
     world, rank = (int(os.environ.get(name, default)) for name, default in (("WORLD_SIZE", 1), ("RANK", 0)))
-    if recipe.batch % world:
-        raise RecipeError(
-            f"A batch of {recipe.batch} can't be shared by {world} processes: change one of them."
-        )
     last = run / "last.ckpt"
-    if last.exists() and (resume is None or resume.resolve() != last.resolve()):
-        raise BadRequest(
-            f"{run} holds a training already: go on with --resume {last}, or name another folder."
-        )
+    _refuse_impossible(recipe, last, resume, world)
     torch.manual_seed(recipe.seed)
     provenance, first_step = _past(recipe, resume)
-    task = HarmonizationTask(recipe, provenance)
+    task = HarmonizationTask(recipe, provenance, first_step)
     if start is not None:
-        fill(task.network, grown(task.network, starting_weights(start)), start, recipe.model)
-    elif resume is not None:  # Lightning does it again, with the optimiser; it would not say it in a sentence
-        fill(task.network, averaged_weights(resume)[0], str(resume), recipe.model)
+        weights = with_silent_blocks(task.network, starting_weights(start))
+        take_weights(task.network, weights, start, recipe.model)
+    elif resume is not None:  # before Lightning does it, whose error would not be a sentence
+        take_weights(task.network, averaged_weights(resume)[0], str(resume), recipe.model)
     device = torch.device("cpu") if workers else _device()
     if workers and torch.cuda.is_available():
         torch.set_num_threads(1)  # the cores are the workers'
@@ -159,8 +159,13 @@ def train(
     try:
         run.mkdir(parents=True, exist_ok=True)
         if not rank:
+            forget_parts(last)
             (run / "recipe.json").write_text(json.dumps(dataclasses.asdict(recipe), indent=1))
         trainer = _trainer(recipe, run, world, source)
+        if resume is not None and resume.suffix == ".safetensors":
+            _log.warning("%s holds no optimiser: step %d begins with a fresh one.", resume, first_step)
+            _begin_at(trainer, first_step)
+            resume = None
         trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
     except OSError as error:
         if error.errno in DISK_FULL:
@@ -169,7 +174,26 @@ def train(
     return last
 
 
-def _trainer(recipe: Recipe, run: Path, world: int, source: Source) -> L.Trainer:
+def _refuse_impossible(recipe: Recipe, last: Path, resume: Path | None, world: int) -> None:
+    """Raises RecipeError for a batch that can't be shared, BadRequest for a folder with another training."""
+    if recipe.batch % world:
+        raise RecipeError(
+            f"A batch of {recipe.batch} can't be shared by {world} processes: change one of them."
+        )
+    if last.exists() and (resume is None or resume.resolve() != last.resolve()):
+        raise BadRequest(
+            f"{last.parent} holds a training already: go on with --resume {last}, or name another folder."
+        )
+
+
+def _begin_at(trainer: L.Trainer, step: int) -> None:
+    """Has Lightning count from `step` on, as if it had restored its own checkpoint."""
+    loop = trainer.fit_loop.epoch_loop
+    loop.automatic_optimization.optim_progress.optimizer.step.total.completed = step
+    loop.on_load_checkpoint({"_batches_that_stepped": step})  # the step in the logs
+
+
+def _trainer(recipe: Recipe, run: Path, world: int, source: BatchSource) -> L.Trainer:
     checkpoints = ModelCheckpoint(
         run,
         save_last=True,
@@ -186,7 +210,7 @@ def _trainer(recipe: Recipe, run: Path, world: int, source: Source) -> L.Trainer
     if recipe.pictures_every:
         callbacks.append(Pictures(source, recipe))
     local = int(os.environ.get("LOCAL_WORLD_SIZE", 1))
-    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # it praises other products
+    logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # below that it advertises
     return L.Trainer(
         default_root_dir=run,
         max_steps=recipe.steps,
@@ -214,10 +238,11 @@ def _device() -> torch.device:
 
 
 def _keep_freed_memory() -> None:
-    """Lets glibc use again what a step has freed; elsewhere it does nothing.
+    """Has glibc keep memory that a step has freed for the next step; does nothing with other C libraries.
 
     Otherwise every large tensor is mapped anew and the kernel clears its pages: 80,000 page faults and a
-    fifth of the time of a step of `glihamba-tiny` (32 of 96 pixels, one thread: 1.27 -> 1.04 s, best of 8).
+    fifth of the time of a step of `glihamba-tiny` (32 pictures of 96 x 96, one thread: 1.27 s became 1.04 s,
+    best of 8).
     """
     if not sys.platform.startswith("linux") or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
         return
@@ -227,7 +252,7 @@ def _keep_freed_memory() -> None:
 
 
 def _past(recipe: Recipe, resume: Path | None) -> tuple[dict[str, Any], int]:
-    """The record that the resumed checkpoint has, or a new one, and the step to go on from."""
+    """The resumed checkpoint's record, or a new one, and the step to begin with."""
     if resume is None:
         nothing = {"composites": 0, "seconds": 0.0, "data": [], "licences": {}}
         return {**nothing, "started_from": "", "machine": ""}, 0
@@ -242,12 +267,13 @@ def _past(recipe: Recipe, resume: Path | None) -> tuple[dict[str, Any], int]:
 
 
 def _note(provenance: dict[str, Any], described: dict[str, Any], data: Path, start: str | None) -> None:
-    """Adds this run to the record: its start, with what that was trained on; its data (once); its machine."""
+    """Adds this run to the record: where it started from, its data (once for all runs), its machine."""
     if start is not None:
         provenance.update(inherited(start), started_from=Path(start).name)
     entry = {**described, "root": str(data.resolve())}
-    if entry not in provenance["data"]:
-        provenance["data"] = [*provenance["data"], entry]
+    unknown = {**entry, "root": ""}  # as `write_weights` records it
+    noted = [entry if each == unknown else each for each in provenance["data"]]
+    provenance["data"] = noted if entry in noted else [*noted, entry]
     cards = (
         f"{torch.cuda.device_count()} x {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
     )

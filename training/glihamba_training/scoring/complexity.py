@@ -1,4 +1,4 @@
-"""What a network costs, measured: parameters, multiply-adds, latency (paper 000, Table 3)."""
+"""What a network costs, measured: parameters, multiply-adds, latency (as in Table 3 of Sun et al. 2024)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,19 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from glihamba.networks.base import Harmonizer
-from glihamba.networks.vss import DIRECTIONS, SelectiveScan
+from glihamba.networks.vss import SelectiveScan
+from glihamba.ops.layout import DIRECTIONS
 
-SCAN_OPERATIONS = 9  # a pixel, channel, state and direction, as VMamba and others count a selective scan
+SCAN_OPERATIONS = (
+    9  # for each pixel, channel, state and direction, as Liu et al. 2024 (VMamba) count a selective scan
+)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one picture, side x side pixels.
+    """The cost of one picture of side x side pixels.
 
-    multiply_adds: of linear layers, convolutions and products of activations, the scan's own left out.
+    multiply_adds: of linear layers, convolutions and products of activations, without the scan's.
     scan: 9 L D N a direction for L pixels, D channels and N states, plus L D R for the step sizes of rank R.
     milliseconds: median of `runs` runs on `device` after one that is not counted.
     """
@@ -36,7 +39,7 @@ class Cost:
 
 
 def measure(networks: Mapping[str, Harmonizer], device: str, runs: int = 5) -> list[Cost]:
-    """Each at its working size, runs of several in turn. device: the processor's name, for the reader."""
+    """Each network at its working size; their runs alternate. device: the processor's name."""
     pictures = {name: _picture(network.working_size) for name, network in networks.items()}
     with torch.inference_mode():
         counts = {name: count(network, *pictures[name]) for name, network in networks.items()}

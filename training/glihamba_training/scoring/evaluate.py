@@ -1,4 +1,4 @@
-"""Scores models and folders of results on iHarmony4 triples and on synthetic composites of the val shard."""
+"""Scores models and folders of results on iHarmony4 and on fixed composites of held-out photographs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ import numpy as np
 
 from glihamba.errors import BadRequest
 from glihamba.models import load
+from glihamba_proto.files import replacing
+from glihamba_training.data import iharmony4
 from glihamba_training.data.iharmony4 import Triple, entries, read_entry, read_triples
-from glihamba_training.data.photos import load_bank
-from glihamba_training.scoring.protocols import PROTOCOLS, Scores, Source
-from glihamba_training.synthesis.composites import Synthesis, SynthesisSettings
-from glihamba_training.synthesis.pasted import things
+from glihamba_training.data.photos import photo_dataset
+from glihamba_training.scoring.protocols import PROTOCOLS, Method, Scores
+from glihamba_training.synthesis.composites import Synthesis
+from glihamba_training.synthesis.pasted import movable
+from glihamba_training.synthesis.settings import SynthesisSettings
 
 COMPOSITE = "composite"  # the name under which the untouched input is scored
 
-WORSE = 0.3  # dB
+WORSE = 0.3  # dB: a picture that loses more against its composite counts as worsened
 RATIOS = {"0-5 %": (0.0, 0.05), "5-15 %": (0.05, 0.15), "15-100 %": (0.15, 1.01)}
 SUBSETS = ("HCOCO", "HAdobe5k", "HFlickr", "Hday2night")
 
 VAL_SIZE = 256
-# Fixed, whatever training's recipe becomes: figures must stay comparable.
+# Independent of the recipes: figures must stay comparable.
 VAL_SETTINGS = SynthesisSettings(
     kinds=(1.0, 0.0, 0.0),
     scene=0.5,
@@ -42,8 +45,8 @@ VAL_SEED = 20_000
 
 
 @dataclass(frozen=True)
-class Row:
-    """One picture's scores under one protocol by one model. ratio: the foreground's share of the picture."""
+class PictureScores:
+    """One picture's scores by one method under one protocol. ratio: the foreground's share of it."""
 
     protocol: str
     model: str
@@ -57,8 +60,8 @@ class Row:
 class Summary:
     """Means over pictures, as the papers print them, and medians.
 
-    group: "all", or the subset or range of foreground ratios that the pictures are of. worsened: pictures
-    that lost more than WORSE dB against the composite.
+    group: "all", or the pictures' subset or range of foreground ratios. worsened: number of pictures that
+    lost more than WORSE dB against the composite.
     """
 
     protocol: str
@@ -75,88 +78,85 @@ class Summary:
 
 
 def val_triples(data: Path, count: int = 256, *, pasted: bool = False) -> Iterator[Triple]:
-    """The first `count` fixed synthetic composites of the val shard, 256 x 256, whole objects.
+    """The first `count` fixed composites of held-out photographs' whole objects, 256 x 256.
 
-    pasted: each object lies elsewhere in its photograph, where that has room for it (four in five); skies,
-    walls and meadows, which nobody pastes, are not among them.
+    pasted: each object lies elsewhere in its photograph if there is room for it (four in five); objects that
+    two sides of the photograph cut off (skies, walls, meadows) are left out.
 
-    Raises FileNotFoundError, with a sentence, where there are no photographs, and BadRequest where none has
-    the mask of a whole object: regions found by GrabCut are no measure.
+    Raises FileNotFoundError, with a sentence, if there are no photographs, and BadRequest if none has the
+    mask of a whole object: GrabCut's regions are not good enough to measure with.
     """
-    bank = load_bank(data, "val", VAL_SIZE)
+    photos = photo_dataset(data, "val", VAL_SIZE)
     if pasted:
-        bank = things(bank)
-    if not (bank.kind_of == 0).any():
+        photos = movable(photos)
+    if not (photos.kind_of == 0).any():
         raise BadRequest(
             f"{data} has no masks of whole objects{' that can be pasted' * pasted}, and only those are a"
             " measure: put NAME.mask0.png beside NAME.jpg."
         )
-    synthesis = Synthesis(bank, replace(VAL_SETTINGS, pasted=float(pasted)), VAL_SEED)
+    synthesis = Synthesis(photos, replace(VAL_SETTINGS, pasted=float(pasted)), VAL_SEED)
     for index in range(count):
-        batch = synthesis.batch(index, VAL_SIZE, 2)  # two: statistics are transferred from the other
+        batch = synthesis.batch(index, VAL_SIZE, 2)  # two, because statistics are transferred from the other
         pixels = [(plane[0] * 255).round().byte().permute(1, 2, 0).numpy() for plane in batch]
         yield Triple(f"val{index:04}", "val", pixels[0], np.ascontiguousarray(pixels[1][..., 0]), pixels[2])
 
 
-def is_iharmony4(root: Path) -> bool:
-    """Whether `root` holds iHarmony4's list of test pictures."""
-    return (root / "IHD_test.txt").is_file()
-
-
 def triples_of(root: Path, count: int = 256, *, pasted: bool = False) -> Iterable[Triple]:
-    """iHarmony4 triples if `root` holds its lists, else synthetic composites of its photograph shards."""
-    return read_triples(root) if is_iharmony4(root) else val_triples(root, count, pasted=pasted)
+    """The test triples of a copy of iHarmony4, else `val_triples` of the photographs in `root`."""
+    return read_triples(root) if iharmony4.is_copy(root) else val_triples(root, count, pasted=pasted)
 
 
 def count_of(root: Path, count: int = 256) -> int:
     """How many triples `triples_of` gives."""
-    return len(entries(root, "test")) if is_iharmony4(root) else count
+    return len(entries(root, "test")) if iharmony4.is_copy(root) else count
 
 
 def chosen_triples(
     root: Path, names: Container[str], count: int = 256, *, pasted: bool = False
 ) -> Iterator[Triple]:
-    """Those of `triples_of` that have one of the names."""
-    if is_iharmony4(root):
+    """The triples of `triples_of` with these names."""
+    if iharmony4.is_copy(root):
         yield from (read_entry(root, entry) for entry in entries(root, "test") if entry.name in names)
     else:
         yield from (triple for triple in val_triples(root, count, pasted=pasted) if triple.name in names)
 
 
 def harmonious(triples: Iterable[Triple]) -> Iterator[Triple]:
-    """The same pictures with nothing to correct: the real ones in the composites' place."""
+    """The same pictures with nothing to correct: the composites are replaced by the real pictures."""
     for triple in triples:
         yield replace(triple, composite=triple.real)
 
 
 def evaluate(
     triples: Iterable[Triple],
-    models: Mapping[str, Source],
+    methods: Mapping[str, Method],
     protocols: Iterable[str],
     progress: Callable[[], None] = lambda: None,
-) -> list[Row]:
-    """Every model on every picture under every protocol; None stands for the composite itself."""
+) -> list[PictureScores]:
+    """Every method on every picture under every protocol. progress: called after each picture."""
     chosen = [PROTOCOLS[name] for name in protocols]
     rows = []
     for triple in triples:
         for protocol in chosen:
             planes = protocol.planes(triple)
-            for name, source in models.items():
-                scores = protocol.score(protocol.harmonized(triple, planes, source), planes)
-                rows.append(Row(protocol.name, name, triple.subset, triple.name, planes.ratio, scores))
+            for name, method in methods.items():
+                scores = protocol.score(protocol.harmonized(triple, planes, method), planes)
+                rows.append(
+                    PictureScores(protocol.name, name, triple.subset, triple.name, planes.ratio, scores)
+                )
         progress()
     return rows
 
 
-def load_models(names: Iterable[str]) -> dict[str, Source]:
+def load_models(names: Iterable[str]) -> dict[str, Method]:
     """Registered models by name; "composite" is the untouched input."""
     return {name: None if name == COMPOSITE else load(name) for name in names}
 
 
-def summarise(rows: list[Row], group: str = "all") -> list[Summary]:
+def summarise(rows: list[PictureScores], group: str = "all") -> list[Summary]:
     """One line for each protocol and model, in order of appearance."""
     composite = {(r.protocol, r.picture): r.scores.psnr for r in rows if r.model == COMPOSITE}
-    groups: dict[tuple[str, str], list[Row]] = {}
+    groups: dict[tuple[str, str], list[PictureScores]] = {}
     for row in rows:
         groups.setdefault((row.protocol, row.model), []).append(row)
     summaries = []
@@ -182,14 +182,14 @@ def summarise(rows: list[Row], group: str = "all") -> list[Summary]:
     return summaries
 
 
-def by_subset(rows: list[Row]) -> list[Summary]:
+def by_subset(rows: list[PictureScores]) -> list[Summary]:
     """`summarise` of each subset that has pictures: iHarmony4's in the papers' order, then others."""
     present = dict.fromkeys(row.subset for row in rows)
     names = [*(name for name in SUBSETS if name in present), *(n for n in present if n not in SUBSETS)]
     return [s for name in names for s in summarise([r for r in rows if r.subset == name], name)]
 
 
-def by_ratio(rows: list[Row]) -> list[Summary]:
+def by_ratio(rows: list[PictureScores]) -> list[Summary]:
     """`summarise` of each of the papers' ranges of foreground ratios that has pictures."""
     return [
         summary
@@ -198,14 +198,12 @@ def by_ratio(rows: list[Row]) -> list[Summary]:
     ]
 
 
-def write_csv(rows: list[Row], path: Path) -> None:
+def write_csv(rows: list[PictureScores], path: Path) -> None:
     """One line for each picture, model and protocol."""
-    part = path.with_name(path.name + ".part")
     metrics = [field.name for field in fields(Scores)]
-    with part.open("w", newline="", encoding="utf-8") as stream:
+    with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["protocol", "model", "subset", "picture", "foreground_ratio", *metrics])
         for r in rows:
             figures = [f"{getattr(r.scores, name):.6g}" for name in metrics]
             writer.writerow([r.protocol, r.model, r.subset, r.picture, f"{r.ratio:.6g}", *figures])
-    part.replace(path)

@@ -1,4 +1,4 @@
-"""How a harmonized picture is scored. Every printed figure carries its protocol's name.
+"""How a harmonized picture is scored. Every printed figure names its protocol.
 
 | protocol | resize                     | mask  | error counted                           | PSNR range       |
 |----------|----------------------------|-------|-----------------------------------------|------------------|
@@ -8,16 +8,18 @@
 | gtbg     | 256, bilinear, antialias   | 1-bit | background replaced by the real, uint8  | 255              |
 | fullres  | none                       | float | mask x squared error, uint8             | 255              |
 
-`strict` is ours; the others are what the public code of DoveNet, of iDIH, of HDNet, RainNet and DiffHarmony,
-and of PCT-Net and DCCF does. A 1-bit mask is Pillow's mode "1": gray is dithered, and resized to the nearest.
+`strict` is ours. The others do what public code does: dovenet DoveNet's, idih iDIH's, gtbg that of HDNet,
+RainNet and DiffHarmony, fullres that of PCT-Net and DCCF. A 1-bit mask is Pillow's mode "1": gray is
+dithered, and the mask is resized to the nearest.
 
-Everywhere: MSE on 0..255, and fMSE the squared error in the foreground over the foreground's area. SSIM is
-torchmetrics' (Gaussian window of 11, range 255) of what the protocol compares; papers do not say which is
-theirs.
+MSE is on the 0..255 scale; fMSE is the squared error in the foreground over the foreground's area. SSIM is
+that of torchmetrics (Gaussian window of 11, range 255) on what the protocol compares; papers do not say which
+they use.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal, Protocol, TypeAlias
 
@@ -26,7 +28,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torchmetrics.functional.image import peak_signal_noise_ratio
 
 from glihamba.networks.base import Harmonizer
 from glihamba.pipeline.harmonize import harmonize
@@ -38,15 +39,15 @@ PERFECT = 78.0  # dB; see `_psnr`
 
 
 class Answers(Protocol):
-    """Harmonized pictures that lie there already."""
+    """Harmonized pictures that exist already."""
 
     def pixels(self, triple: Triple) -> np.ndarray:
         """(H,W,3) uint8, of the composite's size or 256 x 256."""
         ...
 
 
-Source: TypeAlias = "Harmonizer | Answers | None"
-"""Who harmonized: a network, pictures that lie there, or None for the composite itself."""
+Method: TypeAlias = "Harmonizer | Answers | None"
+"""What harmonizes: a network, pictures that exist already, or None for the composite itself."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +88,10 @@ class ScoringProtocol:
     rounded: bool = True
     psnr_range: Literal["255", "output", "target"] = "255"
 
-    def __call__(self, triple: Triple, source: Source) -> Scores:
-        """Scores of what `source` makes of the composite; None scores the composite."""
+    def __call__(self, triple: Triple, method: Method) -> Scores:
+        """Scores of what `method` makes of the composite; None scores the composite."""
         planes = self.planes(triple)
-        return self.score(self.harmonized(triple, planes, source), planes)
+        return self.score(self.harmonized(triple, planes, method), planes)
 
     def planes(self, triple: Triple) -> Planes:
         """The triple at the protocol's size."""
@@ -105,14 +106,14 @@ class ScoringProtocol:
             small = self._small(triple.mask, rounded=self.antialias)
         return Planes(self._small(triple.composite), small, self._small(triple.real))
 
-    def harmonized(self, triple: Triple, planes: Planes, source: Source) -> Tensor:
+    def harmonized(self, triple: Triple, planes: Planes, method: Method) -> Tensor:
         """What is compared with `planes.real`, before rounding: (1,3,H,W) in [0,1]."""
-        if source is None:
+        if method is None:
             pixels = planes.composite
-        elif isinstance(source, Harmonizer):
-            pixels = self._by_network(triple, planes, source)
+        elif isinstance(method, Harmonizer):
+            pixels = self._by_network(triple, planes, method)
         else:
-            given = source.pixels(triple)
+            given = method.pixels(triple)
             as_it_is = self.full_size or given.shape[:2] == (SIDE, SIDE)
             pixels = planes_of(given) if as_it_is else self._small(given)
         if self.background == "real":
@@ -122,7 +123,7 @@ class ScoringProtocol:
     def score(self, harmonized: Tensor, planes: Planes) -> Scores:
         """harmonized (1,3,H,W) in [0,1] against the real picture."""
         mask, pixels = planes.mask, planes.mask.numel()
-        # A masked error is nowhere but around the mask: a photograph of 16 megapixels is not worked on whole.
+        # The error is 0 away from the mask: this spares most of a photograph of 16 megapixels.
         part = _around(mask) if self.background == "masked" else ...
         mask = mask[part]
         got, wanted = (p[part].mul(255).clamp(0, 255) for p in (harmonized, planes.real))
@@ -134,7 +135,7 @@ class ScoringProtocol:
             squared = squared * mask
             inside = squared
         elif self.antialias and not self.one_bit:
-            inside = squared * (mask > 0)  # a soft edge is the foreground's too
+            inside = squared * (mask > 0)  # a soft edge belongs to the foreground
         else:
             inside = squared * mask
         mse = float(squared.double().sum() / pixels)
@@ -206,7 +207,7 @@ def planes_of(pixels: np.ndarray) -> Tensor:
 
 
 def _around(mask: Tensor) -> tuple[slice, ...]:
-    """Of a (1,1,H,W) mask: the box that holds every window of SSIM that touches it, and their neighbours."""
+    """Slices of the box around a (1,1,H,W) mask that holds every SSIM window touching it."""
     box = [slice(None), slice(None)]
     for axis in (1, 0):
         where = (mask[0, 0] > 0).any(axis).nonzero()
@@ -216,8 +217,7 @@ def _around(mask: Tensor) -> tuple[slice, ...]:
 
 
 def _psnr(mse: float, spread: float) -> float:
-    # A perfect picture would be infinitely good and drown every mean: an error under 1e-3 counts as that.
+    # A perfect picture's PSNR is infinite and would outweigh all others in a mean.
     if mse <= 1e-3:
         return PERFECT
-    error = torch.tensor([mse]).sqrt()
-    return float(peak_signal_noise_ratio(error, torch.zeros(1), data_range=max(spread, 1.0)))
+    return 10 * math.log10(max(spread, 1.0) ** 2 / mse)

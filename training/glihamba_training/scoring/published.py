@@ -1,4 +1,4 @@
-"""Figures that papers print for iHarmony4's 7,404 test pictures, beside which ours are shown.
+"""Figures that papers print for iHarmony4's 7,404 test pictures; reports show them beside ours.
 
 Copied as printed, oddities included (the composite's fMSE differs between two tables; the ablation's first
 rows repeat other methods). No paper states its protocol; where a method's public code shows one, it is named.
@@ -11,7 +11,7 @@ from typing import NamedTuple
 SUBSETS = {"HCOCO": 4_283, "HAdobe5k": 2_160, "HFlickr": 828, "Hday2night": 133, "all": 7_404}
 RATIOS = ("0-5 %", "5-15 %", "15-100 %", "all")
 
-# Sun: paper 000; Shen: GKNet; Chen: HDNet; Zhu: regional references; Peng: FRIH.
+# Sun: GLIHamba and its ablation; Shen: GKNet; Chen: HDNet; Zhu: regional references; Peng: FRIH.
 _SOURCES = {
     "Sun": "Sun, Yao, Ban 2024",
     "Shen": "Shen et al. 2023",

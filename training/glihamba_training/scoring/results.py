@@ -1,4 +1,4 @@
-"""Any method's output folder: harmonized pictures named as iHarmony4's composites."""
+"""Any method's output folder: harmonized pictures named like iHarmony4's composites."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from glihamba_training.data.iharmony4 import Triple, entries, refuse_missing
 from glihamba_training.scoring.protocols import PROTOCOLS, SIDE
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
-_NAMED = 5  # names in a sentence; more nobody reads
+_NAMED = 5  # at most so many names in a sentence
 
 
 class BadResults(BadRequest):
-    """A folder that cannot be scored; the sentence says which pictures are the matter and what to do."""
+    """A folder that cannot be scored; `str(error)` names the pictures and says what to do."""
 
 
 class ResultsFolder:
@@ -30,10 +30,10 @@ class ResultsFolder:
             if path.suffix.lower() in SUFFIXES and path.is_file():
                 self._paths.setdefault(path.stem, []).append(path)
 
-    def check(self, root: Path, protocols: Iterable[str]) -> None:
-        """Raises BadResults unless there is one of a fitting size for each test picture of `root`.
+    def refuse_unscorable(self, root: Path, protocols: Iterable[str]) -> None:
+        """Raises BadResults unless there is a result of a fitting size for each test picture of `root`.
 
-        Raises FileNotFoundError, with a sentence, where `root` itself lacks pictures.
+        Raises FileNotFoundError, with a sentence, if `root` itself lacks pictures.
         """
         listed = entries(root, "test")
         refuse_missing(root, "test", listed)
@@ -41,7 +41,7 @@ class ResultsFolder:
         if missing := [name for name in names if name not in self._paths]:
             raise BadResults(
                 f"{self.folder} lacks {len(missing)} of {len(names)} results: {_some(missing)}; they must be"
-                " named as the composites, NAME.png or NAME.jpg."
+                " named like the composites, NAME.png or NAME.jpg."
             )
         if twice := [name for name in names if len(self._paths[name]) > 1]:
             raise BadResults(f"{self.folder} has several results for {_some(twice)}: keep one of each.")

@@ -1,9 +1,9 @@
 """SSIM as torchmetrics computes it by default, in a seventh of its time on large pictures.
 
-torchmetrics convolves with the whole Gaussian window of 11 x 11, fifteen planes at once: over a minute and
-gigabytes for the pictures of HAdobe5k. Here the window is separable, strips stay in the processor's cache,
-and where the pictures are equal, which behind a mask is most of them, the similarity is 1 unasked.
-`tests/training/test_protocols.py` holds the two together.
+torchmetrics convolves with the whole Gaussian window of 11 x 11, fifteen planes at once: that takes over a
+minute and gigabytes for the pictures of HAdobe5k. Here the window is separable, and strips stay in the
+processor's cache. Where the two pictures are equal, as they mostly are outside a mask, the similarity is 1
+without computing it. `tests/training/test_protocols.py` compares the two.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _WEIGHTS /= _WEIGHTS.sum()
 
 
 def ssim(got: Tensor, wanted: Tensor) -> float:
-    """Mean structural similarity of (1,3,H,W), 0..255; NaN where a side is under six pixels."""
+    """Mean SSIM (Wang et al. 2004) of (1,3,H,W), 0..255; NaN if a side is under six pixels."""
     a, b = got[0].numpy(), wanted[0].numpy()
     if min(a.shape[1:]) <= MARGIN:
         return float("nan")

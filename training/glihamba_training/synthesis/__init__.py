@@ -1,1 +1,1 @@
-"""Composites made from photographs while training runs."""
+"""Batches of training pictures: composites made from photographs, or iHarmony4's own, cropped and flipped."""

@@ -1,4 +1,4 @@
-"""Contact sheets of what a model is fed: composite, mask and real, with how far apart they are."""
+"""Contact sheets of training pictures: composite, mask and real side by side, with the foreground's MSE."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import torch
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
-from glihamba_training.synthesis.composites import Batch
+from glihamba_training.synthesis.batch import Batch
 
 GAP, LINE = 6, 16  # pixels between pictures, and for the text below
 
 
 def foreground_mse(batch: Batch) -> Tensor:
-    """Squared error in the foreground, on the 0..255 scale, for each picture: (B,)."""
+    """Mean squared error over the foreground, on the 0..255 scale, for each picture: (B,)."""
     squared = ((batch.composite - batch.real).square() * batch.mask).sum((1, 2, 3))
     return squared / (3 * batch.mask.sum((1, 2, 3)).clamp_min(1e-3)) * 255**2
 

@@ -1,201 +1,67 @@
 """Composites at 64 pixels a side and more, fast enough on the CPU to feed a graphics card.
 
-Every recolouring is a function of a pixel's own colour once a picture's statistics are known. So the families
-of `synthesis` run on a strip: a coarse view of the picture, which has the statistics, and after it the nodes
-of a lattice of colours, which no weight counts. What comes out at the nodes is looked up for every pixel,
-trilinearly, while the pixel is cropped from the bank: one pass, without intermediate pictures.
+Every recolouring is a function of a pixel's own colour once a picture's statistics are known. So
+`recolouring.renditions` runs on a strip: a coarse view of the picture, which has the statistics, and after it
+the nodes of a lattice of colours, which have no weight in them. The colours that come out at the nodes are
+looked up for every pixel by tetrahedral interpolation while the pixel is cropped: one pass, without
+intermediate pictures.
 
-13 nodes a side hold `random_lattice`'s four exactly. Against the direct way, the scene is off by 0.5 and the
-object by 1.3 levels of 255 (root mean square, the median of 48 pictures), the foreground's MSE by 4 %. At 64
-pixels a side the lattice has half as many nodes as the picture has pixels, and the direct way is as fast.
+13 nodes a side hold the four of `lut.random_lut` exactly. Against the direct way, the scene is off by 0.5 and
+the object by 1.3 levels of 255 (root mean square, the median of 48 pictures), the foreground's MSE by 4 %. At
+64 pixels a side the lattice has half as many nodes as the picture has pixels, and the direct way is as fast.
 """
 
 from __future__ import annotations
 
-import functools
-import threading
-from collections.abc import Callable
-from typing import Any
-
-import numba
 import numpy as np
 import torch
 from torch import Tensor
 
-from glihamba.compiled import kept
-from glihamba_training.data.photos import PhotoBank
-from glihamba_training.synthesis.composites import Batch, SynthesisSettings, draw_crops, renditions, widened
+from glihamba_training.data.photos import PhotoDataset
+from glihamba_training.synthesis import kernels
+from glihamba_training.synthesis.batch import Batch
+from glihamba_training.synthesis.crops import crop, draw_crops
+from glihamba_training.synthesis.recolouring import renditions
+from glihamba_training.synthesis.settings import SynthesisSettings
 
 NODES = 13
 VIEW = 24  # side of the coarse view that a picture's statistics come from
 
-_OPTIONS: dict[str, Any] = {"nogil": True, "fastmath": {"contract", "nsz"}}
-_part = numba.njit(**_OPTIONS)  # of a function that is called from Python, and compiled into it
-_compiling = threading.Lock()
-
 
 def composites(
-    bank: PhotoBank, chosen: np.ndarray, size: int, s: SynthesisSettings, g: torch.Generator
+    photos: PhotoDataset, chosen: np.ndarray, size: int, s: SynthesisSettings, g: torch.Generator
 ) -> Batch:
-    """A batch of `size` x `size` from the masks `chosen` (B,) of the bank, by `g`'s draws."""
+    """A batch of `size` x `size` from the masks `chosen` (B,) of the photographs, by `g`'s draws."""
     count = len(chosen)
-    photos = bank.photo_of[chosen]
-    theta = draw_crops(count, s, g)
-    share = crop(bank.masks[..., None], chosen, theta, VIEW).mean((1, 2, 3))
-    theta = widened(theta, share, s)
+    photo_of = photos.photo_of[chosen]
+    cover = photos.masks[..., None]
+    theta = draw_crops(count, s, g, lambda crops: crop(cover, chosen, crops, VIEW).mean((1, 2, 3)))
     strip = torch.cat(
-        (crop(bank.photos, photos, theta, VIEW).flatten(2), _nodes().expand(count, -1, -1)), 2
+        (crop(photos.photos, photo_of, theta, VIEW).flatten(2), _nodes().expand(count, -1, -1)), 2
     ).unsqueeze(2)
     mask, everywhere = torch.zeros(2, count, 1, 1, strip.shape[-1])
-    mask[..., : VIEW**2] = crop(bank.masks[..., None], chosen, theta, VIEW).flatten(2).unsqueeze(2)
+    mask[..., : VIEW**2] = crop(cover, chosen, theta, VIEW).flatten(2).unsqueeze(2)
     everywhere[..., : VIEW**2] = 1
     scene, thing = (colours[:, :, 0, VIEW**2 :] for colours in renditions(strip, mask, everywhere, s, g))
     tables = torch.cat((scene, thing), 1).transpose(1, 2).contiguous()
     pinned = torch.cuda.is_available()  # such memory is used again, and is copied to the card meanwhile
     shapes = ((count, channels, size, size) for channels in (3, 1, 3))
     batch = Batch(*(torch.empty(shape, pin_memory=pinned) for shape in shapes))
-    _run(
-        _composites,
-        bank.photos,
-        bank.masks,
-        photos,
+    kernels.run(
+        kernels.composites,
+        photos.photos,
+        photos.masks,
+        photo_of,
         chosen,
         theta.numpy(),
         tables.numpy(),
         NODES,
-        *(x.numpy() for x in batch),
+        *(plane.numpy() for plane in batch),
     )
     return batch
-
-
-def crop(pictures: np.ndarray, which: np.ndarray, theta: Tensor, size: int) -> Tensor:
-    """Views of the pictures `which` (B,) of (N,S,S,C) uint8: (B,C,size,size) in [0,1], bilinear.
-
-    theta: (B,2,3), as `F.affine_grid` takes it without corners aligned; no rotations.
-    """
-    out = torch.empty(len(which), pictures.shape[-1], size, size)
-    _run(_crop, pictures, which, theta.numpy(), out.numpy())
-    return out
-
-
-def _run(function: Callable[..., None], *arguments: Any) -> None:
-    with _compiling:  # threads that begin together wait for one
-        compiled = _compiled(function, tuple(map(numba.typeof, arguments)))
-    compiled(*arguments)
-
-
-@functools.cache
-def _compiled(function: Callable[..., None], types: tuple[Any, ...]) -> Callable[..., None]:
-    return kept(function, types, **_OPTIONS)
 
 
 def _nodes() -> Tensor:
     """The lattice's colours, (3, NODES cubed), red slowest."""
     steps = torch.linspace(0, 1, NODES)
     return torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij")).flatten(1)
-
-
-@_part
-def _taps(index: int, size: int, side: int, scale: float, shift: float) -> Any:
-    """The two bank pixels around an output pixel's centre, and the second's weight."""
-    at = (((2 * index + 1) / size - 1) * scale + shift + 1) * side / 2 - 0.5
-    at = min(max(at, 0.0), side - 1.0)
-    first = int(at)
-    return np.uintp(first), np.uintp(min(first + 1, side - 1)), np.float32(at - first)
-
-
-def _crop(pictures: Any, which: Any, theta: Any, out: Any) -> None:
-    side, channels, size = pictures.shape[1], pictures.shape[3], out.shape[2]
-    for b in range(len(which)):
-        picture = pictures[which[b]]
-        for y in range(size):
-            y0, y1, down = _taps(y, size, side, theta[b, 1, 1], theta[b, 1, 2])
-            for x in range(size):
-                x0, x1, across = _taps(x, size, side, theta[b, 0, 0], theta[b, 0, 2])
-                for c in range(channels):
-                    above = (1 - across) * picture[y0, x0, c] + across * picture[y0, x1, c]
-                    below = (1 - across) * picture[y1, x0, c] + across * picture[y1, x1, c]
-                    out[b, c, y, x] = ((1 - down) * above + down * below) / np.float32(255)
-
-
-def _composites(
-    photos: Any, masks: Any, photo_of: Any, chosen: Any, theta: Any, tables: Any, nodes: int,
-    composite: Any, cover: Any, real: Any,
-) -> None:  # fmt: skip
-    """Crop, look both colours up, blend. tables: (B, nodes cubed, 6), the scene's colour first."""
-    side, size = photos.shape[1], real.shape[2]
-    one, levels = np.float32(1), np.float32(255)
-    colour = np.empty(6, np.float32)
-    columns, right = np.empty((2, size), np.uintp), np.empty(size, np.float32)
-    for b in range(len(chosen)):
-        photo, mask, table = photos[photo_of[b]], masks[chosen[b]], tables[b]
-        for x in range(size):
-            columns[0, x], columns[1, x], right[x] = _taps(x, size, side, theta[b, 0, 0], theta[b, 0, 2])
-        for y in range(size):
-            y0, y1, down = _taps(y, size, side, theta[b, 1, 1], theta[b, 1, 2])
-            for x in range(size):
-                x0, x1, across = columns[0, x], columns[1, x], right[x]
-                w11, w10, w01 = down * across, down * (one - across), (one - down) * across
-                w00 = one - w11 - w10 - w01
-                n0, f0 = _node(w00, w01, w10, w11, photo, y0, y1, x0, x1, 0, nodes)
-                n1, f1 = _node(w00, w01, w10, w11, photo, y0, y1, x0, x1, 1, nodes)
-                n2, f2 = _node(w00, w01, w10, w11, photo, y0, y1, x0, x1, 2, nodes)
-                m = (
-                    w00 * mask[y0, x0] + w01 * mask[y0, x1] + w10 * mask[y1, x0] + w11 * mask[y1, x1]
-                ) / levels
-                _look_up(table, nodes, (n0 * nodes + n1) * nodes + n2, f0, f1, f2, colour, m > 0)
-                m = min(m, one)  # the weights' rounding
-                cover[b, 0, y, x] = m
-                for c in range(3):
-                    colour[c] = min(colour[c], one)
-                    real[b, c, y, x] = composite[b, c, y, x] = colour[c]
-                if m > 0:
-                    for c in range(3):
-                        thing = min(np.rint(colour[3 + c] * levels) / levels, one)
-                        composite[b, c, y, x] = m * thing + (one - m) * colour[c]
-
-
-@_part
-def _node(
-    w00: Any, w01: Any, w10: Any, w11: Any, photo: Any, y0: int, y1: int, x0: int, x1: int, c: int, nodes: int
-) -> Any:
-    """The cropped pixel's channel as the lattice's node below it and the way to the next."""
-    value = w00 * photo[y0, x0, c] + w01 * photo[y0, x1, c] + w10 * photo[y1, x0, c] + w11 * photo[y1, x1, c]
-    at = value * np.float32((nodes - 1) / 255.0)
-    node = min(int(at), nodes - 2)
-    return node, at - np.float32(node)
-
-
-@_part
-def _look_up(table: Any, nodes: int, at: int, f0: Any, f1: Any, f2: Any, colour: Any, both: bool) -> None:
-    """Between the four nodes of the tetrahedron that the colour lies in, along the cell's diagonal."""
-    step0, step1 = nodes * nodes, nodes
-    # The way through the cell goes along its channels in falling order of `f`.
-    if f0 >= f1:
-        if f1 >= f2:
-            high, middle, low, first, second = f0, f1, f2, step0, step0 + step1
-        elif f0 >= f2:
-            high, middle, low, first, second = f0, f2, f1, step0, step0 + 1
-        else:
-            high, middle, low, first, second = f2, f0, f1, 1, step0 + 1
-    elif f0 >= f2:
-        high, middle, low, first, second = f1, f0, f2, step1, step0 + step1
-    elif f1 >= f2:
-        high, middle, low, first, second = f1, f2, f0, step1, step1 + 1
-    else:
-        high, middle, low, first, second = f2, f1, f0, 1, step1 + 1
-    w0, w1, w2, w3 = np.float32(1) - high, high - middle, middle - low, low
-    # Unsigned: numba then spares itself the test for negative indices.
-    a0, a1, a2, a3 = (
-        np.uintp(at),
-        np.uintp(at + first),
-        np.uintp(at + second),
-        np.uintp(at + step0 + step1 + 1),
-    )
-    for c in range(3):
-        k = np.uintp(c)
-        colour[c] = w0 * table[a0, k] + w1 * table[a1, k] + w2 * table[a2, k] + w3 * table[a3, k]
-    if both:
-        for c in range(3, 6):
-            k = np.uintp(c)
-            colour[c] = w0 * table[a0, k] + w1 * table[a1, k] + w2 * table[a2, k] + w3 * table[a3, k]

@@ -10,19 +10,21 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from glihamba_training.data.iharmony4 import Entry, entries, refuse_missing
-from glihamba_training.data.picture_cache import Growing, Progress, ahead, cached
+from glihamba_training.data.picture_cache import GrowingArray, OnProgress, ahead, cached_arrays
 from glihamba_training.data.pictures import BadPicture, read_mask, read_photo, squashed
-from glihamba_training.synthesis.composites import Batch, SynthesisSettings, draw_crops, widened
+from glihamba_training.synthesis.batch import Batch
+from glihamba_training.synthesis.chance import generator
+from glihamba_training.synthesis.crops import crop, draw_crops, sample
+from glihamba_training.synthesis.settings import SynthesisSettings
 
 
 @dataclass(frozen=True)
-class PairBank:
+class PairDataset:
     """composites: (N,S,S,3), reals: (R,S,S,3), masks: (M,S,S,1), all uint8 and squashed to the square.
-    real_of, mask_of: (N,) what belongs to each composite.
+    real_of, mask_of: (N,) the real picture and the mask of each composite.
     """
 
     composites: np.ndarray
@@ -32,17 +34,17 @@ class PairBank:
     mask_of: np.ndarray
 
 
-def load_pairs(
+def pair_dataset(
     root: Path,
     split: str,
     size: int,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
     cache: Path | None = None,
-) -> PairBank:
-    """The split at `size` pixels a side; built on first use.
+) -> PairDataset:
+    """The split at `size` pixels a side; decoded on first use. cache: see `picture_cache.cached_arrays`.
 
     Raises FileNotFoundError for a missing list or picture, and BadPicture for one that can't be used: a
-    figure that is to be compared with a paper's must not come from fewer pictures than it says.
+    figure to be compared with a paper's must not come from fewer pictures than it says.
     """
     listed = entries(root, split)
     refuse_missing(root, split, listed)
@@ -50,64 +52,68 @@ def load_pairs(
     changed = ";".join(f"{(root / folder).stat().st_mtime_ns}" for folder in sorted(folders))
     identity = f"{size}:{root.resolve()}:{changed}:" + ";".join(entry.line for entry in listed)
     photo, mask, index = ((size, size, 3), np.uint8), ((size, size, 1), np.uint8), ((), np.int64)
-    return PairBank(
-        **cached(
+    return PairDataset(
+        **cached_arrays(
             f"iharmony4-{split}-{size}",
             identity,
             {"composites": photo, "reals": photo, "masks": mask, "real_of": index, "mask_of": index},
-            partial(_build, root, listed, size, progress),
+            partial(_decode, root, listed, size, progress),
             cache,
         )
     )
 
 
 class Pairs:
-    """Draws batches of a bank's composites; the same seed and step always give the same batch."""
+    """Draws batches of the composites; the same seed and step always give the same batch."""
 
     def __init__(
-        self, bank: PairBank, settings: SynthesisSettings, seed: int, *, device: str | torch.device = "cpu"
+        self,
+        pairs: PairDataset,
+        settings: SynthesisSettings,
+        seed: int,
+        *,
+        device: str | torch.device = "cpu",
     ) -> None:
-        self.bank, self.settings, self.seed = bank, settings, seed
+        self.pairs, self.settings, self.seed = pairs, settings, seed
         self.device = torch.device(device)
 
     def batch(self, step: int, size: int, count: int) -> Batch:
-        """The pictures `step * count` and following of an endless row of shuffled epochs."""
+        """The pictures from `step * count` on, of epochs that are each shuffled anew."""
+        pairs = self.pairs
         chosen = np.array([self._picture(step * count + index) for index in range(count)])
-        g = torch.Generator().manual_seed(self.seed * 1_000_003 + step)
-        theta = draw_crops(count, self.settings, g)
-        masks, mask_of = self.bank.masks, self.bank.mask_of[chosen]
-        share = self._crop(masks, mask_of, theta, min(size, 64)).mean((1, 2, 3)).cpu()
-        theta = widened(theta, share, self.settings)
+        mask_of, real_of = pairs.mask_of[chosen], pairs.real_of[chosen]
+
+        def share_of(crops: Tensor) -> Tensor:
+            return self._crop(pairs.masks, mask_of, crops, min(size, 64)).mean((1, 2, 3))
+
+        theta = draw_crops(count, self.settings, generator(self.seed, step), share_of)
         return Batch(
-            self._crop(self.bank.composites, chosen, theta, size),
-            self._crop(masks, mask_of, theta, size),
-            self._crop(self.bank.reals, self.bank.real_of[chosen], theta, size),
+            self._crop(pairs.composites, chosen, theta, size),
+            self._crop(pairs.masks, mask_of, theta, size),
+            self._crop(pairs.reals, real_of, theta, size),
         )
 
     def _picture(self, index: int) -> int:
-        epoch, place = divmod(index, len(self.bank.composites))
+        epoch, place = divmod(index, len(self.pairs.composites))
         return int(self._order(epoch)[place])
 
     def _order(self, epoch: int) -> np.ndarray:
         kept: tuple[int, np.ndarray] | None = getattr(self, "_kept", None)
         if kept is None or kept[0] != epoch:
             g = torch.Generator().manual_seed(self.seed * 1_000_003 - 7919 * (epoch + 2))
-            kept = epoch, torch.randperm(len(self.bank.composites), generator=g).numpy()
+            kept = epoch, torch.randperm(len(self.pairs.composites), generator=g).numpy()
             self._kept = kept
         return kept[1]
 
     def _crop(self, pictures: np.ndarray, which: np.ndarray, theta: Tensor, size: int) -> Tensor:
         if self.device.type == "cpu":
-            from glihamba_training.synthesis.lattice import crop
-
             return crop(pictures, which, theta, size)
         raw = torch.from_numpy(pictures[which]).to(self.device).permute(0, 3, 1, 2).float() / 255
-        grid = F.affine_grid(theta.to(self.device), [len(raw), 1, size, size], align_corners=False)
-        return F.grid_sample(raw, grid, padding_mode="border", align_corners=False)
+        return sample(raw, theta, size)
 
 
-def _build(
-    root: Path, listed: list[Entry], size: int, progress: Progress, arrays: dict[str, Growing]
+def _decode(
+    root: Path, listed: list[Entry], size: int, progress: OnProgress, arrays: dict[str, GrowingArray]
 ) -> None:
     """Every picture once, however many composites share it."""
     threads = os.cpu_count() or 1

@@ -11,7 +11,7 @@ exponent, a polynomial of degree 5, what drives it, itself, its output), a chann
 projection of rank 12, softplus): 28 + 6 million cycles of a core that begins one of 512 bits a cycle, as
 Zen 4 does, or 9.6 ms at 3.6 GHz; with N=1 8 million, 2.2 ms. So arithmetic is all there is to save.
 
-Layouts beside those of `glihamba.ops.reference`; all arrays are flat. Parameters have the channels last,
+Layouts beside those of `glihamba.ops.layout`; all arrays are flat. Parameters have the channels last,
 padded with zeros to whole blocks (P of them): weight (K,R,P), bias (K,P), rates = A log2(e) (K,N,P),
 skip (P,) summed over the directions; so have the states before and after all steps, h0 and end (B,K,N,P),
 and saved (B,K,chunks,N,P). Low-rank steps, B and C are read where they lie: their token and direction
@@ -28,6 +28,8 @@ from pathlib import Path
 import numpy as np
 from numba import types
 
+from glihamba.ops import layout
+from glihamba.ops.cpu import numba_api as cpu_numba_api
 from glihamba.ops.cpu import steps as cpu_steps
 from glihamba.ops.cpu import vector as cpu_vector
 from glihamba.ops.cpu.steps import advance, gather, project, replay_chunk, retreat_chunk, sum_up, unproject
@@ -44,13 +46,14 @@ from glihamba.ops.cpu.vector import (
     zero_rows,
     zeros,
 )
-from glihamba.ops.reference import DIRECTIONS
+from glihamba.ops.layout import DIRECTIONS
 
 CHUNK = 32  # steps
 
-# Numba keys its disk cache by this file's content and by what the compiled function closes over: by this,
-# then, too, as a kernel contains what the other two files say.
-STAMP = zlib.crc32(b"".join(Path(str(m.__file__)).read_bytes() for m in (cpu_steps, cpu_vector)))
+# Numba keys its disk cache by this file's content and by what the compiled function closes over. A kernel
+# contains what these other files say, so it closes over their checksum.
+_SOURCES = (layout, cpu_steps, cpu_vector, cpu_numba_api)
+STAMP = zlib.crc32(b"".join(Path(str(module.__file__)).read_bytes() for module in _SOURCES))
 
 _FLOATS, _ORDER, _INT = types.float32[::1], types.int32[::1], types.intp
 FORWARD = types.void(*[_FLOATS] * 9, _ORDER, *[_FLOATS] * 4, types.UniTuple(_INT, 11), *[_INT] * 4)

@@ -22,7 +22,7 @@ from glihamba.compiled import kept
 from glihamba.ops.cpu import kernels as cpu_kernels
 from glihamba.ops.cpu.kernels import CHUNK
 from glihamba.ops.cpu.threads import share
-from glihamba.ops.reference import DIRECTIONS, scan_orders
+from glihamba.ops.layout import DIRECTIONS, ScanInputs, scan_orders
 
 LOG2E = 1.4426950408889634
 STATES = (1, 2, 4, 8, 16)  # the kernels there are; other numbers are padded, larger ones split
@@ -40,20 +40,9 @@ LANES = _lanes()
 WIDE = 4 * LANES  # four registers a block share what all channels need; what is left over takes two or one
 
 
-def ss2d_cpu(
-    x: Tensor,
-    dt_low_rank: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    B: Tensor,
-    C: Tensor,
-    A: Tensor,
-    D: Tensor,
-    height: int,
-    width: int,
-    h0: Tensor | None = None,
-) -> Tensor:
-    """SS2D in float32; shapes as in `glihamba.ops.reference`. Returns x's dtype."""
+def ss2d_cpu(inputs: ScanInputs) -> Tensor:
+    """SS2D in float32. Returns x's dtype. Differentiable in every tensor."""
+    x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, height, width, h0 = inputs
     shared = [t.float() for t in (x, dt_low_rank, dt_weight, dt_bias)]
     order = _flat_orders(height, width)
     y, skip = None, D.float()
@@ -100,7 +89,7 @@ def _scan(*given: Any) -> tuple[Tensor, Tensor]:
 class _Scan(torch.autograd.Function):
     """keep, x, low-rank steps, their weight and bias, B, C, A, D, order[, h0], float32, N one of STATES.
 
-    Shapes as in `glihamba.ops.reference`, order as in `_flat_orders`. Returns y and the states (B, K, D, N)
+    Shapes as in `glihamba.ops.layout`, order as in `_flat_orders`. Returns y and the states (B, K, D, N)
     after the last step.
     """
 

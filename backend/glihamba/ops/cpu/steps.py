@@ -1,6 +1,6 @@
 """The steps that the SS2D kernels on the CPU are made of, forward and back, for a block of channels.
 
-What `Vector` and `Rows` are is in `cpu_vector`, the layouts are in `cpu_kernels`.
+`vector` says what `Vector` and `Rows` are, `kernels` has the layouts.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from numba import types
 from numba.extending import intrinsic, register_jitable
 
 from glihamba.ops.cpu import vector as v
+from glihamba.ops.cpu.numba_api import tuple_of
 from glihamba.ops.cpu.vector import (
     accumulate,
     add,
@@ -58,7 +59,7 @@ def advance(
                 sums[n % 4] = v.multiply_add(b, state, read, sums[n % 4])
         while len(sums) > 1:
             sums = [b.fadd(*pair) for pair in zip(sums[::2], sums[1::2], strict=True)]
-        return context.make_tuple(b, signature.return_type, (rows, sums[0]))
+        return tuple_of(context, b, signature.return_type, (rows, sums[0]))
 
     result = types.Tuple((states, y))
     return result(states, rates, dt, u, y, B, types.intp, C, types.intp), generate
@@ -117,7 +118,7 @@ def retreat(
             exponent = b.fmul(g, before)  # gradient of dt A
             d_dt = v.multiply_add(b, exponent, b.extract_value(rates_, n), d_dt)
             dA_ = b.insert_value(dA_, v.multiply_add(b, exponent, dt_, b.extract_value(dA_, n)), n)
-        return context.make_tuple(b, signature.return_type, (rows, dA_, du, d_dt))
+        return tuple_of(context, b, signature.return_type, (rows, dA_, du, d_dt))
 
     result = types.Tuple((adjoint, dA, dt, dt))
     return result(adjoint, dA, rates, dt, u, dy, kept, *[_INT] * 6, like), generate

@@ -12,8 +12,9 @@ from typing import Any
 import llvmlite.ir as ir
 import numpy as np
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, models, register_model
+
+from glihamba.ops.cpu.numba_api import array_data, literal, llvm_intrinsic, no_value, stack_slot, tuple_of
 
 _INT = ir.IntType(32)
 
@@ -85,13 +86,8 @@ def splat(b: Any, scalar: Any, lanes: int) -> Any:
     return b.shuffle_vector(first, undefined, ir.Constant(_vector(lanes, _INT), [0] * lanes))
 
 
-def _call(b: Any, name: str, result: Any, *args: Any) -> Any:
-    kind = ir.FunctionType(result, [a.type for a in args])
-    return b.call(cgutils.get_or_insert_function(b.module, kind, f"llvm.{name}"), args)
-
-
 def multiply_add(b: Any, x: Any, y: Any, z: Any) -> Any:
-    return _call(b, f"fmuladd.v{x.type.count}f32", x.type, x, y, z)
+    return llvm_intrinsic(b, f"fmuladd.v{x.type.count}f32", x.type, x, y, z)
 
 
 def _polynomial(b: Any, x: Any, coefficients: Sequence[float]) -> Any:
@@ -135,7 +131,7 @@ def fold(b: Any, x: Any, lanes: int) -> Any:
 
 
 def data_of(context: Any, b: Any, signature: Any, args: Any, which: int) -> Any:
-    return context.make_array(signature.args[which])(context, b, args[which]).data
+    return array_data(context, b, signature.args[which], args[which])
 
 
 def load_at(b: Any, data: Any, index: Any, lanes: int) -> Any:
@@ -167,14 +163,14 @@ def _first(b: Any, count: Any, lanes: int) -> Any:
 @intrinsic(prefer_literal=True)
 def zeros(typing: Any, lanes: Any) -> Any:
     """A vector of zeros."""
-    kind = Vector(lanes.literal_value)
+    kind = Vector(literal(lanes))
     return kind(lanes), lambda context, b, signature, args: ir.Constant(_vector(kind.lanes), None)
 
 
 @intrinsic(prefer_literal=True)
 def zero_rows(typing: Any, count: Any, lanes: Any) -> Any:
     """Rows of zeros."""
-    kind = Rows(count.literal_value, lanes.literal_value)
+    kind = Rows(literal(count), literal(lanes))
     zero = ir.Constant(ir.ArrayType(_vector(kind.lanes), kind.count), None)
     return kind(count, lanes), lambda context, b, signature, args: zero
 
@@ -195,7 +191,7 @@ def store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
         store_at(b, args[2], data_of(context, b, signature, args, 0), args[1])
-        return context.get_dummy_value()
+        return no_value(context)
 
     return types.void(array, types.intp, vector), generate
 
@@ -206,7 +202,7 @@ def add(typing: Any, array: Any, index: Any, vector: Any) -> Any:
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
         add_at(b, args[2], data_of(context, b, signature, args, 0), args[1])
-        return context.get_dummy_value()
+        return no_value(context)
 
     return types.void(array, types.intp, vector), generate
 
@@ -218,7 +214,7 @@ def load_some(typing: Any, array: Any, index: Any, count: Any, like: Any) -> Any
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
         data, index, count = data_of(context, b, signature, args, 0), args[1], args[2]
-        value = cgutils.alloca_once(b, _vector(n))
+        value = stack_slot(b, _vector(n))
         with b.if_else(b.icmp_signed(">=", count, count.type(n)), likely=True) as (whole, part):
             with whole:
                 b.store(load_at(b, data, index, n), value)
@@ -226,7 +222,9 @@ def load_some(typing: Any, array: Any, index: Any, count: Any, like: Any) -> Any
                 pointer = b.bitcast(b.gep(data, [index]), _vector(n).as_pointer())
                 rest = ir.Constant(_vector(n), None)
                 name = f"masked.load.v{n}f32.p0"
-                b.store(_call(b, name, _vector(n), pointer, _INT(4), _first(b, count, n), rest), value)
+                b.store(
+                    llvm_intrinsic(b, name, _vector(n), pointer, _INT(4), _first(b, count, n), rest), value
+                )
         return b.load(value)
 
     return like(array, types.intp, types.intp, like), generate
@@ -245,8 +243,8 @@ def store_some(typing: Any, array: Any, index: Any, vector: Any, count: Any) -> 
             with part:
                 pointer = b.bitcast(b.gep(data, [index]), x.type.as_pointer())
                 name = f"masked.store.v{n}f32.p0"
-                _call(b, name, ir.VoidType(), x, pointer, _INT(4), _first(b, count, n))
-        return context.get_dummy_value()
+                llvm_intrinsic(b, name, ir.VoidType(), x, pointer, _INT(4), _first(b, count, n))
+        return no_value(context)
 
     return types.void(array, types.intp, vector, types.intp), generate
 
@@ -274,7 +272,7 @@ def store_rows(typing: Any, array: Any, index: Any, stride: Any, rows: Any) -> A
         for n in range(rows.count):
             store_at(b, b.extract_value(args[3], n), data, at)
             at = b.add(at, stride)
-        return context.get_dummy_value()
+        return no_value(context)
 
     return types.void(array, types.intp, types.intp, rows), generate
 
@@ -315,7 +313,7 @@ def softplus_and_slope(typing: Any, z: Any) -> Any:
         value, t = _softplus(b, args[0])
         one = constant(t, 1.0)
         above = b.select(b.fcmp_unordered("<", args[0], constant(t, 0.0)), t, one)
-        return context.make_tuple(b, signature.return_type, (value, b.fdiv(above, b.fadd(one, t))))
+        return tuple_of(context, b, signature.return_type, (value, b.fdiv(above, b.fadd(one, t))))
 
     return types.UniTuple(z, 2)(z), generate
 
@@ -327,7 +325,7 @@ def accumulate(typing: Any, array: Any, index: Any, x: Any, y: Any, like: Any) -
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
         product = fold(b, b.fmul(args[2], args[3]), like.lanes)
         add_at(b, product, data_of(context, b, signature, args, 0), args[1])
-        return context.get_dummy_value()
+        return no_value(context)
 
     return types.void(array, types.intp, x, y, like), generate
 

@@ -7,7 +7,6 @@ vary from run to run, all else is the same every time.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import nullcontext
 from functools import partial
 from typing import Any
@@ -16,7 +15,7 @@ import torch
 import triton
 from torch import Tensor
 
-from glihamba.ops.reference import DIRECTIONS
+from glihamba.ops.layout import DIRECTIONS, ScanInputs
 from glihamba.ops.triton import kernels
 from glihamba.ops.triton.sequential import sequential
 from glihamba.ops.triton.tuning import BACKWARD_PLANS, Plan, choose, forward_plans
@@ -27,47 +26,35 @@ OUTPUT_REGISTERS = 168  # left to itself, the assembler takes fewer at N = 1 on 
 ARRANGED = 64  # steps a program brings into scan order
 
 
-def ss2d_triton(
-    x: Tensor,
-    dt_low_rank: Tensor,
-    dt_weight: Tensor,
-    dt_bias: Tensor,
-    B: Tensor,
-    C: Tensor,
-    A: Tensor,
-    D: Tensor,
-    height: int,
-    width: int,
-    h0: Tensor | None = None,
-) -> Tensor:
-    """SS2D; shapes as in `glihamba.ops.reference`. Returns x's dtype. Differentiable in every tensor."""
-    return _SS2D.apply(x, dt_low_rank, dt_weight, dt_bias, B, C, A, D, h0, height, width)
+def ss2d_triton(inputs: ScanInputs) -> Tensor:
+    """SS2D. Returns x's dtype. Differentiable in every tensor."""
+    y: Tensor = _SS2D.apply(*inputs)
+    return y
 
 
 class _SS2D(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, *args: Any) -> Tensor:
-        *tensors, h0, height, width = args
+        *tensors, ctx.height, ctx.width, h0 = args
         ctx.save_for_backward(*tensors, h0)
-        ctx.size = height, width
-        return Scan(tensors, height, width, h0).forward()
+        return Launches(ScanInputs(*args)).forward()
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
         *tensors, h0 = ctx.saved_tensors
-        height, width = ctx.size
-        return (*Scan(tensors, height, width, h0).backward(dy), None, None)
+        *gradients, dh0 = Launches(ScanInputs._make((*tensors, ctx.height, ctx.width, h0))).backward(dy)
+        return (*gradients, None, None, dh0)
 
 
-class Scan:
-    """One call: x, dt_low_rank, dt_weight, dt_bias, B, C, A, D as the kernels want them.
+class Launches:
+    """The kernels' launches of one scan, with its inputs as the kernels want them.
 
-    Without a plan, which kernel and tiles to take is found by timing.
+    Without a plan, timing decides which kernel and tiles to take.
     """
 
-    def __init__(self, tensors: Sequence[Tensor], height: int, width: int, h0: Tensor | None) -> None:
-        x, low, weight, bias, B, C, A, D = tensors
+    def __init__(self, inputs: ScanInputs) -> None:
+        x, low, weight, bias, B, C, A, D, height, width, h0 = inputs
         self.x, self.low, self.B, self.C = x.contiguous(), _by_pixel(low), _by_pixel(B), _by_pixel(C)
         self.weight, self.bias, self.A, self.D = (t.contiguous() for t in (weight, bias, A, D))
         self.h0 = None if h0 is None else h0.contiguous()

@@ -1,6 +1,6 @@
 """The sequential Triton kernel of SS2D: no tiles, one step after the other, for inference.
 
-It has the parameters and the pairs of directions of `triton_kernels`, and reads low, B and C where they lie.
+It has the parameters and the pairs of directions of `kernels`, and reads low, B and C where they lie.
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import statistics
 import threading
 from collections.abc import Callable, Sequence
@@ -17,6 +16,8 @@ from pathlib import Path
 import torch
 import triton
 from torch import Tensor
+
+from glihamba_proto.files import replacing
 
 WARPS_WANTED = 12  # on each multiprocessor, so that some compute while others wait for memory
 RUNS = 5
@@ -114,8 +115,7 @@ def _remember(key: str, plan: Plan) -> None:
     with _lock:
         _plans[key] = plan
         written = json.dumps({key: vars(plan) for key, plan in _plans.items()}, indent=1)
-    part = _file().with_suffix(f".{os.getpid()}.part")
     with contextlib.suppress(OSError):  # a folder that cannot be written costs the timing, not the picture
-        part.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(written)
-        os.replace(part, _file())
+        _file().parent.mkdir(parents=True, exist_ok=True)
+        with replacing(_file()) as part:
+            part.write_text(written)

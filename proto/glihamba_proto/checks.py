@@ -1,0 +1,94 @@
+"""The rules that a request must keep. Each returns what is wrong, or None.
+
+The client checks what it can see before it sends; the daemon checks everything. Sizes are (width, height)
+in pixels; a plane is called by its role: composite, mask or foreground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from glihamba_proto.formats import CHANNELS, ROLES, SAMPLES, TRANSFERS, Role, Size
+from glihamba_proto.messages import Note
+
+FEWEST: dict[Role, int] = {"composite": 1, "mask": 1, "foreground": 0}
+"""How many planes of each role a job has at least; it has at most one of each."""
+
+
+def planes(counts: Mapping[Role, int]) -> Note | None:
+    """A job has one composite, one mask and at most one foreground. counts: the planes of each role."""
+    for role in ROLES:
+        count = counts.get(role, 0)
+        if not FEWEST[role] <= count <= 1:
+            case = "PLANES_EXACTLY_ONE" if FEWEST[role] else "PLANES_AT_MOST_ONE"
+            return Note(f"BAD_REQUEST.{case}", {"plane": role, "count": count})
+    return None
+
+
+def sample_type(role: Role, name: str | None, found: object) -> Note | None:
+    """Samples are uint8, uint16 or float32. name: theirs, if it is known; found: what to call them else."""
+    if name in SAMPLES:
+        return None
+    return Note("BAD_REQUEST.SAMPLE_TYPE", {"plane": role, "found": found})
+
+
+def channels(role: Role, name: str | None, found: object) -> Note | None:
+    """A mask is gray; composite and foreground are RGB with or without alpha, in either order."""
+    wanted = [each for each, order in CHANNELS.items() if (order.count == 1) == (role == "mask")]
+    if name in wanted:
+        return None
+    return Note("BAD_REQUEST.CHANNELS", {"plane": role, "wanted": ", ".join(wanted).upper(), "found": found})
+
+
+def transfer(role: Role, name: str | None, found: object) -> Note | None:
+    """Samples are sRGB-encoded or linear."""
+    if name in TRANSFERS:
+        return None
+    return Note("BAD_REQUEST.TRANSFER", {"plane": role, "found": found})
+
+
+def same_transfer(composite: str, foreground: str) -> Note | None:
+    """The foreground has the composite's transfer function."""
+    return None if composite == foreground else Note("BAD_REQUEST.TRANSFERS_DIFFER")
+
+
+def size(role: Role, size: Size, limit: int) -> Note | None:
+    """A plane has pixels, and at most `limit` of them."""
+    width, height = size
+    if width < 1 or height < 1:
+        return Note("BAD_REQUEST.NO_PIXELS", {"plane": role, "width": width, "height": height})
+    if width * height > limit:
+        return Note("TOO_LARGE", {"plane": role, "width": width, "height": height, "limit": limit})
+    return None
+
+
+def same_size(mask: Size, composite: Size) -> Note | None:
+    """The mask has the composite's size."""
+    if mask == composite:
+        return None
+    names = "mask_width", "mask_height", "width", "height"
+    return Note("SIZE_MISMATCH", dict(zip(names, (*mask, *composite), strict=True)))
+
+
+def same_offset(mask: tuple[int, int], composite: tuple[int, int]) -> Note | None:
+    """The mask lies where the composite lies."""
+    return None if mask == composite else Note("BAD_REQUEST.OFFSETS_DIFFER")
+
+
+def strength(value: float) -> Note | None:
+    """The strength is from 0 to 1."""
+    if 0 <= value <= 1:  # false for NaN
+        return None
+    return Note("BAD_REQUEST.STRENGTH", {"strength": f"{value:g}"})
+
+
+def coverage(lowest: float, highest: float, full: float) -> Note | None:
+    """A mask marks something and leaves something. lowest, highest: of its samples; full: full scale."""
+    if highest <= 0:
+        return Note("EMPTY_MASK")
+    return Note("FULL_MASK") if lowest >= full else None
+
+
+def finite(role: Role, is_finite: bool) -> Note | None:
+    """A plane of floats holds numbers."""
+    return None if is_finite else Note("NOT_FINITE", {"plane": role})
