@@ -83,8 +83,13 @@ class Profile:
         self.settings = folder / ".config" / "GIMP" / series()
         self.plugins.mkdir(parents=True)
         (folder / "run").mkdir(mode=0o700)
-        # Without its version GIMP welcomes a new person.
-        lines = (f'(config-version "{version()}")', "(show-welcome-dialog no)", "(check-updates no)", "")
+        lines = (
+            f'(config-version "{version()}")',  # without it GIMP welcomes a new person
+            '(prev-language "en-C.UTF-8")',  # in another language GIMP asks all plug-ins anew
+            "(show-welcome-dialog no)",
+            "(check-updates no)",
+            "",
+        )
         (self.settings / "gimprc").write_text("\n".join(lines))
         with contextlib.suppress(FileNotFoundError):
             shutil.copy2(known_plugins(), self.settings / "pluginrc")
