@@ -166,7 +166,9 @@ def case_queue_is_full(t):
         jobs.append(DaemonService(name="another program").start(capture))
         kit.until(lambda: os.path.exists(BEGAN))
         kit.until(lambda: jobs[-1].progress().stage in ("PREPARING", "QUEUED"))
-    kit.refused(image, [layer], "The daemon is busy: 2 jobs already wait. Try again when one has finished.")
+    kit.refused(
+        image, [layer], "The daemon is busy: 2 jobs are waiting already. Try again when one of them is done."
+    )
     for job in jobs:
         job.cancel()
     let_go()
@@ -237,7 +239,7 @@ def case_damaged_settings(t):
 def case_in_german(t):
     image, layer = kit.scene()
     kit.pictures.settings(language="de")
-    kit.refused(image, [layer], "Ein Modell dieses Namens gibt es nicht.", model="nonsuch")
+    kit.refused(image, [layer], "Ein Modell namens „nonsuch“ gibt es nicht.", model="nonsuch")
     layer.set_visible(False)
     kit.refused(image, [layer], "„pasted“ oder eine Gruppe darum ist ausgeblendet.")
     layer.set_visible(True)

@@ -108,9 +108,9 @@ def case_queue_full(t):
         yield PAUSE
     yield lambda: bool(kit.said())
     assert len(kit.said()) == 1
-    assert kit.said() == ["The daemon is busy: 2 jobs already wait. Try again when one has finished."], (
-        kit.said()
-    )
+    assert kit.said() == [
+        "The daemon is busy: 2 jobs are waiting already. Try again when one of them is done."
+    ], kit.said()
     assert shown("Waiting for other jobs (1 more before it)")
     assert len(kit.plugin().jobs) == 3
     for dialog in kit.dialogs():
@@ -151,7 +151,7 @@ def case_in_german(t):
     kit.settings(language="de", model="nonsuch")
     yield from kit.harmonize(document)
     kit.settings(language="en", model="tiny")
-    assert kit.said()[0].startswith("Ein Modell dieses Namens gibt es nicht."), kit.said()
+    assert kit.said()[0].startswith("Ein Modell namens „nonsuch“ gibt es nicht."), kit.said()
 
 
 def elsewhere(t, name, **note):
