@@ -28,7 +28,7 @@ def test_is_clean(command: tuple[str, ...]) -> None:
 
 
 def test_modules_stay_short() -> None:
-    rooms = ("backend", "training", "proto", "plugins", "installer", "tests")
+    rooms = ("backend", "training", "proto", "plugins", "installer", "tests", "tools", "examples")
     generated = ("_pb2.py", "_grpc.py")
     lengths = {
         path.relative_to(REPOSITORY): len(path.read_text("utf-8").splitlines())
