@@ -17,8 +17,8 @@ LONGEST = 400  # lines of a module: beyond it, it holds two things
     [
         ("ruff", "check", "--no-cache", "."),
         ("ruff", "format", "--no-cache", "--check", "."),
-        ("mypy", "--cache-dir=build/mypy"),
-        ("mypy", "--cache-dir=build/mypy", "install.py", "installer"),
+        ("mypy",),
+        ("mypy", "install.py", "installer"),
     ],
     ids=" ".join,
 )
