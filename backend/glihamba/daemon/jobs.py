@@ -18,6 +18,8 @@ from glihamba.errors import Cancelled, HarmonizeError, OutOfMemory, QueueFull, S
 
 _log = logging.getLogger(__name__)
 
+LAST_STEPS = 10.0  # seconds for the worker to notice that its job is over
+
 Request = TypeVar("Request")
 Outcome = TypeVar("Outcome")
 
@@ -216,7 +218,7 @@ class Jobs(Generic[Request, Outcome]):
             _log.warning("a client fell silent in the middle of sending", extra={"job": job.id})
             job.abandon()
 
-    def close(self, timeout: float = 10.0) -> None:
+    def close(self) -> None:
         """Tell every job SHUTTING_DOWN, take no more, and wait for the worker to end."""
         with self._lock:
             self._closed = True
@@ -224,7 +226,7 @@ class Jobs(Generic[Request, Outcome]):
                 job.settle(error=ShuttingDown())
             self._turns.clear()
             self._lock.notify_all()
-        self._worker.join(timeout)
+        self._worker.join(LAST_STEPS)
 
     # -- the worker
 
