@@ -24,8 +24,10 @@ LAST_STEPS = 10.0  # seconds for the worker to notice that its job is over
 
 
 class Update(NamedTuple):
-    """Progress of a job. `stage` is a name of the contract's `Progress.Stage`, `fraction` is of the whole job,
-    0 to 1, and never falls; `position` in the queue is 0 for the next job and for the running one.
+    """How far a job is.
+
+    `stage` is a name of the contract's `Progress.Stage`. `fraction` is of the whole job, from 0 to 1, and never
+    falls. `position` in the queue is 0 for the next job and for the running one.
     """
 
     stage: str
