@@ -26,8 +26,8 @@ LAST_STEPS = 10.0  # seconds for the worker to notice that its job is over
 class Update(NamedTuple):
     """How far a job is.
 
-    `stage` is a name of the contract's `Progress.Stage`. `fraction` is of the whole job, from 0 to 1, and never
-    falls. `position` in the queue is 0 for the next job and for the running one.
+    `stage` is a name of the contract's `Progress.Stage`. `fraction` is of the whole job, from 0 to 1, and
+    never falls. `position` in the queue is 0 for the next job and for the running one.
     """
 
     stage: str
