@@ -78,7 +78,10 @@ def test_a_bad_mask_is_named(service: LocalService, tmp_path: Path) -> None:
             marked(soft=False) // 255 * 2,
             "is black almost everywhere (its brightest value is 2 of 255): paint the object white.",
         ),
-        (marked()[:, :-3], f"is {WIDTH - 3} x {HEIGHT} pixels, but "),
+        (
+            marked()[:, :-3],
+            f"The mask is {WIDTH - 3} x {HEIGHT} pixels and the composite is {WIDTH} x {HEIGHT} pixels. ",
+        ),
     ],
     ids=["empty", "full", "labels", "size"],
 )
