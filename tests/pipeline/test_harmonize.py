@@ -161,10 +161,7 @@ def test_full_mask():
     refused(FullMask, words, composite, np.full_like(mask, 255), Statistics())
 
 
-NO_SCENE = (
-    "Nothing of the scene is left around the object. Mask only the object, and keep the layers behind it"
-    " visible."
-)
+NO_SCENE = messages.catalogue("en")["FULL_MASK.NO_SCENE"]
 
 
 def test_a_mask_that_leaves_a_pixel():

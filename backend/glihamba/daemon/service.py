@@ -15,7 +15,6 @@ from glihamba.daemon.discovery import is_loopback
 from glihamba.daemon.failures import abort, noted
 from glihamba.daemon.jobs import Job, Jobs
 from glihamba.engine.device import Device
-from glihamba.engine.request import Request
 from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
 from glihamba.models.registry import Record
@@ -40,7 +39,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
     def __init__(
         self,
         engine: Engine,
-        jobs: Jobs[Request, Outcome],
+        jobs: Jobs,
         settings: Settings,
         instance: str,
         end: Callable[[], object],
@@ -108,7 +107,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
     def Harmonize(
         self, messages: Iterator[pb.HarmonizeRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.HarmonizeResponse]:
-        job: Job[Request, Outcome] | None = None
+        job: Job | None = None
         try:
             job = self._jobs.reserve(context.cancel)
             if not context.add_callback(job.stop):
@@ -123,7 +122,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
                 self._jobs.release(job)
 
     def _harmonize(
-        self, job: Job[Request, Outcome], messages: Iterator[pb.HarmonizeRequest], peer: str
+        self, job: Job, messages: Iterator[pb.HarmonizeRequest], peer: str
     ) -> Iterator[pb.HarmonizeResponse]:
         start = first_message(messages)
         described = planes.checked(start, self._settings.pixel_limit)
@@ -196,7 +195,7 @@ def send(outcome: Outcome, header: planes.Header, chunk_bytes: int) -> Iterator[
 
 
 def describe(
-    job: Job[Request, Outcome], client: str, described: planes.Description, model: Record, position: int
+    job: Job, client: str, described: planes.Description, model: Record, position: int
 ) -> dict[str, Any]:
     """For the log: what the job is, without a pixel of it."""
     sizes = ["{} {}x{}".format(header.role, *header.size) for header in described.headers]

@@ -282,7 +282,7 @@ class _Failures:
         if code == "SHUTTING_DOWN" and self._where.is_remote:
             return self._gone(sent=True)
         if code:
-            return error_of(_note(trailers, code, detail))
+            return error_of(note_in(trailers, code, detail))
         if error.status is Status.UNAUTHENTICATED:
             return ClientError("BAD_TOKEN", detail)
         if error.status is Status.CANCELLED:
@@ -307,7 +307,7 @@ class _Failures:
         return {}
 
 
-def _note(trailers: Mapping[str, Any], code: str, sentence: str) -> Note:
+def note_in(trailers: Mapping[str, Any], code: str, sentence: str) -> Note:
     """What a refusal says; an older daemon sends its code and an English sentence only."""
     try:
         note = note_of(pb.Note.FromString(trailers.get(NOTE_KEY, b"")), sentence)
