@@ -202,7 +202,7 @@ def result_header(result: Header) -> pb.Plane:
 def result_bytes(pixels: Pixels, result: Header) -> memoryview:
     """The result's bytes in the header's channel order and sample type; may reorder `pixels` in place."""
     width, height = result.size
-    shape = height, width, CHANNELS[result.channels].count
+    shape = height, width, CHANNELS[result.channels].channels
     if pixels.shape != shape or pixels.dtype != sample_dtype(result.sample_type):
         raise TypeError(f"the result is {pixels.shape} {pixels.dtype}, but {result} was promised")
     return bytes_of(pixels, result.channels)
