@@ -18,19 +18,38 @@ import glihamba  # noqa: F401  # before any test imports torch: it sets how torc
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 
-# Files and folders whose tests cost more than a second or two, and the markers that say why. They start in
-# this order, the longest first, so that no processor waits for one that started late; all others follow.
+# Files and folders that take more than a second or two, and the markers that say what for. They start in this
+# order, the longest first, so that no processor waits for one that started late; all other files follow.
 MARKERS = {
     "ops/test_triton.py": ["kernels"],
     "install/test_end_to_end.py": ["install"],
     "krita/test_bench.py": ["editor", "bench", "thorough"],
     "gimp/test_bench.py": ["editor", "bench", "thorough"],
-    "krita": ["editor"],
     "gimp": ["editor"],
-    "training": ["train"],
+    "krita": ["editor"],
+    "training/test_smoke.py": ["train"],
+    "training/test_runs.py": ["train"],
+    "training/test_commands.py": ["train"],
+    "training/test_report.py": ["train"],
+    "training/test_train.py": ["train"],
+    "training/test_evaluate.py": ["train"],
+    "training/test_export.py": ["train"],
+    "training/test_lattice.py": ["train"],
+    "examples/test_network.py": ["train"],
+    "test_style.py": [],
+    "install/test_packages.py": ["install"],
     "cluster": ["cluster"],
+    "client/test_launcher.py": ["processes"],
+    "cli/test_interrupted.py": ["processes"],
+    "test_readme.py": ["processes"],
+    "cli/test_harmonize.py": ["processes"],
+    "cli/test_networks.py": ["processes"],
+    "cli/test_measuring.py": ["bench"],
+    "daemon/test_process.py": ["processes"],
+    "models/test_shipped.py": ["bench"],
+    "engine/test_busy_neighbour.py": ["bench"],
 }
-COSTLY = {"editor", "install", "cluster", "kernels", "bench", "train"}
+COSTLY = {"editor", "install", "cluster", "kernels", "bench", "train", "processes"}
 LEFT_OUT = pytest.StashKey[int]()
 
 
@@ -79,7 +98,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if count := config.stash.get(LEFT_OUT, 0):
         option = "" if config.option.fast else " --thorough"
         terminalreporter.write_line(
-            f"{count} tests were left out; to run them: python install.py test{option}"
+            f"Tests left out: {count}. To run them, too: python install.py test{option}"
         )
 
 

@@ -28,7 +28,7 @@ class ReleaseError(Exception):
 
 def version_of(text: str) -> str:
     """The version that a module states; raises ReleaseError unless it is MAJOR.MINOR.PATCH, stated once."""
-    found = re.findall(r'^__version__ = "(.+)"$', text, re.M)
+    found: list[str] = re.findall(r'^__version__ = "(.+)"$', text, re.M)
     if len(found) != 1 or not re.fullmatch(r"\d+\.\d+\.\d+", found[0]):
         raise ReleaseError(f"{VERSION_FILE} states the versions {found}. State one, as MAJOR.MINOR.PATCH.")
     return found[0]
@@ -39,7 +39,7 @@ def notes_of(changelog: str, version: str) -> str:
 
     Raises ReleaseError if there is none, it is empty or has no date, or *Unreleased* still has entries.
     """
-    sections = {
+    sections: dict[str, str] = {
         heading.strip(): body.strip()
         for heading, body in re.findall(r"^## ([^\n]+)\n(.*?)(?=^## |\Z)", changelog, re.M | re.S)
     }

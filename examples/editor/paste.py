@@ -19,6 +19,7 @@ from PIL import Image
 from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
 from glihamba_client.host import Capture, Harmonized, Plane, Progress, at_once
 from glihamba_client.service import DaemonService
+from glihamba_proto.formats import Channels
 
 
 @dataclass
@@ -84,7 +85,7 @@ class PasteHost:
 
 def plane(pixels: NDArray[np.uint8], offset: tuple[int, int] = (0, 0)) -> Plane:
     """An array (H,W), (H,W,3) or (H,W,4) of 8 bits as the contract has it."""
-    channels = {2: "gray", 3: "rgb" if pixels.shape[-1] == 3 else "rgba"}[pixels.ndim]
+    channels: Channels = "gray" if pixels.ndim == 2 else "rgb" if pixels.shape[2] == 3 else "rgba"
     height, width = pixels.shape[:2]
     return Plane(width, height, "uint8", channels, np.ascontiguousarray(pixels).data.cast("B"), offset)
 

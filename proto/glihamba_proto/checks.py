@@ -34,7 +34,7 @@ def sample_type(role: Role, name: str | None, found: object) -> Note | None:
 
 def channels(role: Role, name: str | None, found: object) -> Note | None:
     """A mask is gray; composite and foreground are RGB with or without alpha, in either order."""
-    wanted = [each for each, order in CHANNELS.items() if (order.count == 1) == (role == "mask")]
+    wanted = [each for each, order in CHANNELS.items() if (order.channels == 1) == (role == "mask")]
     if name in wanted:
         return None
     return Note("BAD_REQUEST.CHANNELS", {"plane": role, "wanted": ", ".join(wanted).upper(), "found": found})

@@ -26,7 +26,7 @@ class Sample(NamedTuple):
 
 class Order(NamedTuple):
     number: int
-    count: int
+    channels: int
     is_blue_first: bool
 
 
@@ -72,4 +72,4 @@ def transfer_of(number: int) -> Transfer | None:
 
 def byte_count(size: Size, sample_type: SampleType, channels: Channels) -> int:
     """How many bytes a plane has."""
-    return size[0] * size[1] * CHANNELS[channels].count * SAMPLES[sample_type].bytes
+    return size[0] * size[1] * CHANNELS[channels].channels * SAMPLES[sample_type].bytes

@@ -75,10 +75,13 @@ def test_a_bad_mask_is_named(service: LocalService, tmp_path: Path) -> None:
         (np.zeros((HEIGHT, WIDTH), np.uint8), "The mask is empty: nothing is marked as the object."),
         (np.full((HEIGHT, WIDTH), 255, np.uint8), "covers the whole"),
         (
-            marked(soft=False) // 255,
-            "is black almost everywhere (its brightest value is 1 of 255): paint the object white.",
+            marked(soft=False) // 255 * 2,
+            "is black almost everywhere (its brightest value is 2 of 255): paint the object white.",
         ),
-        (marked()[:, :-3], f"is {WIDTH - 3} x {HEIGHT} pixels, but "),
+        (
+            marked()[:, :-3],
+            f"The mask is {WIDTH - 3} x {HEIGHT} pixels and the composite is {WIDTH} x {HEIGHT} pixels. ",
+        ),
     ],
     ids=["empty", "full", "labels", "size"],
 )

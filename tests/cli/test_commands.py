@@ -108,6 +108,7 @@ def test_a_model_s_way_through_the_store(tmp_path: Path, own_home: Path) -> None
     assert "It must be a JSON object" in here("models", "add", file, "--config", "[1]").stderr
 
 
+@pytest.mark.processes
 def test_doctor_finds_all_well() -> None:
     told = as_json("doctor")
     assert told["ok"] is True
@@ -117,6 +118,7 @@ def test_doctor_finds_all_well() -> None:
     assert told["checks"][-1]["detail"].startswith("harmonized by ")
 
 
+@pytest.mark.processes
 def test_doctor_says_what_to_do(own_home: Path) -> None:
     """Weights that are not what their record says, and a data folder that is a file."""
     folder = own_home / "models"
@@ -149,6 +151,7 @@ def test_serve_refuses_what_is_not_safe(tmp_path: Path) -> None:
     assert "'soon' is no number of minutes." in done.stderr
 
 
+@pytest.mark.processes
 def test_serve_once_and_stop() -> None:
     command = [sys.executable, "-m", "glihamba", "serve", "--device", "cpu"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as daemon:

@@ -258,7 +258,7 @@ def test_one_sentence_for_each_failure(tmp_path: Path) -> None:
     output = tmp_path / "out.png"
     cases: list[tuple[list[object], int, str]] = [
         ([tmp_path / "none.png", "--mask", mask, "-o", output], 1, "Error: There is no file"),
-        ([composite, "--mask", mask, "-o", output, "--model", "nonsuch", "--local"], 1, "'nonsuch'"),
+        ([composite, "--mask", mask, "-o", output, "--model", "nonsuch", "--local"], 1, "“nonsuch”"),
         ([composite, "--mask", mask, "-o", output, "--remote", "studio"], 1, "Write it as host:port"),
         ([composite, "--mask", mask, "-o", output, "--strength", "2"], 2, "Invalid value for '--strength'"),
         ([composite, "--mask", mask, "-o", output, "--local", "--remote", "a:1"], 2, "exclude each other"),

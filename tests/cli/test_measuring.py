@@ -13,7 +13,6 @@ from cli_pictures import as_json, here
 pytestmark = pytest.mark.usefixtures("own_home")
 
 
-@pytest.mark.bench
 def test_bench_measures() -> None:
     told = as_json("bench", "pipeline", "--megapixels", "0.1", "--megapixels", "0.2", "--runs", "1")
     assert [result["megapixels"] for result in told["results"]] == [0.1, 0.2]
@@ -36,7 +35,6 @@ def test_the_naive_scan_it_compares_with_is_right() -> None:
     assert torch.allclose(naive(given), ss2d_reference(given), atol=1e-4)
 
 
-@pytest.mark.bench
 def test_bench_compares() -> None:
     scan = ("bench", "scan", "--shape", "8", "16", "2", "--threads", "1", "--threads", "2", "--runs", "1")
     rows = [row for row in as_json(*scan)["results"] if "threads" in row]  # a graphics card adds its own

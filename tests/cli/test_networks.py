@@ -53,5 +53,5 @@ def test_an_architecture_that_is_none_is_refused_with_the_known_names(tmp_path: 
     safetensors.torch.save_file({"a": torch.zeros(1)}, tmp_path / "x.safetensors")
     done = here("models", "add", tmp_path / "x.safetensors", "--architecture", "hdnet-light")
     assert done.returncode == 1
-    assert 'No network is called "hdnet-light": choose one of glihamba, ' in done.stderr
+    assert 'No network is called "hdnet-light": choose one of frih, gknet, glihamba, ' in done.stderr
     assert "hdnet-lite" in done.stderr

@@ -10,12 +10,13 @@ import pytest
 
 from glihamba.daemon.server import Daemon
 from glihamba.engine.device import Device
-from glihamba_client.client import Client, Task
+from glihamba_client.client import Client, Task, note_in
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Harmonized, Plane
+from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import messages
 from glihamba_proto.endpoint import Endpoint
-from glihamba_proto.messages import Note
+from glihamba_proto.messages import NOTE_KEY, Note
 
 Make = Callable[..., Capture]
 
@@ -101,3 +102,13 @@ def test_the_notice_and_what_the_engine_warns_of(
     notice, warning = harmonize(endpoint, make_capture()).warnings
     assert notice.startswith("Die GPU wird nicht genutzt, weil das PyTorch für CPUs installiert ist.")
     assert warning == messages.catalogue("de")["WARNING.CPU_INSTEAD"]
+
+
+@pytest.mark.parametrize(
+    "sent", [{}, {NOTE_KEY: b"\xff\xff"}, {NOTE_KEY: pb.Note(message="EMPTY_MASK").SerializeToString()}]
+)
+def test_an_older_daemon_sends_a_code_and_a_sentence(sent: dict[str, bytes]) -> None:
+    """The code counts; whatever does not belong to it is left aside."""
+    note = note_in(sent, "FULL_MASK", "The mask covers everything.")
+    assert messages.sentence(note, "en") == "The mask covers everything."
+    assert messages.sentence(note, "de") == messages.catalogue("de")["FULL_MASK"]

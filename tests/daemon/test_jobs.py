@@ -84,7 +84,7 @@ def test_a_full_queue_refuses_at_once(
     running = follow(daemon)
     gate.wait_for_job()
     waiting = [follow(daemon).wait_until_queued() for _ in range(2)]
-    sentence = "The daemon is busy: 2 jobs already wait. Try again when one has finished."
+    sentence = "The daemon is busy: 2 jobs are waiting already. Try again when one of them is done."
     refused = connect(daemon).refusal(said.plain_job())
     assert refused == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", sentence)
     info = connect(daemon).info()  # answers although every place is taken
@@ -241,8 +241,8 @@ def test_memory_of_all_jobs_together_is_bounded(
     status, code, sentence = connect(daemon).refusal(said.plain_job()[:1])
     assert (status, code) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
     assert sentence == (
-        "The daemon is busy: the jobs that wait already hold 1 MB of pictures. "
-        "Try again when one has finished."
+        "The daemon is busy: the waiting jobs already hold 1 MB of pictures. "
+        "Try again when one of them is done."
     )
     gate.open.set()
     assert first.ended().reply.end
@@ -265,7 +265,7 @@ def test_ending_tells_every_job(
         assert follower.ended().error == (
             grpc.StatusCode.UNAVAILABLE,
             "SHUTTING_DOWN",
-            "The GLIHamba daemon is shutting down: try again, and a new one starts.",
+            "The daemon was shutting down. Try again: it will be started anew.",
         )
     gate.open.set()
     ending.join(PATIENCE)

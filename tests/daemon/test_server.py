@@ -227,7 +227,7 @@ def test_another_machine_cannot_end_the_daemon(
     assert said.told(raised.value) == (
         grpc.StatusCode.PERMISSION_DENIED,
         "NOT_ALLOWED",
-        "A daemon can be ended from its own machine only: run it there.",
+        "The daemon does this only for programs on its own machine. Do it there.",
     )
     assert not daemon.told_to_end.is_set()
     connect(daemon).shutdown()

@@ -21,6 +21,7 @@ from glihamba.networks.base import Harmonizer
 from glihamba.networks.statistics import Statistics
 from glihamba.pipeline.harmonize import harmonize
 from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto import messages
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 EXHAUSTED = grpc.StatusCode.RESOURCE_EXHAUSTED
@@ -165,7 +166,7 @@ def test_model_without_its_weights(peer: Any, said: SimpleNamespace, home: Path)
     assert peer.refusal(said.plain_job(model="far-away")[:1]) == (
         grpc.StatusCode.FAILED_PRECONDITION,
         "MODEL_NOT_INSTALLED",
-        "The model 'far-away' is not installed: run `glihamba models download far-away`.",
+        "The weights of “far-away” are not on this machine yet. Run “glihamba models download far-away”.",
     )
     assert not next(model for model in peer.models() if model.name == "far-away").installed
 
@@ -210,7 +211,7 @@ def test_a_mistake_of_ours_is_logged_and_told(
 ) -> None:
     daemon = start(Faulty(lambda: 1 // 0))
     peer = connect(daemon)
-    sentence = "The daemon made a mistake (its log says which): please report it."
+    sentence = "The daemon failed in a way it should not. Its log says more; run “glihamba doctor”."
     for _ in range(2):  # the worker lives on
         assert peer.refusal(said.plain_job()) == (grpc.StatusCode.INTERNAL, "INTERNAL", sentence)
     events = [json.loads(line) for line in daemon.settings.log_file.read_text("utf-8").splitlines()]
@@ -224,7 +225,7 @@ def test_a_mistake_of_ours_is_logged_and_told(
 
 @pytest.mark.parametrize(
     ("token", "what"),
-    [(None, "no token"), ("wrong", "a wrong token"), ("", "a wrong token"), ("ü" * 43, "a wrong token")],
+    [(None, "BAD_TOKEN.MISSING"), ("wrong", "BAD_TOKEN"), ("", "BAD_TOKEN"), ("ü" * 43, "BAD_TOKEN")],
 )
 def test_every_call_needs_the_token(
     start: Callable[..., Any],
@@ -239,7 +240,7 @@ def test_every_call_needs_the_token(
     expected = (
         grpc.StatusCode.UNAUTHENTICATED,
         "BAD_TOKEN",
-        f"The call carries {what}: use the one in the daemon's endpoint.json, or its --token-file's.",
+        messages.catalogue("en")[what],
     )
     health = health_pb2_grpc.HealthStub(stranger.channel)
     for call in (

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 import re
-import subprocess
 from pathlib import Path
 
 import pytest
 import yaml
 
+from glihamba.daemon.failures import STATUS
+from glihamba.settings import describe, load
 from glihamba_proto.messages import catalogue
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -23,22 +25,20 @@ ROOTS = (
     "plugins/shared",
     "plugins/shared/glihamba_client",
 )
+BUILT = ("build", "dist", "runs", "__pycache__")
 NOT_OURS = ("DATA_DIR/", "photos/", "dist/", "runs/", "build/", "logs/", "run/", "bin/")
 
 
-def tracked(pattern: str) -> list[Path]:
-    """Files of the checkout that are not ignored."""
-    listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard", pattern],
-        cwd=REPOSITORY,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return [REPOSITORY / name for name in listed.stdout.splitlines() if (REPOSITORY / name).is_file()]
+def files(*suffixes: str) -> list[Path]:
+    """The checkout's files with one of these suffixes, without what was built and hidden folders."""
+    found = []
+    for folder, inside, names in os.walk(REPOSITORY):
+        inside[:] = [name for name in inside if name == ".github" or (name[0] != "." and name not in BUILT)]
+        found += [Path(folder) / name for name in names if name.endswith(suffixes)]
+    return sorted(found)
 
 
-PAGES = tracked("*.md")
+PAGES = files(".md")
 
 
 def prose(page: Path) -> str:
@@ -119,6 +119,20 @@ def test_troubleshooting_quotes_messages_that_there_are() -> None:
     assert not unknown
 
 
+def test_the_user_guide_has_every_setting_with_its_default() -> None:
+    rows = re.findall(r"^\| `(GLIHAMBA_\w+)` \| (.+?) \|", prose(REPOSITORY / "docs" / "user-guide.md"), re.M)
+    table = {row.variable: row.default for row in describe(load(environ={"HOME": "/home/somebody"}))}
+    assert [variable for variable, _ in rows] == list(table)
+    for variable, default in rows:
+        if default.strip("`").replace(",", "").isalnum():
+            assert default.strip("`").replace(",", "") == table[variable].removesuffix(".0"), variable
+
+
+def test_the_protocol_has_every_error_with_its_status() -> None:
+    rows = re.findall(r"^\| `([A-Z_]+)` \| ([A-Z_]+) \|", prose(REPOSITORY / "docs" / "protocol.md"), re.M)
+    assert dict(rows) == {code: status.name for code, status in STATUS.items()}
+
+
 def says(text: str, quote: str) -> bool:
     """Whether `quote`, with … for what varies, is part of a message."""
     return bool(re.search(".*".join(re.escape(part) for part in quote.split("…")), text))
@@ -148,7 +162,7 @@ def test_the_speed_tables_are_measurements_on_file() -> None:
             assert (float(value), float(beside)) in measured, (page, value, beside)
 
 
-@pytest.mark.parametrize("file", tracked("*.yml") + tracked("*.yaml"), ids=lambda file: file.name)
+@pytest.mark.parametrize("file", files(".yml", ".yaml"), ids=lambda file: file.name)
 def test_every_yaml_file_can_be_read(file: Path) -> None:
     table = yaml.safe_load(file.read_text("utf-8"))
     if file.parent.name == "workflows":

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import hashlib
 import os
 import re
 import shutil
@@ -16,7 +18,10 @@ from typing import Any
 import apps
 from apps import REPOSITORY
 
+from glihamba_proto.files import replacing
+
 HERE = Path(__file__).resolve().parent
+CACHE = REPOSITORY / "build" / "gimp"
 # This system's own GIMP 3 where there is one; else, or by the variable, that of a Debian in a folder.
 _MADE = REPOSITORY / "build" / "gimp" / "trixie"
 _OWN = any(shutil.which(f"gimp-console-{series}") for series in ("3.0", "3.2"))
@@ -58,6 +63,14 @@ def version() -> str:
     return re.findall(r"\d+\.\d+\.\d+", done.stdout)[0]
 
 
+def known_plugins() -> Path:
+    """What a first start has learned of GIMP's own plug-ins: each start would ask a hundred programs anew.
+
+    GIMP still asks those that the file does not name, or whose time has changed since.
+    """
+    return CACHE / f"pluginrc-{version()}-{hashlib.sha256(ROOT.encode()).hexdigest()[:8]}"
+
+
 def command_of(*words: str) -> list[str]:
     return apps.in_root(ROOT, ["nice", "-n", "5", *words])
 
@@ -70,9 +83,16 @@ class Profile:
         self.settings = folder / ".config" / "GIMP" / series()
         self.plugins.mkdir(parents=True)
         (folder / "run").mkdir(mode=0o700)
-        # Without its version GIMP welcomes a new person.
-        lines = (f'(config-version "{version()}")', "(show-welcome-dialog no)", "(check-updates no)", "")
+        lines = (
+            f'(config-version "{version()}")',  # without it GIMP welcomes a new person
+            '(prev-language "en-C.UTF-8")',  # in another language GIMP asks all plug-ins anew
+            "(show-welcome-dialog no)",
+            "(check-updates no)",
+            "",
+        )
         (self.settings / "gimprc").write_text("\n".join(lines))
+        with contextlib.suppress(FileNotFoundError):
+            shutil.copy2(known_plugins(), self.settings / "pluginrc")
         self.add("meanwhile")
 
     @property
@@ -134,6 +154,10 @@ def run(
                 if gimp.poll() is None:
                     os.killpg(gimp.pid, signal.SIGKILL)
                     status = gimp.wait()
+    if not known_plugins().exists() and (learned := profile.settings / "pluginrc").exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with replacing(known_plugins()) as part:
+            shutil.copy2(learned, part)
     return apps.reported(folder, "gimp.log", status)
 
 

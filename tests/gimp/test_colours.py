@@ -78,7 +78,7 @@ def test_gray_stays_gray_and_changes(report: dict[str, Any], folder: Path, case:
 
 @pytest.mark.parametrize("case", [name for name in SPACES if name.startswith(("u8_non", "u16_non"))])
 def test_the_exported_picture(report: dict[str, Any], folder: Path, case: str) -> None:
-    """Outside the selection, the file that GIMP writes is bit by bit the one it wrote before."""
+    """Outside the selection, the pixels of the exported file do not change by one bit."""
     import pyvips
 
     apps.check(report, case)

@@ -165,7 +165,9 @@ def test_the_plugin_is_pure_python_and_whole(tmp_path: Path) -> None:
     program = (
         f"import sys; sys.path.append({str(package / 'vendor')!r});"
         "import glihamba_client.service, glihamba_client.harmonize_layer as h;"
-        "import grpclib, google.protobuf; print(h.__file__, grpclib.__file__, google.protobuf.__file__)"
+        "import grpclib, google.protobuf; print(h.__file__, grpclib.__file__, google.protobuf.__file__);"
+        "from glihamba_proto import messages; print(messages._FOLDER);"
+        "assert messages.stage('QUEUED', 'de') == 'Warten auf andere Aufträge'"
     )
     done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -95,9 +95,10 @@ def test_an_unknown_name_gets_the_nearest_ones() -> None:
     with pytest.raises(UnknownModel) as caught:
         registry.get("statistic")
     assert str(caught.value) == (
-        "There is no model called 'statistic'. Did you mean 'statistics' or 'statistics-full'?"
+        "There is no model called “statistic”. Did you mean statistics, statistics-full? "
+        "“glihamba models list” shows those there are."
     )
-    with pytest.raises(UnknownModel, match=r"There is no model called 'zzz'\. Known: .*statistics"):
+    with pytest.raises(UnknownModel, match=r"There is no model called “zzz”\. Known: .*statistics"):
         registry.get("zzz")
 
 

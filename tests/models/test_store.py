@@ -73,7 +73,7 @@ def test_missing_weights_name_the_command() -> None:
     with pytest.raises(ModelNotInstalled) as caught:
         store.open_weights(record)
     assert str(caught.value) == (
-        "The weights of 'mine' are not installed: run `glihamba models download mine`."
+        "The weights of “mine” are not on this machine yet. Run “glihamba models download mine”."
     )
 
 

@@ -93,6 +93,7 @@ def test_forward_and_backward_at_two_sizes(name, size):
     assert reached > 0.9 * len(list(network.parameters())), "the loss reaches nearly every parameter"
 
 
+@pytest.mark.train
 @pytest.mark.parametrize("name", PAPERS_OTHERS)
 def test_the_whole_network_learns_a_step_at_its_full_width(name):
     torch.manual_seed(0)

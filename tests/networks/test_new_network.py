@@ -1,4 +1,4 @@
-"""A new network is one new file: here one outside the package, built, saved, loaded and harmonizing."""
+"""A new network is one new file: the sample's, built, saved, loaded and harmonizing."""
 
 from __future__ import annotations
 
@@ -20,59 +20,19 @@ from glihamba.models.registry import LOCAL, Record
 from glihamba.networks import architectures, build, class_of, names, settings_of
 from glihamba.pipeline.harmonize import harmonize
 
-SOURCE = '''
-"""A gain for each channel, predicted from the mean colours of the object and its scene."""
-
-from __future__ import annotations
-
-from dataclasses import dataclass
-
-import torch
-from torch import Tensor, nn
-
-from glihamba.networks.architectures import network
-from glihamba.networks.base import Harmonizer
-from glihamba.networks.moments import weighted_moments
-
-
-@dataclass(frozen=True)
-class SampleConfig:
-    """width: of the hidden layer."""
-
-    width: int = 16
-    working_size: int = 64
-
-
-@network("sample", sizes={"sample-tiny": {"width": 4}})
-class Sample(Harmonizer):
-    paper = "Nobody (2026)"
-    Config = SampleConfig
-
-    def __init__(self, config: SampleConfig) -> None:
-        super().__init__()
-        self.config, self.working_size = config, config.working_size
-        self.gain = nn.Sequential(nn.Linear(6, config.width), nn.ReLU(), nn.Linear(config.width, 3))
-
-    def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
-        means = [weighted_moments(composite, weight)[0].flatten(1) for weight in (mask, 1 - mask)]
-        gain = self.gain(torch.cat(means, 1))[..., None, None]
-        return composite + mask * gain.tanh() * composite
-'''
+SAMPLE = Path(__file__).parents[2] / "examples" / "network"
 
 
 @pytest.fixture
-def sample(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The file `sample.py`, in a folder that joins the package's own."""
+def sample(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The sample's folder joins the package's own."""
     names()  # the package's own are registered for good
-    folder = tmp_path / "more"
-    folder.mkdir()
-    (folder / "sample.py").write_text(SOURCE, "utf-8")
-    monkeypatch.setattr(glihamba.networks, "__path__", [*glihamba.networks.__path__, str(folder)])
+    monkeypatch.setattr(glihamba.networks, "__path__", [*glihamba.networks.__path__, str(SAMPLE)])
     monkeypatch.setattr(architectures, "_named", dict(architectures._named))
     architectures._all.cache_clear()
     yield
     monkeypatch.undo()
-    sys.modules.pop("glihamba.networks.sample", None)
+    sys.modules.pop("glihamba.networks.gain_shift", None)
     architectures._all.cache_clear()
 
 
@@ -80,10 +40,11 @@ def test_one_file_is_all_that_a_new_network_needs(
     sample: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
-    assert names("sample") == ("sample", "sample-tiny")
-    assert settings_of("sample") == ("width", "working_size")
+    assert names("gain-shift") == ("gain-shift",)
+    assert settings_of("gain-shift") == ("hidden", "working_size")
     torch.manual_seed(0)
-    network = build("sample-tiny").eval()
+    network = build("gain-shift", hidden=4).eval()
+    torch.nn.init.normal_(network.answer.weight)
     record = Record(
         name="mine",
         title="Mine",
@@ -99,7 +60,7 @@ def test_one_file_is_all_that_a_new_network_needs(
     store.add(tmp_path / "mine.safetensors")
 
     again = load("mine")
-    assert (type(again), again.config) == (class_of("sample"), network.config)
+    assert (type(again), again.config) == (class_of("gain-shift"), network.config)
     composite = np.full((80, 90, 3), 120, np.uint8)
     mask = np.zeros((80, 90), np.uint8)
     mask[20:50, 30:60] = 255
@@ -110,7 +71,7 @@ def test_one_file_is_all_that_a_new_network_needs(
 
 def test_its_name_is_gone_with_it() -> None:
     with pytest.raises(UnknownModel):
-        build("sample")
+        build("gain-shift")
 
 
 def test_a_name_is_registered_once() -> None:

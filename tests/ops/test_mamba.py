@@ -92,7 +92,8 @@ def test_installed_but_not_loadable_is_one_sentence(installed, source, reason):
 
 def test_it_is_never_chosen_by_being_there_but_by_wish(installed, monkeypatch):
     installed(PUBLISHED.replace("FACTOR", "1"))
-    monkeypatch.setattr(gpu, "self_test", lambda *_: None)
+    for module in (gpu, mamba):
+        monkeypatch.setattr(module, "self_test", lambda *_: None)
     device = torch.device("cuda", 0)
     assert gpu.scan(device) is not mamba.ss2d_mamba
     gpu.use("mamba")

@@ -2,10 +2,14 @@
 of a thread, the bytes it spills and the shuffles of its machine code. Exit status 3: no assembler.
 
     python triton_compiled.py 90
+
+The figures are kept in `build/triton`. A kernel is compiled again only if it, what it calls, its constants or
+Triton have changed.
 """
 
 from __future__ import annotations
 
+import hashlib
 import re
 import subprocess
 import sys
@@ -20,7 +24,9 @@ from glihamba.ops.triton import kernels
 from glihamba.ops.triton.scan import ARRANGED, CARRY, OUTPUT_REGISTERS
 from glihamba.ops.triton.sequential import sequential
 from glihamba.ops.triton.tuning import TILES
+from glihamba_proto.files import replacing
 
+KEPT = Path(__file__).resolve().parents[2] / "build" / "triton"
 TOOLS = Path(triton.__file__).parent / "backends" / "nvidia" / "bin"
 FEATURES = {"x", "dy", "image_order"}
 SIZES = {
@@ -78,16 +84,27 @@ def figures(ptx, assembler):
     return registers, spilled, code.stdout.count("SHFL")
 
 
+def row(kernel, constants, warps, capability, assembler):
+    """The kernel's line of the output, from `build/triton` if it lies there."""
+    name = "-".join([kernel.__name__, *(f"{key}{int(value)}" for key, value in constants.items())])
+    asked = (kernel.cache_key, name, warps, capability, OUTPUT_REGISTERS, triton.__version__)
+    content = repr(asked).encode() + Path(__file__).read_bytes()
+    kept = KEPT / f"{hashlib.sha256(content).hexdigest()}.txt"
+    if not kept.exists():
+        ptx = compiled(kernel, constants, warps, capability).asm["ptx"]
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as part:
+            part.write_text(" ".join(map(str, (name, *figures(ptx, assembler)))), "utf-8")
+    return kept.read_text("utf-8")
+
+
 def main(capability):
     assembler = TOOLS / ("ptxas-blackwell" if capability >= 100 else "ptxas")
     if not (assembler.exists() and (TOOLS / "nvdisasm").exists()):
         print(f"this Triton brings no {assembler.name} or nvdisasm: registers cannot be counted")
         return 3
     for kernel, constants, warps in wanted(everything=capability == 90):
-        name = "-".join([kernel.__name__, *(f"{key}{int(value)}" for key, value in constants.items())])
-        print(
-            name, *figures(compiled(kernel, constants, warps, capability).asm["ptx"], assembler), flush=True
-        )
+        print(row(kernel, constants, warps, capability, assembler), flush=True)
     return 0
 
 

@@ -9,10 +9,9 @@ from glihamba.pipeline.colour import (
     coverage,
     from_float,
     full_scale,
-    linear_to_srgb,
-    srgb_to_linear,
     to_float,
 )
+from glihamba.srgb import linear_to_srgb, srgb_to_linear
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])

@@ -27,6 +27,7 @@ from glihamba.networks.colour_transform import ColourTransform
 from glihamba.networks.statistics import Statistics, StatisticsConfig
 from glihamba.pipeline import correction as transfer
 from glihamba.pipeline.harmonize import harmonize
+from glihamba_proto import messages
 
 TYPES = [np.uint8, np.uint16, np.float32]
 
@@ -144,26 +145,23 @@ def refused(error, words, *args, **options):
 
 def test_another_size():
     composite, mask = dark_object()
-    words = "The mask is 160 x 100 pixels, the composite 160 x 120: send both at the same size."
+    words = "The mask is 160 x 100 pixels and the composite is 160 x 120 pixels. Make them the same size."
     refused(SizeMismatch, words, composite, mask[:100], Statistics())
 
 
 def test_empty_mask():
     composite, mask = dark_object()
-    words = "The mask is empty: select or paint the object to harmonize."
+    words = messages.catalogue("en")["EMPTY_MASK"]
     refused(EmptyMask, words, composite, mask * 0, Statistics())
 
 
 def test_full_mask():
     composite, mask = dark_object()
-    words = "The mask covers the whole picture, so nothing of the scene is left: mask only the object."
+    words = messages.catalogue("en")["FULL_MASK"]
     refused(FullMask, words, composite, np.full_like(mask, 255), Statistics())
 
 
-NO_SCENE = (
-    "Nothing of the scene is left around the object: mask only the object, and keep the layers behind it"
-    " visible."
-)
+NO_SCENE = messages.catalogue("en")["FULL_MASK.NO_SCENE"]
 
 
 def test_a_mask_that_leaves_a_pixel():
@@ -185,7 +183,10 @@ def test_not_finite(value, plane):
     composite, mask = dark_object(np.float32)
     planes = {"composite": composite, "mask": mask, "foreground": composite.copy()}
     planes[plane].flat[17] = value
-    words = f"The {plane} holds values that are not numbers (NaN or infinity): repair or flatten it first."
+    words = (
+        f"The {plane} holds values that are not numbers (NaN or infinity). Repair it first, for example by "
+        "converting it to 16 bits."
+    )
     refused(
         NotFinite, words, planes["composite"], planes["mask"], Statistics(), foreground=planes["foreground"]
     )
@@ -194,37 +195,36 @@ def test_not_finite(value, plane):
 @pytest.mark.parametrize("dtype", ["int8", "float64", "bool", ">u2"])
 def test_sample_types(dtype):
     composite, mask = dark_object()
-    words = f"The composite's samples are {np.dtype(dtype)}: send uint8, uint16 or float32."
+    words = f"The composite's sample type must be uint8, uint16 or float32, but is {np.dtype(dtype)}."
     refused(BadRequest, words, composite.astype(dtype), mask, Statistics())
     refused(BadRequest, words.replace("composite", "mask"), composite, mask.astype(dtype), Statistics())
 
 
 def test_not_an_array():
     composite, mask = dark_object()
-    words = "The composite's samples are list: send uint8, uint16 or float32."
+    words = "The composite's sample type must be uint8, uint16 or float32, but is list."
     refused(BadRequest, words, composite.tolist(), mask, Statistics())
 
 
 def test_shapes():
     composite, mask = dark_object()
-    tail = "not empty."
-    words = f"The composite has the shape 120 x 160 x 2: send height x width, 3 or 4 channels, {tail}"
+    words = "The composite has the shape 120 x 160 x 2. Send height x width x 3 or 4, not empty."
     refused(BadRequest, words, composite[..., :2], mask, Statistics())
-    words = f"The composite has the shape 0 x 160 x 3: send height x width, 3 or 4 channels, {tail}"
+    words = "The composite has the shape 0 x 160 x 3. Send height x width x 3 or 4, not empty."
     refused(BadRequest, words, composite[:0], mask[:0], Statistics())
-    words = f"The mask has the shape 120 x 160 x 3: send height x width, one channel, {tail}"
+    words = "The mask has the shape 120 x 160 x 3. Send height x width, not empty."
     refused(BadRequest, words, composite, composite, Statistics())
-    words = f"The foreground has the shape 120 x 160: send height x width, 3 or 4 channels, {tail}"
+    words = "The foreground has the shape 120 x 160. Send height x width x 3 or 4, not empty."
     refused(BadRequest, words, composite, mask, Statistics(), foreground=mask)
 
 
 def test_parameters():
     composite, mask = dark_object()
-    words = "The strength is 1.5: choose a value from 0 (unchanged) to 1 (full)."
+    words = "The strength must be from 0 (unchanged) to 1 (full), but is 1.5."
     refused(BadRequest, words, composite, mask, Statistics(), strength=1.5)
-    words = "The strength is nan: choose a value from 0 (unchanged) to 1 (full)."
+    words = "The strength must be from 0 (unchanged) to 1 (full), but is nan."
     refused(BadRequest, words, composite, mask, Statistics(), strength=float("nan"))
-    words = "The transfer function 'log' is not known: use srgb or linear."
+    words = "The composite's transfer function must be sRGB or linear, but is log."
     refused(BadRequest, words, composite, mask, Statistics(), transfer="log")
     words = "The foreground's offset must be two whole numbers, x and y."
     refused(
@@ -246,7 +246,7 @@ class Painter(Harmonizer):
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_network_that_gives_nonsense_changes_nothing(fixed, value):
     composite, mask = dark_object()
-    words = "The model gave no usable colours for this picture, so nothing was changed: choose another model."
+    words = "The model gave no usable colours for this picture, so nothing was changed. Choose another model."
     refused(HarmonizeError, words, composite, mask, Painter(lambda c, m: c * value))
     broken = ColourTransform.identity()
     broken.base[:] = value
@@ -265,7 +265,7 @@ def test_out_of_memory_says_what_to_do(demand):
         demand()
 
     composite, mask = dark_object()
-    words = "There is not enough memory to run this model: close other programs, or choose a smaller model."
+    words = "There is not enough memory to run this model. Close other programs, or choose a smaller model."
     refused(OutOfMemory, words, composite, mask, Painter(paint))
 
 
@@ -277,7 +277,8 @@ def test_a_large_object_is_warned_of():
     mask[:] = 255
     mask[:, :11] = 0
     words = "The object fills 93 % of the picture: little scene is left to harmonize with."
-    assert harmonize(composite, mask, Statistics()).warnings == (words,)
+    (said,) = harmonize(composite, mask, Statistics()).warnings
+    assert messages.sentence(said, "en") == words
 
 
 def test_a_tiny_object_is_warned_of():
@@ -285,7 +286,8 @@ def test_a_tiny_object_is_warned_of():
     mask[:] = 0
     mask[3:6, 3:6] = 255
     words = "The object is only a few pixels: its colours say little about how it should look."
-    assert harmonize(composite, mask, Statistics()).warnings == (words,)
+    (said,) = harmonize(composite, mask, Statistics()).warnings
+    assert messages.sentence(said, "en") == words
 
 
 # --- progress and cancelling
@@ -314,7 +316,7 @@ def test_it_can_be_cancelled_at_every_step(monkeypatch, fixed, bend):
     reached = set()
     for last in range(len(steps)):
         told = []
-        with pytest.raises(Cancelled, match=r"^The job was cancelled; nothing was changed\.$"):
+        with pytest.raises(Cancelled, match=r"^Cancelled\. Nothing was changed\.$"):
             harmonize(
                 composite,
                 mask,

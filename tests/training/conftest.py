@@ -9,9 +9,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from glihamba_training.run.train import train
+
 sys.path.append(str(Path(__file__).parent))
+from training_pictures import RECIPE
 
 
 def encoded(pixels: np.ndarray, kind: str) -> bytes:
@@ -54,7 +58,19 @@ def photo_shards(tmp_path_factory):
     return root
 
 
-@pytest.fixture(autouse=True)
-def cache_of_its_own(tmp_path_factory, monkeypatch):
+@pytest.fixture(autouse=True, scope="package")
+def cache_of_its_own(tmp_path_factory):
     folder = tmp_path_factory.getbasetemp() / "cache"
-    monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **kwargs: folder)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("platformdirs.user_cache_path", lambda *args, **kwargs: folder)
+        yield
+
+
+@pytest.fixture(scope="package")
+def trained(cache_of_its_own, photo_shards, tmp_path_factory) -> Path:
+    """`last.ckpt` of six steps of `training_pictures.RECIPE` on `photo_shards`, to be read only."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    checkpoint = train(RECIPE, photo_shards, tmp_path_factory.mktemp("trained"))
+    torch.set_num_threads(before)
+    return checkpoint

@@ -136,6 +136,22 @@ def test_the_licence_of_the_weights_it_starts_from_goes_along(glihamba, tmp_path
     assert research["licence"] == "Research only"
 
 
+def test_a_small_checkpoint_is_exported_and_gone_on_from(glihamba, tmp_path, photo_shards, trained):
+    status, out, _ = glihamba("export", trained, "--name", "small", "-o", "kept", "--checkpoint")
+    assert (status, out) == (0, f"Written: {Path('kept', 'small.safetensors')}\n")
+    words = ("--data", photo_shards, "--json", "--steps")
+    assert glihamba("train", "r.toml", *words, 8, "--run", "on", "--resume", "kept/small.safetensors")[0] == 0
+    assert glihamba("train", "r.toml", *words, 1, "--run", "anew", "--from", "kept/small.safetensors")[0] == 0
+    record, _ = exported(glihamba, "on/last.ckpt", "on", "--count", 1)
+    assert record["licence"] == "as the training pictures' licences allow: made here"
+    assert record["training_data"].endswith(": 32 composites seen, the last of 32 x 32 pixels.")
+    # It is a checkpoint itself: a model can be made of it, and what it was trained on has no folder any more.
+    record, said = exported(glihamba, "kept/small.safetensors", "model")
+    assert (record["metrics"], said) == ({}, "")
+    status, _, said = glihamba("export", trained, "--name", "x", "-o", "kept", "--checkpoint", "--half")
+    assert (status, said) == (2, "Error: --checkpoint goes with --name and --output alone.")
+
+
 def test_pictures_without_a_licence_are_said_to_have_none(glihamba, tmp_path):
     root = photographs(tmp_path / "photos")
     (root / "manifest.csv").write_text("name,licence\np1,CC0\n")

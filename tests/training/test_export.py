@@ -8,17 +8,16 @@ import torch
 from glihamba.models import loading, registry, store
 from glihamba_training.run.checkpoints import BadCheckpoint
 from glihamba_training.run.export import export
-from glihamba_training.run.recipe import Recipe
-from glihamba_training.run.train import averaged_weights, train
+from glihamba_training.run.train import averaged_weights
 from glihamba_training.scoring.evaluate import evaluate, summarise, val_triples
 
 
-def test_an_exported_model_can_be_added_loaded_and_scores_the_same(photo_shards, tmp_path, monkeypatch):
+def test_an_exported_model_can_be_added_loaded_and_scores_the_same(
+    photo_shards, trained, tmp_path, monkeypatch
+):
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
-    recipe = Recipe(model="glihamba-tiny", size=32, batch=4, steps=4, warmup=1, checkpoint_every=2)
-    checkpoint = train(recipe, photo_shards, tmp_path / "run")
     record = export(
-        checkpoint,
+        trained,
         tmp_path / "out",
         name="mine",
         title="Mine",
@@ -27,17 +26,17 @@ def test_an_exported_model_can_be_added_loaded_and_scores_the_same(photo_shards,
         training_data="Pictures made by a test,",
         scored_on={"3 made pictures": (val_triples(photo_shards, 3), ["strict"])},
     )
-    assert record.training_data == "Pictures made by a test, 16 composites, the last of 32 x 32 pixels."
+    assert record.training_data == "Pictures made by a test, 24 composites, the last of 32 x 32 pixels."
 
     added = store.add(tmp_path / "out" / "mine.safetensors")
     assert added.name == "mine"
     network = loading.load("mine")
-    weights, _ = averaged_weights(checkpoint)
+    weights, _ = averaged_weights(trained)
     assert all(torch.equal(t, weights[name]) for name, t in network.state_dict().items())
 
     # A half as large, and the figures are those of the rounded weights.
     small = export(
-        checkpoint,
+        trained,
         tmp_path / "out",
         name="half",
         title="Half",
@@ -55,10 +54,9 @@ def test_an_exported_model_can_be_added_loaded_and_scores_the_same(photo_shards,
     assert registry.get("mine").metrics["strict, 3 made pictures"]["psnr"] == round(summary.psnr, 2)
 
 
-def test_a_weight_that_half_precision_has_no_room_for_is_named(photo_shards, tmp_path):
-    recipe = Recipe(model="glihamba-tiny", size=32, batch=4, steps=1, warmup=1, checkpoint_every=1)
-    checkpoint = train(recipe, photo_shards, tmp_path / "run")
-    saved = torch.load(checkpoint, weights_only=True)
+def test_a_weight_that_half_precision_has_no_room_for_is_named(trained, tmp_path):
+    checkpoint = tmp_path / trained.name
+    saved = torch.load(trained, weights_only=True)
     for key, value in saved["state_dict"].items():
         if key.endswith("head.base.bias"):
             value.fill_(1e5)

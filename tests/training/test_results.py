@@ -136,7 +136,7 @@ def test_missing_doubled_and_mis_sized_results_are_named(root, theirs):
     (theirs / "c3_1_2.jpg").unlink()
     (theirs / "HFlickr" / "f2_1_1.png").unlink()
     assert refused("evaluate", "--data", root, "--results", theirs) == (
-        f"{theirs} lacks 2 of 3 results: f2_1_1, c3_1_2; they must be named as the composites, NAME.png or"
+        f"{theirs} lacks 2 of 3 results: f2_1_1, c3_1_2; they must be named like the composites, NAME.png or"
         " NAME.jpg."
     )
     for name in ("f2_1_1", "c3_1_2"):
@@ -179,7 +179,7 @@ def test_wrong_calls_are_refused_before_any_work(root, theirs, tmp_path, photo_s
     assert "There is no protocol nonsuch: choose strict, dovenet, idih, gtbg, fullres, or all." in refused(
         "evaluate", "--data", root, "--protocol", "strict,nonsuch"
     )
-    assert "has no IHD_test.txt" in refused("evaluate", "--data", photo_shards, "--results", theirs)
+    assert "is not a copy of iHarmony4" in refused("evaluate", "--data", photo_shards, "--results", theirs)
     assert "make the folder" in refused("evaluate", "--data", root, "--report", tmp_path / "no" / "out.html")
     assert "name a model with --model" in refused(
         "evaluate", "--data", root, "--results", theirs, "--complexity"

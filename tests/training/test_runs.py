@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 from lightning.pytorch.accelerators import CPUAccelerator
-from training_pictures import iharmony4
+from training_pictures import RECIPE, SMALL, iharmony4
 
 from glihamba.errors import BadRequest
 from glihamba.networks import build
@@ -21,24 +23,15 @@ from glihamba_training.run.checkpoints import (
     CannotSave,
     averaged_weights,
     read_checkpoint,
+    recorded,
     starting_weights,
+    with_silent_blocks,
+    write_weights,
 )
 from glihamba_training.run.recipe import Recipe, RecipeError
 from glihamba_training.run.sources import open_source
 from glihamba_training.run.train import _trainer, train
 from glihamba_training.synthesis.settings import SynthesisSettings
-
-SMALL = {"width": 8, "encoder": [1, 1, 1]}
-RECIPE = Recipe(
-    model="glihamba-tiny",
-    size=32,
-    batch=4,
-    steps=6,
-    warmup=2,
-    checkpoint_every=2,
-    pictures_every=4,
-    config=SMALL,
-)
 
 
 @pytest.fixture(autouse=True)
@@ -95,9 +88,9 @@ def test_killed_in_the_middle_and_resumed_it_is_the_unbroken_run(photo_shards, t
     assert again["provenance"]["seconds"] > saved["provenance"]["seconds"] > 0
 
 
-def test_a_full_disk_leaves_the_last_checkpoint(photo_shards, tmp_path):
+def test_a_full_disk_leaves_the_last_checkpoint(photo_shards, trained, tmp_path):
     resource = pytest.importorskip("resource", reason="limits on a file's size are a Unix thing")
-    last = train(RECIPE, photo_shards, tmp_path / "run")
+    last = shutil.copytree(trained.parent, tmp_path / "run") / trained.name
     size, before = last.stat().st_size, last.read_bytes()
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
@@ -179,13 +172,14 @@ def test_a_batch_that_cannot_be_shared_is_refused(photo_shards, tmp_path, monkey
         train(RECIPE, photo_shards, tmp_path)
 
 
-def test_a_training_is_never_overwritten(photo_shards, tmp_path):
-    last = train(dataclasses.replace(RECIPE, steps=2), photo_shards, tmp_path)
+def test_a_training_is_never_overwritten(photo_shards, trained):
+    before = trained.read_bytes()
     with pytest.raises(BadRequest) as raised:
-        train(RECIPE, photo_shards, tmp_path)
+        train(RECIPE, photo_shards, trained.parent)
     assert str(raised.value) == (
-        f"{tmp_path} holds a training already: go on with --resume {last}, or name another folder."
+        f"{trained.parent} holds a training already: go on with --resume {trained}, or name another folder."
     )
+    assert trained.read_bytes() == before
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a graphics card here is trained on")
@@ -197,9 +191,9 @@ def test_an_apple_s_graphics_are_left_alone(photo_shards, tmp_path, monkeypatch)
     assert isinstance(trainer.accelerator, CPUAccelerator)
 
 
-def test_weights_to_start_from(photo_shards, tmp_path, monkeypatch):
+def test_weights_to_start_from(photo_shards, trained, tmp_path, monkeypatch):
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "home"))
-    first = train(RECIPE, photo_shards, tmp_path / "first")
+    first = trained
     still = dataclasses.replace(RECIPE, steps=1, learning_rate=0.0, checkpoint_every=1)
     second = train(still, photo_shards, tmp_path / "second", start=str(first))
     assert same(averaged_weights(second)[0], averaged_weights(first)[0]), (
@@ -221,6 +215,58 @@ def test_weights_to_start_from(photo_shards, tmp_path, monkeypatch):
     other = dataclasses.replace(RECIPE, model="unet", config={})
     with pytest.raises(BadCheckpoint, match=r"is a training of glihamba-tiny, the recipe is unet's: resume"):
         train(other, photo_shards, tmp_path / "fourth", resume=first)
+
+
+def test_a_training_goes_on_from_weights_alone(photo_shards, trained, tmp_path, caplog):
+    """Half-precision weights with step and recipe: with the steps, pictures and rate of the checkpoint."""
+    small = tmp_path / "kept" / "small.safetensors"
+    write_weights(trained, small)
+    assert small.stat().st_size < trained.stat().st_size / 5
+    whole, saved = read_checkpoint(trained), read_checkpoint(small)
+    assert saved["global_step"] == whole["global_step"] == 6
+    assert saved["hyper_parameters"]["recipe"]["seed"] == RECIPE.seed
+    rounded = {name: weight.half().float() for name, weight in averaged_weights(trained)[0].items()}
+    assert same(averaged_weights(small)[0], rounded)
+    assert recorded(saved)["data"] == [{**data, "root": ""} for data in recorded(whole)["data"]]
+
+    longer = dataclasses.replace(RECIPE, steps=9, learning_rate=1e-3, milestones=(7,))
+    with caplog.at_level("WARNING"):
+        resumed = train(longer, photo_shards, tmp_path / "resumed", resume=small)
+    assert f"{small} holds no optimiser: step 6 begins with a fresh one." in caplog.text
+    again = read_checkpoint(resumed)
+    assert again["global_step"] == 9
+    assert again["lr_schedulers"][0]["_last_lr"] == [5e-4]
+    assert again["provenance"]["composites"] == 4 * 9
+    assert again["provenance"]["data"] == recorded(whole)["data"], "the same pictures are noted once"
+    assert not same(averaged_weights(resumed)[0], rounded)
+    # What it has written resumes like any other checkpoint.
+    last = train(dataclasses.replace(longer, steps=10), photo_shards, tmp_path / "resumed", resume=resumed)
+    assert read_checkpoint(last)["global_step"] == 10
+
+    still = dataclasses.replace(RECIPE, steps=1, learning_rate=0.0, checkpoint_every=1)
+    started = train(still, photo_shards, tmp_path / "started", start=str(small))
+    assert same(averaged_weights(started)[0], rounded)
+    assert recorded(read_checkpoint(started))["started_from"] == "small.safetensors"
+
+    bare = tmp_path / "bare.safetensors"
+    safetensors.torch.save_file(rounded, bare)
+    with pytest.raises(
+        BadCheckpoint, match=r"without a training's step and recipe: start from it with --from"
+    ):
+        train(longer, photo_shards, tmp_path / "bare", resume=bare)
+
+
+def test_the_checkpoints_to_go_on_from_are_small_and_fit_their_recipe():
+    folder = Path(__file__).parents[2] / "training" / "checkpoints"
+    kept = folder / "glihamba-tiny.safetensors"
+    saved = read_checkpoint(kept)
+    network = build(saved["hyper_parameters"]["recipe"]["model"])
+    network.load_state_dict(averaged_weights(kept)[0])
+    assert saved["global_step"] == 11_750
+    blockless = starting_weights(str(folder / "glihamba-tiny-without-blocks.safetensors"))
+    network.load_state_dict(with_silent_blocks(network, blockless))
+    for path in folder.iterdir():
+        assert path.stat().st_size < 2e6, path.name
 
 
 def test_blocks_can_be_added_to_what_was_trained_without(photo_shards, tmp_path):
@@ -264,11 +310,11 @@ def test_files_that_are_no_checkpoints_are_named(tmp_path):
         starting_weights(str(weights))
 
 
-def test_mixed_precision_trains_and_keeps_whole_weights(photo_shards, tmp_path):
+def test_mixed_precision_trains_and_keeps_whole_weights(photo_shards, trained, tmp_path):
     last = train(dataclasses.replace(RECIPE, precision="bf16"), photo_shards, tmp_path)
     weights = averaged_weights(last)[0]
     assert {w.dtype for w in weights.values() if w.is_floating_point()} == {torch.float32}
-    whole = averaged_weights(train(RECIPE, photo_shards, tmp_path / "whole"))[0]
+    whole = averaged_weights(trained)[0]
     differences = [
         float((weights[n] - whole[n]).abs().max()) for n in whole if weights[n].is_floating_point()
     ]

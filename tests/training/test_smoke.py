@@ -1,4 +1,4 @@
-"""Every network's own recipe, narrowed and shortened: 50 steps on the CPU, and its loss falls.
+"""Every network's own recipe, narrowed and shortened: 10 or 50 steps on the CPU, and its loss falls.
 
 Widths, size, batch and length are cut down here; loss, optimiser, rate and schedule are the recipe's,
 except where `SOON` says otherwise.
@@ -38,12 +38,13 @@ SMOKE = {
     "regional-p": {"width": 16, "widest": 64},
     "frih": {"base": [4, 8, 16, 16], "cascaded": [4, 4, 8, 8], "fusion": 4, "submasks": 4},
 }
-# What takes more than 50 steps to tell by the recipe: a long warm-up with slow averages, a small rate.
+LONG = {"gknet", "glihamba-tiny", "glihamba-cells"}  # 50 steps: slow learners, what ships; others 10
+# Recipes that need longer to lower the loss: a long warm-up with slow averages, a small rate.
 SOON = {
     "glihamba-small": {"warmup": 5, "ema": 0.9, "learning_rate": 2e-3},
     "glihamba-tiny": {"warmup": 5, "ema": 0.9, "learning_rate": 4e-3},
     # Without the families that need more than a folder of photographs.
-    "glihamba-cells": {"warmup": 5, "ema": 0.9, "synthesis": {"darker": 0.0}},
+    "glihamba-cells": {"warmup": 5, "ema": 0.9, "learning_rate": 1e-2, "synthesis": {"darker": 0.0}},
     "gknet": {"learning_rate": 1e-3},
 }
 RECIPES = [entry.name[:-5] for entry in (resources.files("glihamba_training") / "recipes").iterdir()]
@@ -55,8 +56,9 @@ def one_thread():
 
 
 @pytest.mark.parametrize("name", SMOKE)
-def test_fifty_steps_of_every_recipe_lower_its_loss(name, photo_shards, tmp_path, monkeypatch):
-    cut = {"size": 32, "batch": 4, "steps": 50, "checkpoint_every": 50, "config": SMOKE[name]}
+def test_a_few_steps_of_every_recipe_lower_its_loss(name, photo_shards, tmp_path, monkeypatch):
+    steps = 50 if name in LONG else 10
+    cut = {"size": 32, "batch": 4, "steps": steps, "checkpoint_every": steps, "config": SMOKE[name]}
     recipe = load_recipe(name, **cut, **SOON.get(name, {}))
     batch = Synthesis(photo_dataset(photo_shards, "train", 48), recipe.synthesis, 99).batch(0, 32, 64)
 
@@ -84,7 +86,8 @@ def test_fifty_steps_of_every_recipe_lower_its_loss(name, photo_shards, tmp_path
     assert record.paper == network.paper
     assert record.config == dataclasses.asdict(network.config)
     starts_at_the_composite = recipe.model in ("glihamba-small", "glihamba-tiny", "glihamba-cells")
-    assert loss(network) < (0.95 if starts_at_the_composite else 0.8) * before
+    most = {50: 0.95, 10: 0.99} if starts_at_the_composite else {50: 0.8, 10: 0.95}
+    assert loss(network) < most[steps] * before
 
 
 def test_every_network_has_a_recipe_named_as_it_is():
@@ -202,7 +205,7 @@ def test_wrong_keys_are_named(keys, sentence):
 
 
 def test_settings_for_an_unknown_network_are_refused_with_the_known_names():
-    with pytest.raises(RecipeError, match='No network is called "hdent": choose one of glihamba, '):
+    with pytest.raises(RecipeError, match=r'No network is called "hdent": choose one of .*glihamba, '):
         Recipe(model="hdent", size=32, batch=1, steps=1, config={"width": 8})
 
 

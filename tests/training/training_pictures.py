@@ -1,4 +1,4 @@
-"""Folders of training pictures, made here."""
+"""Folders of training pictures made here, and a small training."""
 
 from __future__ import annotations
 
@@ -6,6 +6,20 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+
+from glihamba_training.run.recipe import Recipe
+
+SMALL = {"width": 8, "encoder": [1, 1, 1]}
+RECIPE = Recipe(
+    model="glihamba-tiny",
+    size=32,
+    batch=4,
+    steps=6,
+    warmup=2,
+    checkpoint_every=2,
+    pictures_every=4,
+    config=SMALL,
+)
 
 
 def scene(seed: int, height: int = 90, width: int = 120) -> tuple[np.ndarray, np.ndarray]:

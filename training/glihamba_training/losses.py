@@ -140,9 +140,9 @@ def _answers(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple
 
 
 def _log_error(picture: Tensor, batch: Batch, settings: LossSettings) -> Tensor:
-    """The logarithm of each picture's error, (B,), flat below what can be seen."""
+    """Each picture's error on a logarithmic scale, (B,), at least 0 and flat below what can be seen."""
     error = _errors(picture, batch.real, batch.mask, settings.smallest_area, 1.0)
-    return torch.log(error + _VISIBLE**2)
+    return torch.log1p(error / _VISIBLE**2)
 
 
 def _two_stages(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:

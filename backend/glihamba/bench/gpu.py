@@ -1,8 +1,8 @@
 """The GPU's rows of `glihamba bench scan` and `bench model`: CUDA events, medians of alternating runs.
 
 The scan is set against the naive reference, the torch scan and, where it is installed and works, mamba-ssm's
-compiled scan behind an unfused cross-scan and merge, all on the same tensors. What a row reaches is stated as
-shares of two ceilings measured in the same minute: copying within the device's memory, and exponentials.
+compiled scan behind an unfused cross-scan and merge, all on the same tensors. A row states what the scan
+reaches of two ceilings measured in the same minute: copying within the device's memory, and exponentials.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ import torch
 from torch import Tensor
 
 from glihamba.bench import Row
-from glihamba.ops.layout import Scan, ScanInputs
+from glihamba.ops.layout import DIRECTIONS, Scan, ScanInputs
 
 WARM_UP = 3
-SLOW = 0.05  # seconds; what takes longer is run three times only
+SLOW = 0.05  # seconds; work that takes longer is run three times only
 
 
 class Case(NamedTuple):
@@ -39,18 +39,18 @@ class Case(NamedTuple):
     @property
     def exponentials(self) -> int:
         """One for each state, channel, direction and step: the least a forward scan can do."""
-        return self.batch * self.length * 4 * self.channels * self.states
+        return self.batch * self.length * DIRECTIONS * self.channels * self.states
 
     @property
     def forward_bytes(self) -> int:
         """Each input read once, the output written once, 2 bytes a value; parameters are next to nothing."""
-        selected = 4 * (self.rank + 2 * self.states)
+        selected = DIRECTIONS * (self.rank + 2 * self.states)
         return 2 * self.batch * self.length * (2 * self.channels + selected)
 
     @property
     def backward_bytes(self) -> int:
         """The inputs and dy read, the gradients of the inputs written."""
-        selected = 4 * (self.rank + 2 * self.states)
+        selected = DIRECTIONS * (self.rank + 2 * self.states)
         return 2 * self.batch * self.length * (3 * self.channels + 2 * selected)
 
     def inputs(self, device: str = "cuda") -> ScanInputs:
@@ -58,16 +58,19 @@ class Case(NamedTuple):
         torch.manual_seed(0)
         R, N, D = self.rank, self.states, self.channels
         features: Any = {"device": device, "dtype": torch.bfloat16}
-        low, B, C = torch.randn(self.batch, self.length, 4, R + 2 * N, **features).split((R, N, N), dim=-1)
+        low, B, C = torch.randn(self.batch, self.length, DIRECTIONS, R + 2 * N, **features).split(
+            (R, N, N), dim=-1
+        )
         return ScanInputs(
             torch.randn(self.batch, self.length, D, **features),
             low,
-            torch.randn(4, D, R, device=device) * R**-0.5,
-            torch.rand(4, D, device=device) * 4.6 - 6.9,  # steps between 0.001 and 0.1, as at initialisation
+            torch.randn(DIRECTIONS, D, R, device=device) * R**-0.5,
+            torch.rand(DIRECTIONS, D, device=device) * 4.6
+            - 6.9,  # steps between 0.001 and 0.1, as at initialisation
             B,
             C,
-            -torch.arange(1, N + 1, device=device, dtype=torch.float32).repeat(4, D, 1),
-            torch.ones(4, D, device=device),
+            -torch.arange(1, N + 1, device=device, dtype=torch.float32).repeat(DIRECTIONS, D, 1),
+            torch.ones(DIRECTIONS, D, device=device),
             self.side,
             self.side,
         )
@@ -138,7 +141,7 @@ def model_rows(names: list[str], network_of: Callable[[str], Any], runs: int) ->
 
 
 def alternate(works: Mapping[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Median milliseconds of each by CUDA events, run in turn so that the clock's moods meet all alike."""
+    """Median milliseconds of each by CUDA events, run in turn so that the clock affects all alike."""
     slow = set()
     for name, work in works.items():
         for _ in range(WARM_UP):  # compiles and tunes; not counted

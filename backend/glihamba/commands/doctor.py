@@ -15,8 +15,10 @@ from typing import Any
 import click
 
 from glihamba.commands.common import json_option, print_json, serve_command
+from glihamba_proto.endpoint import Endpoint
 
 PACKAGES = ("torch", "numpy", "numba", "grpc", "grpclib", "pyvips", "safetensors", "PIL")
+HEALTH_LIMIT = 60.0  # seconds; a busy machine takes its time
 LEAST_SPACE = 1 << 30  # bytes; room for weights, logs and temporary files
 
 
@@ -158,8 +160,25 @@ def _daemon() -> Check:
         return found, await Client(found).info(timeout=60)
 
     endpoint, info = call(look)
+    if not _is_serving(endpoint):
+        return Check("Daemon", False, f"at {endpoint} does not serve: run `glihamba stop` and try again")
     detail = f"version {info.version} answers at {endpoint}, process {endpoint.pid}. {info.notice}".strip()
     return Check("Daemon", True, detail)
+
+
+def _is_serving(endpoint: Endpoint) -> bool:
+    """What the daemon answers to gRPC's standard health check."""
+    import grpc
+    from grpc_health.v1 import health_pb2, health_pb2_grpc
+
+    token = ("authorization", f"Bearer {endpoint.token}")
+    with grpc.insecure_channel(str(endpoint)) as channel:
+        stub, question = health_pb2_grpc.HealthStub(channel), health_pb2.HealthCheckRequest()
+        try:
+            answer = stub.Check(question, metadata=(token,), timeout=HEALTH_LIMIT)
+        except grpc.RpcError:
+            return False
+    return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
 
 
 def _picture() -> Check:

@@ -7,8 +7,9 @@ import time
 
 from glihamba.engine.request import Pixels, Request, bytes_of, pixels_of
 from glihamba.engine.runner import Outcome, Runner
-from glihamba.errors import OutOfMemory, is_out_of_memory
+from glihamba.errors import HarmonizeError, is_out_of_memory
 from glihamba.settings import Settings
+from glihamba_client.errors import ClientError, error_of
 from glihamba_client.host import Capture, Harmonized, Plane, Progress
 from glihamba_proto import messages
 
@@ -55,8 +56,10 @@ class LocalJob:
         try:
             outcome = self._runner.run(self._request(), self._report, self._given_up.is_set)
             self._result = self._harmonized(outcome, time.perf_counter() - begun)
+        except HarmonizeError as error:
+            self._error = error_of(error.note)
         except BaseException as error:
-            self._error = OutOfMemory() if is_out_of_memory(error) else error
+            self._error = ClientError("OUT_OF_MEMORY") if is_out_of_memory(error) else error
         finally:
             self._ended.set()
 

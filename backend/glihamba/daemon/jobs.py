@@ -12,26 +12,30 @@ import threading
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import NamedTuple
 
+from glihamba.engine.request import Request
+from glihamba.engine.runner import Outcome
 from glihamba.errors import Cancelled, HarmonizeError, OutOfMemory, QueueFull, ShuttingDown, is_out_of_memory
 
 _log = logging.getLogger(__name__)
 
-Request = TypeVar("Request")
-Outcome = TypeVar("Outcome")
+LAST_STEPS = 10.0  # seconds for the worker to notice that its job is over
 
 
 class Update(NamedTuple):
-    """`stage`: a name of the contract's `Progress.Stage`; `fraction` of the whole job, 0 to 1, never
-    falling; `position` in the queue, 0: next, or running."""
+    """How far a job is.
+
+    `stage` is a name of the contract's `Progress.Stage`. `fraction` is of the whole job, from 0 to 1, and
+    never falls. `position` in the queue is 0 for the next job and for the running one.
+    """
 
     stage: str
     fraction: float
     position: int
 
 
-class Job(Generic[Request, Outcome]):
+class Job:
     """One harmonization, from its stream's opening to its end. Thread-safe."""
 
     def __init__(self, abandon: Callable[[], object]) -> None:
@@ -113,7 +117,7 @@ class Job(Generic[Request, Outcome]):
             return outcome
 
 
-class Jobs(Generic[Request, Outcome]):
+class Jobs:
     """The queue and its worker thread."""
 
     def __init__(
@@ -133,9 +137,9 @@ class Jobs(Generic[Request, Outcome]):
         self._bytes = megabytes << 20
         self._silence = silence_seconds
         self._lock = threading.Condition()
-        self._open: set[Job[Request, Outcome]] = set()
-        self._turns: OrderedDict[str, deque[Job[Request, Outcome]]] = OrderedDict()
-        self._running: Job[Request, Outcome] | None = None
+        self._open: set[Job] = set()
+        self._turns: OrderedDict[str, deque[Job]] = OrderedDict()
+        self._running: Job | None = None
         self._closed = False
         self._idle_since = time.monotonic()
         self._worker = threading.Thread(target=self._work, name="glihamba-worker", daemon=True)
@@ -143,18 +147,18 @@ class Jobs(Generic[Request, Outcome]):
 
     # -- a job's life, called by its stream's thread
 
-    def reserve(self, abandon: Callable[[], object]) -> Job[Request, Outcome]:
+    def reserve(self, abandon: Callable[[], object]) -> Job:
         """A place for a job whose pixels are still to come. Raises QueueFull, ShuttingDown."""
         with self._lock:
             if self._closed:
                 raise ShuttingDown()
             if len(self._open) > self._length:
                 raise QueueFull(jobs=self._length)
-            job: Job[Request, Outcome] = Job(abandon)
+            job: Job = Job(abandon)
             self._open.add(job)
             return job
 
-    def claim(self, job: Job[Request, Outcome], size: int) -> None:
+    def claim(self, job: Job, size: int) -> None:
         """Account for `size` bytes of pixels. Raises QueueFull when they don't fit beside the other jobs'."""
         with self._lock:
             taken = sum(other.bytes for other in self._open)
@@ -162,7 +166,7 @@ class Jobs(Generic[Request, Outcome]):
                 raise QueueFull(case="MEMORY", megabytes=taken >> 20)
             job.bytes = size
 
-    def submit(self, job: Job[Request, Outcome], client: str, request: Request) -> int:
+    def submit(self, job: Job, client: str, request: Request) -> int:
         """Queue the job in `client`'s line; returns how many jobs run before it starts (0: next)."""
         with self._lock:
             if self._closed:
@@ -174,7 +178,7 @@ class Jobs(Generic[Request, Outcome]):
             self._tell_positions()
             return position
 
-    def release(self, job: Job[Request, Outcome]) -> None:
+    def release(self, job: Job) -> None:
         """The stream has ended: cancel what is left of the job and let its pictures go."""
         job.stop()
         with self._lock:
@@ -216,7 +220,7 @@ class Jobs(Generic[Request, Outcome]):
             _log.warning("a client fell silent in the middle of sending", extra={"job": job.id})
             job.abandon()
 
-    def close(self, timeout: float = 10.0) -> None:
+    def close(self) -> None:
         """Tell every job SHUTTING_DOWN, take no more, and wait for the worker to end."""
         with self._lock:
             self._closed = True
@@ -224,7 +228,7 @@ class Jobs(Generic[Request, Outcome]):
                 job.settle(error=ShuttingDown())
             self._turns.clear()
             self._lock.notify_all()
-        self._worker.join(timeout)
+        self._worker.join(LAST_STEPS)
 
     # -- the worker
 
@@ -237,7 +241,7 @@ class Jobs(Generic[Request, Outcome]):
                     self._forget(job)
             del job  # while waiting for the next one
 
-    def _next(self) -> Job[Request, Outcome] | None:
+    def _next(self) -> Job | None:
         with self._lock:
             self._lock.wait_for(lambda: self._closed or self._turns)
             if self._closed:
@@ -250,7 +254,7 @@ class Jobs(Generic[Request, Outcome]):
             self._tell_positions()
             return job
 
-    def _work_on(self, job: Job[Request, Outcome]) -> None:
+    def _work_on(self, job: Job) -> None:
         request, job.request = job.request, None
         if request is None or job.stopped():
             return
@@ -267,11 +271,11 @@ class Jobs(Generic[Request, Outcome]):
             _log.exception("a job failed", extra={"job": job.id})
             job.settle(error=HarmonizeError())
 
-    def _forget(self, job: Job[Request, Outcome]) -> None:
+    def _forget(self, job: Job) -> None:
         self._open.discard(job)
         self._idle_since = time.monotonic()
 
-    def _order(self) -> list[Job[Any, Any]]:
+    def _order(self) -> list[Job]:
         """Waiting jobs in the order they will run: one of each client in turn."""
         lines = [list(line) for line in self._turns.values()]
         longest = max(map(len, lines), default=0)

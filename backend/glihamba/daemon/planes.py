@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,26 +15,73 @@ from glihamba.errors import BadRequest, ClientTooNew, OutOfMemory, refuse
 from glihamba.models.registry import Record
 from glihamba_proto import PROTOCOL, checks, formats
 from glihamba_proto import harmonizer_pb2 as pb
-from glihamba_proto.formats import CHANNELS, ROLES, SAMPLES, Channels, Role, SampleType, Size, Transfer
+from glihamba_proto.formats import (
+    CHANNELS,
+    ROLES,
+    SAMPLES,
+    TRANSFERS,
+    Channels,
+    Role,
+    SampleType,
+    Size,
+    Transfer,
+)
 
 
-def check_start(start: pb.Start, pixel_limit: int) -> None:
-    """Raises the HarmonizeError that says what is wrong with the job's description, if anything is."""
+@dataclass(frozen=True)
+class Header:
+    """What the header of a plane says, once it is checked."""
+
+    role: Role
+    size: Size
+    offset: tuple[int, int]
+    sample_type: SampleType
+    channels: Channels
+    transfer: Transfer
+
+    @property
+    def byte_count(self) -> int:
+        return formats.byte_count(self.size, self.sample_type, self.channels)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the start of a job says, once it is checked. `headers` are in the order of their chunks."""
+
+    strength: float
+    headers: tuple[Header, ...]
+
+    def of(self, role: Role) -> Header | None:
+        return next((header for header in self.headers if header.role == role), None)
+
+    @property
+    def composite(self) -> Header:
+        return next(header for header in self.headers if header.role == "composite")
+
+    @property
+    def result(self) -> Header:
+        """The form of what comes back: the foreground's if one is sent, else the composite's."""
+        return self.of("foreground") or self.composite
+
+
+def checked(start: pb.Start, pixel_limit: int) -> Description:
+    """The job's description; raises the HarmonizeError that says what is wrong with it."""
     if start.protocol > PROTOCOL:
         raise ClientTooNew(client=start.protocol, daemon=PROTOCOL, version=__version__)
-    refuse(checks.strength(strength_of(start)))
-    for plane in start.planes:
-        _check_plane(plane, pixel_limit)
-    refuse(checks.planes(Counter(map(role_of, start.planes))))
-    planes = by_role(start)
-    composite, mask, foreground = planes["composite"], planes["mask"], planes.get("foreground")
-    refuse(checks.same_size(size_of(mask), size_of(composite)))
-    refuse(checks.same_offset(offset_of(mask), offset_of(composite)))
+    strength = start.strength if start.HasField("strength") else 1.0
+    refuse(checks.strength(strength))
+    found = Description(strength, tuple(_checked(plane, pixel_limit) for plane in start.planes))
+    refuse(checks.planes(Counter(header.role for header in found.headers)))
+    composite, mask, foreground = found.composite, found.of("mask"), found.of("foreground")
+    assert mask is not None
+    refuse(checks.same_size(mask.size, composite.size))
+    refuse(checks.same_offset(mask.offset, composite.offset))
     if foreground is not None:
-        refuse(checks.same_transfer(transfer_of(composite), transfer_of(foreground)))
+        refuse(checks.same_transfer(composite.transfer, foreground.transfer))
+    return found
 
 
-def _check_plane(plane: pb.Plane, pixel_limit: int) -> None:
+def _checked(plane: pb.Plane, pixel_limit: int) -> Header:
     role = formats.name_of(ROLES, plane.role)
     if role is None:
         raise BadRequest(case="ROLE", number=plane.role)
@@ -45,68 +93,26 @@ def _check_plane(plane: pb.Plane, pixel_limit: int) -> None:
         raise BadRequest(case="PREMULTIPLIED", plane=role)
     if plane.alpha not in pb.Plane.Alpha.values():
         raise BadRequest(case="ALPHA", plane=role, number=plane.alpha)
-    refuse(checks.transfer(role, formats.transfer_of(plane.transfer), f"#{plane.transfer}"))
+    transfer = formats.transfer_of(plane.transfer)
+    refuse(checks.transfer(role, transfer, f"#{plane.transfer}"))
     if plane.icc_profile:
         raise BadRequest(case="ICC_PROFILE", plane=role)
-    refuse(checks.size(role, size_of(plane), pixel_limit))
-
-
-# A checked plane's own words.
-
-
-def _known(name: Any) -> Any:
-    assert name is not None
-    return name
-
-
-def role_of(plane: pb.Plane) -> Role:
-    role: Role = _known(formats.name_of(ROLES, plane.role))
-    return role
-
-
-def samples_of(plane: pb.Plane) -> SampleType:
-    samples: SampleType = _known(formats.name_of(SAMPLES, plane.sample_type))
-    return samples
-
-
-def channels_of(plane: pb.Plane) -> Channels:
-    channels: Channels = _known(formats.name_of(CHANNELS, plane.channels))
-    return channels
-
-
-def transfer_of(plane: pb.Plane) -> Transfer:
-    transfer: Transfer = _known(formats.transfer_of(plane.transfer))
-    return transfer
-
-
-def size_of(plane: pb.Plane) -> Size:
-    return plane.width, plane.height
-
-
-def offset_of(plane: pb.Plane) -> tuple[int, int]:
-    return plane.offset_x, plane.offset_y
-
-
-def byte_count_of(plane: pb.Plane) -> int:
-    return formats.byte_count(size_of(plane), samples_of(plane), channels_of(plane))
-
-
-def strength_of(start: pb.Start) -> float:
-    return start.strength if start.HasField("strength") else 1.0
-
-
-def by_role(start: pb.Start) -> dict[Role, pb.Plane]:
-    return {role_of(plane): plane for plane in start.planes}
+    size, offset = (plane.width, plane.height), (plane.offset_x, plane.offset_y)
+    refuse(checks.size(role, size, pixel_limit))
+    assert samples is not None
+    assert channels is not None
+    assert transfer is not None
+    return Header(role, size, offset, samples, channels, transfer)
 
 
 class Reception:
     """The planes of one job as they arrive: `take` the messages, then make the `request`."""
 
-    def __init__(self, start: pb.Start, chunk_bytes: int) -> None:
-        """`start` is checked; `chunk_bytes` is the most that one chunk may hold. Raises OutOfMemory."""
-        self._start, self._chunk_bytes = start, chunk_bytes
+    def __init__(self, description: Description, chunk_bytes: int) -> None:
+        """`chunk_bytes` is the most that one chunk may hold. Raises OutOfMemory."""
+        self._description, self._chunk_bytes = description, chunk_bytes
         try:
-            self._buffers = [np.empty(byte_count_of(plane), np.uint8) for plane in start.planes]
+            self._buffers = [np.empty(header.byte_count, np.uint8) for header in description.headers]
         except MemoryError:
             raise OutOfMemory from None
 
@@ -132,17 +138,16 @@ class Reception:
 
     def request(self, model: Record) -> Request:
         """The job, once everything has been taken."""
+        described = self._description
         arrays = {
-            role_of(plane): pixels_of(buffer, size_of(plane), samples_of(plane), channels_of(plane))
-            for plane, buffer in zip(self._start.planes, self._buffers, strict=True)
+            header.role: pixels_of(buffer, header.size, header.sample_type, header.channels)
+            for header, buffer in zip(described.headers, self._buffers, strict=True)
         }
-        planes = by_role(self._start)
-        left, top = offset_of(planes["composite"])
-        x, y = offset_of(planes.get("foreground", planes["composite"]))
+        (left, top), (x, y) = described.composite.offset, described.result.offset
         return Request(
             model=model,
-            strength=strength_of(self._start),
-            transfer=transfer_of(planes["composite"]),
+            strength=described.strength,
+            transfer=described.composite.transfer,
             composite=arrays["composite"],
             mask=arrays["mask"],
             foreground=arrays.get("foreground"),
@@ -150,16 +155,18 @@ class Reception:
         )
 
     def _next_chunk(self, messages: Iterator[pb.HarmonizeRequest], index: int, filled: int) -> pb.Chunk:
-        message = next(messages, None)
-        kind = message.WhichOneof("message") if message is not None else "end"
-        if message is None or kind != "chunk":
-            cases = {"end": "STREAM_SHORT", "start": "SECOND_START", None: "EMPTY_MESSAGE"}
-            role, size = role_of(self._start.planes[index]), self._buffers[index].nbytes
-            raise BadRequest(case=cases[kind], plane=role, filled=filled, size=size)
+        header, message = self._description.headers[index], next(messages, None)
+        where: dict[str, Any] = {"plane": header.role, "filled": filled, "size": header.byte_count}
+        if message is None:
+            raise BadRequest(case="STREAM_SHORT", **where)
+        kind = message.WhichOneof("message")
+        if kind != "chunk":
+            raise BadRequest(case="SECOND_START" if kind == "start" else "EMPTY_MESSAGE", **where)
         return message.chunk
 
     def _check_chunk(self, chunk: pb.Chunk, length: int, index: int, filled: int) -> None:
-        role, size = role_of(self._start.planes[index]), self._buffers[index].nbytes
+        header = self._description.headers[index]
+        role, size = header.role, header.byte_count
         if chunk.plane != index:
             raise BadRequest(case="CHUNK_PLANE", plane=role, wanted=index, found=chunk.plane)
         if chunk.offset != filled:
@@ -173,19 +180,29 @@ class Reception:
             raise BadRequest(case="PLANE_LONG", plane=role, size=size, end=filled + length)
 
 
-def result_header(start: pb.Start) -> pb.Plane:
-    """What comes back: the foreground's form if one was sent, else the composite's."""
-    planes = by_role(start)
-    header = pb.Plane()
-    header.CopyFrom(planes.get("foreground", planes["composite"]))
-    header.role = pb.Plane.RESULT
-    return header
+def result_header(result: Header) -> pb.Plane:
+    """The header of what comes back, as it is sent."""
+    numbers: dict[str, Any] = {
+        "sample_type": SAMPLES[result.sample_type].number,
+        "channels": CHANNELS[result.channels].number,
+        "transfer": TRANSFERS[result.transfer].number,
+    }
+    (width, height), (x, y) = result.size, result.offset
+    return pb.Plane(
+        role=pb.Plane.RESULT,
+        width=width,
+        height=height,
+        offset_x=x,
+        offset_y=y,
+        alpha=pb.Plane.STRAIGHT,
+        **numbers,
+    )
 
 
-def result_bytes(pixels: Pixels, header: pb.Plane) -> memoryview:
+def result_bytes(pixels: Pixels, result: Header) -> memoryview:
     """The result's bytes in the header's channel order and sample type; may reorder `pixels` in place."""
-    channels = channels_of(header)
-    shape, kind = (header.height, header.width, CHANNELS[channels].count), sample_dtype(samples_of(header))
-    if pixels.shape != shape or pixels.dtype != kind:
-        raise TypeError(f"the result is {pixels.shape} {pixels.dtype}, but {header} was promised")
-    return bytes_of(pixels, channels)
+    width, height = result.size
+    shape = height, width, CHANNELS[result.channels].channels
+    if pixels.shape != shape or pixels.dtype != sample_dtype(result.sample_type):
+        raise TypeError(f"the result is {pixels.shape} {pixels.dtype}, but {result} was promised")
+    return bytes_of(pixels, result.channels)

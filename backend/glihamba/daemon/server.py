@@ -25,8 +25,7 @@ from glihamba.daemon.discovery import AlreadyRunning, CannotServe, is_loopback
 from glihamba.daemon.failures import abort
 from glihamba.daemon.jobs import Jobs
 from glihamba.daemon.service import HarmonizerService
-from glihamba.engine.request import Request
-from glihamba.engine.runner import Outcome, Runner
+from glihamba.engine.runner import Runner
 from glihamba.errors import BadToken
 from glihamba.settings import Settings
 from glihamba_proto import PROTOCOL
@@ -152,7 +151,7 @@ class Daemon:
             _log.warning("a dead daemon's endpoint file is replaced", extra={"dead_pid": stale.pid})
         self.server, self.health = self._make_server()
         self._bind(self.server)
-        self.jobs: Jobs[Request, Outcome] = Jobs(
+        self.jobs: Jobs = Jobs(
             self.runner.run,
             length=settings.queue_length,
             megabytes=settings.queue_megabytes,

@@ -15,7 +15,6 @@ from glihamba.daemon.discovery import is_loopback
 from glihamba.daemon.failures import abort, noted
 from glihamba.daemon.jobs import Job, Jobs
 from glihamba.engine.device import Device
-from glihamba.engine.request import Request
 from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
 from glihamba.models.registry import Record
@@ -40,7 +39,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
     def __init__(
         self,
         engine: Engine,
-        jobs: Jobs[Request, Outcome],
+        jobs: Jobs,
         settings: Settings,
         instance: str,
         end: Callable[[], object],
@@ -108,7 +107,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
     def Harmonize(
         self, messages: Iterator[pb.HarmonizeRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.HarmonizeResponse]:
-        job: Job[Request, Outcome] | None = None
+        job: Job | None = None
         try:
             job = self._jobs.reserve(context.cancel)
             if not context.add_callback(job.stop):
@@ -123,15 +122,14 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
                 self._jobs.release(job)
 
     def _harmonize(
-        self, job: Job[Request, Outcome], messages: Iterator[pb.HarmonizeRequest], peer: str
+        self, job: Job, messages: Iterator[pb.HarmonizeRequest], peer: str
     ) -> Iterator[pb.HarmonizeResponse]:
         start = first_message(messages)
-        planes.check_start(start, self._settings.pixel_limit)
+        described = planes.checked(start, self._settings.pixel_limit)
         model = self._engine.resolve(start.model)
-        header = planes.result_header(start)
-        self._jobs.claim(job, sum(map(planes.byte_count_of, start.planes)) + planes.byte_count_of(header))
+        self._jobs.claim(job, sum(header.byte_count for header in (*described.headers, described.result)))
 
-        reception, shown = planes.Reception(start, self._settings.chunk_bytes), 0.0
+        reception, shown = planes.Reception(described, self._settings.chunk_bytes), 0.0
         for fraction in reception.take(messages):
             job.keep_on()
             job.report("RECEIVING", LOADING * fraction)
@@ -140,7 +138,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
                 yield progress("RECEIVING", LOADING * fraction)
         position = self._jobs.submit(job, turn_of(peer, start.client), reception.request(model))
         del reception  # the queue holds the pictures now, and lets them go
-        _log.info("a job is accepted", extra=describe(job, start, model, position))
+        _log.info("a job is accepted", extra=describe(job, start.client, described, model, position))
         accepted = pb.Accepted(job=job.id, queue_position=position, model=model.name)
         yield pb.HarmonizeResponse(accepted=accepted)
 
@@ -148,7 +146,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             yield progress(update.stage, update.fraction, update.position)
         outcome = job.take_outcome()
         yield progress("SENDING", SENDING)
-        yield from send(outcome, header, self._settings.chunk_bytes)
+        yield from send(outcome, described.result, self._settings.chunk_bytes)
         end = pb.End(
             seconds_queued=job.began - job.submitted,
             seconds_computed=job.ended - job.began,
@@ -187,21 +185,23 @@ def progress(stage: str, fraction: float, position: int = 0) -> pb.HarmonizeResp
     return pb.HarmonizeResponse(progress=update)
 
 
-def send(outcome: Outcome, header: pb.Plane, chunk_bytes: int) -> Iterator[pb.HarmonizeResponse]:
+def send(outcome: Outcome, header: planes.Header, chunk_bytes: int) -> Iterator[pb.HarmonizeResponse]:
     """The result's header and chunks."""
     data = planes.result_bytes(outcome.pixels, header)
-    yield pb.HarmonizeResponse(result=header)
+    yield pb.HarmonizeResponse(result=planes.result_header(header))
     for offset in range(0, len(data), chunk_bytes):
         piece = bytes(data[offset : offset + chunk_bytes])
         yield pb.HarmonizeResponse(chunk=pb.Chunk(plane=0, offset=offset, data=piece))
 
 
-def describe(job: Job[Request, Outcome], start: pb.Start, model: Record, position: int) -> dict[str, Any]:
+def describe(
+    job: Job, client: str, described: planes.Description, model: Record, position: int
+) -> dict[str, Any]:
     """For the log: what the job is, without a pixel of it."""
-    sizes = [f"{planes.role_of(plane)} {plane.width}x{plane.height}" for plane in start.planes]
+    sizes = ["{} {}x{}".format(header.role, *header.size) for header in described.headers]
     return {
         "job": job.id,
-        "client": start.client[:80],
+        "client": client[:80],
         "model": model.name,
         "planes": sizes,
         "position": position,

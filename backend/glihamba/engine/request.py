@@ -45,7 +45,7 @@ def pixels_of(data: Any, size: Size, sample_type: SampleType, channels: Channels
     Nothing is copied, except that read-only data whose blue comes first is.
     """
     width, height = size
-    count = CHANNELS[channels].count
+    count = CHANNELS[channels].channels
     shape = (height, width) if count == 1 else (height, width, count)
     pixels: Pixels = np.frombuffer(data, sample_dtype(sample_type)).reshape(shape)
     if not CHANNELS[channels].is_blue_first:

@@ -186,7 +186,9 @@ def get(name: str) -> Record:
     if record := by_name.get(name or DEFAULT):
         return record
     near = difflib.get_close_matches(name.lower(), by_name, n=2, cutoff=0.5)
-    raise UnknownModel(case="NEAR" if near else "", model=name, near=", ".join(near))
+    if near:
+        raise UnknownModel(case="NEAR", model=name, near=", ".join(near))
+    raise UnknownModel(model=name, known=", ".join(by_name))
 
 
 def _read_folder(folder: Path) -> list[Record]:

@@ -6,9 +6,9 @@ them; it reads the base encoder's features too (Eq. 3 to 5), and its fusion pred
 its decoder's layers. Each pixel of the result comes from its own submask's refined picture.
 
 Table 6 gives 11.98 M parameters, the text 2.68 M of them to the cascaded and the fusion module; the widths
-are not printed. Those here give 12.06 M and 2.62 M. How the clustering keeps to bounded time, and where it
-leaves the paper for that, is in `density_peaks`. Submasks are disjoint and multiplied by the mask, so that
-they add up to it at soft edges.
+are not printed. The widths here give 12.06 M and 2.62 M. `density_peaks` says how the clustering takes
+bounded time, and where it differs from the paper for that. Submasks are disjoint and multiplied by the
+mask, so that they add up to it at soft edges.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class FRIH(Harmonizer):
         submasks = [self.submasks_of(*pair) for pair in zip(whole, whole_mask, strict=True)]
         picture = torch.tensor([b for b, parts in enumerate(submasks) for _ in parts], device=mask.device)
         pairs = torch.cat(submasks)[:, None]
-        # Where nothing is learned, one after the other: ten at once would take a gigabyte.
+        # Outside training the submasks are refined one after the other: ten at once would take a gigabyte.
         chunk = len(pairs) if self.training else 1
         refined = torch.cat(
             [
@@ -161,8 +161,8 @@ class CascadedModule(nn.Module):
     def forward(self, x: Tensor, features: list[Tensor]) -> Tensor:
         """The coarse picture with a submask (P,4,H,W), E_i of its picture -> the refined one (P,3,H,W).
 
-        Only what lies within the submasks is asked for: the prediction runs in their bounding box, and
-        zeros surround it.
+        Only pixels within the submasks matter: the prediction runs in their bounding box, and zeros
+        surround it.
         """
         encoded = self.encoder(x)
         outputs: list[Tensor] = []

@@ -54,8 +54,8 @@ class Statistics(Harmonizer):
     | 0.5 | 33.5 | 31.9 | 31.0 | 26.9 |
     | 1 | 27.7 | 27.0 | 27.5 | 26.8 |
 
-    An object's colours differ from its scene's by nature, so full strength always overshoots; half helps
-    wherever the object is visibly off, which is when someone asks.
+    An object's own colours differ from its scene's, so full strength always overshoots. Half strength helps
+    wherever the object is visibly off, which is when people use it.
     """
 
     paper = "Color Transfer between Images (Reinhard, Ashikhmin, Gooch, Shirley; 2001)"
@@ -76,7 +76,7 @@ class Statistics(Harmonizer):
         scene_mean, scene_spread = _statistics(lab, scene)
         ring_mean, ring_spread = _statistics(lab, ring)
 
-        # A picture whose object leaves no ring, or no scene, has only the other, or nothing, to go by.
+        # Without a ring the whole scene is the target; without a scene there is no target.
         has_ring, has_scene = (w.sum((1, 2, 3), keepdim=True) > 0.5 for w in (ring, scene))
         share = self.config.ring_share * has_ring
         target_mean = share * ring_mean + (1 - share) * scene_mean

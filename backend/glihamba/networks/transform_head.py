@@ -1,4 +1,4 @@
-"""The head that answers with a colour transform instead of pixels: PCT-Net's idea, a switch of GLIHamba."""
+"""The head that predicts a colour transform instead of pixels, as PCT-Net does: a switch of GLIHamba."""
 
 from __future__ import annotations
 

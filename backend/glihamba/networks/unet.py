@@ -4,8 +4,8 @@
 replaces the decoder's by MLG-VSS blocks. Stem, merging, expanding, skips and Eq. 7 stay the same, so that
 each step of the table changes one thing.
 
-Only MLG-VSS blocks read the mask; without them nothing would tell the object from its scene, so that here
-it joins the composite as the encoder's fourth channel.
+Only MLG-VSS blocks read the mask. Without them nothing would tell the object from its scene, so here the
+mask is the encoder's fourth channel.
 
 The paper gives no size for either. `unet` has one block a stage at GLIHamba's widths, 48.10 M parameters;
 `unet-vss` has GLIHamba's depths, 60.64 M.

@@ -1,6 +1,6 @@
 """SS2D as an operator of torch's own, `glihamba::ss2d`, so that torch.export and torch.compile take it.
 
-Only traced code goes through it: a plain call keeps its shorter way (see `glihamba.ops.dispatch`).
+Only traced code goes through it: a plain call takes a shorter way (see `glihamba.ops.dispatch`).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ def ss2d_backward(dy: Tensor, *values: Any) -> tuple[Tensor, ...]:
 
 
 def _with_autograd(work: Callable[[], Any]) -> Any:
-    """Inside an operator the dispatcher has left autograd behind for this thread; another one has it."""
+    """Run `work` with autograd, which torch has switched off for this thread inside an operator."""
     with ThreadPoolExecutor(1) as other:
         return other.submit(work).result()
 

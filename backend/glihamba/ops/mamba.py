@@ -1,7 +1,7 @@
 """mamba-ssm's compiled scan as SS2D: the published way, with the cross-scan and the merge as copies.
 
-Optional: never needed, and never chosen because it is installed. Installed does not even mean that its
-kernel is there, so it is really imported and checked before it is used (see `require`).
+Optional: it is chosen only by `gpu.use("mamba")`. An installed mamba-ssm may lack its kernel, so the kernel
+is imported and tested before it is used (see `require`).
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ def _in_order(t: Tensor, orders: Tensor) -> Tensor:
 
 
 def _of_start(z: Tensor, C: Tensor, A: Tensor, h0: Tensor) -> Tensor:
-    """What the initial state adds, which the compiled scan knows nothing of: sum_n C_t exp(A S_t) h0."""
+    """What the initial state adds, sum_n C_t exp(A S_t) h0. The compiled scan always starts from zero."""
     elapsed = F.softplus(z).cumsum(-1)
     terms = (
         torch.exp(A[..., n, None] * elapsed) * h0[..., n, None] * C[:, :, None, n] for n in range(A.shape[-1])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from glihamba.ops.layout import Scan, ScanInputs
+from glihamba.ops.layout import DIRECTIONS, Scan, ScanInputs
 from glihamba.ops.torch_scan import ss2d_torch
 
 SELF_TEST = 5, 7, 40, 3, 2  # height, width, channels, N, R: neither whole tiles nor whole blocks
@@ -44,10 +44,12 @@ def _sample() -> ScanInputs:
     generator = torch.Generator().manual_seed(0)
     height, width, channels, states, rank = SELF_TEST
     length = height * width
+    by_token = (1, length, DIRECTIONS)
+    by_channel = (DIRECTIONS, channels)
     shapes = (
-        [(1, length, channels), (1, length, 4, rank), (4, channels, rank), (4, channels)]
-        + [(1, length, 4, states)] * 2
-        + [(4, channels, states), (4, channels), (1, 4, channels, states)]
+        *((1, length, channels), (*by_token, rank), (*by_channel, rank), by_channel),
+        *((*by_token, states), (*by_token, states), (*by_channel, states), by_channel),
+        (1, *by_channel, states),
     )
     x, low, weight, bias, B, C, A, D, h0 = (torch.randn(shape, generator=generator) for shape in shapes)
     return ScanInputs(x, low, weight, bias, B, C, -A.abs() - 0.1, D, height, width, h0)

@@ -74,7 +74,7 @@ def apply(
 
 
 class _Work:
-    """All that the bands of one picture share; `correct` may run in several threads at once."""
+    """What the bands of one picture share; `correct` may run in several threads at once."""
 
     def __init__(
         self,

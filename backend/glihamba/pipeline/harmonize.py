@@ -144,8 +144,8 @@ def _check_request(
         refuse(checks.sample_type(role, kind if is_known else None, kind))
         channels = plane.ndim == 2 if role == "mask" else plane.ndim == 3 and plane.shape[2] in (3, 4)
         if not channels or plane.size == 0:
-            wanted = "1" if role == "mask" else "3|4"
-            raise BadRequest(case="SHAPE", plane=role, found=_times(plane.shape), wanted=wanted)
+            case = "MASK_SHAPE" if role == "mask" else "SHAPE"
+            raise BadRequest(case=case, plane=role, found=_times(plane.shape))
     refuse(checks.same_size(_size(mask), _size(composite)))
     if len(foreground_offset) != 2 or not all(isinstance(n, (int, np.integer)) for n in foreground_offset):
         raise BadRequest(case="OFFSET")

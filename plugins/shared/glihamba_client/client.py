@@ -139,13 +139,13 @@ class Client:
             raise ClientError("CLIENT_TOO_OLD", version=answer.version, client=__version__)
         return answer
 
-    async def models(self, timeout: float = 10.0) -> list[Any]:
+    async def models(self) -> list[Any]:
         """`Model` records, the default one marked."""
-        return list((await self._unary("ListModels", pb.ListModelsRequest(), timeout)).models)
+        return list((await self._unary("ListModels", pb.ListModelsRequest())).models)
 
-    async def shutdown(self, timeout: float = 10.0) -> None:
+    async def shutdown(self) -> None:
         """Tell the daemon to end; it answers first, then tells its jobs. Only on its own machine."""
-        await self._unary("Shutdown", pb.ShutdownRequest(), timeout)
+        await self._unary("Shutdown", pb.ShutdownRequest())
 
     async def harmonize(
         self,
@@ -178,7 +178,7 @@ class Client:
             return harmonized
         return replace(harmonized, warnings=(messages.sentence(said, self._language), *harmonized.warnings))
 
-    async def _unary(self, method: str, request: Any, timeout: float) -> Any:
+    async def _unary(self, method: str, request: Any, timeout: float = 10.0) -> Any:
         with _Failures(self.endpoint) as failures:
             channel = self._channel()
             try:
@@ -282,7 +282,7 @@ class _Failures:
         if code == "SHUTTING_DOWN" and self._where.is_remote:
             return self._gone(sent=True)
         if code:
-            return error_of(_note(trailers, code, detail))
+            return error_of(note_in(trailers, code, detail))
         if error.status is Status.UNAUTHENTICATED:
             return ClientError("BAD_TOKEN", detail)
         if error.status is Status.CANCELLED:
@@ -307,7 +307,7 @@ class _Failures:
         return {}
 
 
-def _note(trailers: Mapping[str, Any], code: str, sentence: str) -> Note:
+def note_in(trailers: Mapping[str, Any], code: str, sentence: str) -> Note:
     """What a refusal says; an older daemon sends its code and an English sentence only."""
     try:
         note = note_of(pb.Note.FromString(trailers.get(NOTE_KEY, b"")), sentence)

@@ -52,8 +52,9 @@ def installed_command() -> list[str]:
 
 
 async def running() -> Endpoint | None:
-    """The daemon that answers now, or None when the endpoint file is missing, stale or garbage.
+    """The daemon that answers now, or None when the endpoint file is missing, stale or damaged.
 
+    gRPC's health check would not do: it says neither which daemon answers nor what protocol it speaks.
     Raises `ClientError` for a daemon of another protocol: it is there, and starting one would not help.
     """
     found = endpoint.read(places.endpoint_file())

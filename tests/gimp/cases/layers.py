@@ -136,7 +136,7 @@ def case_locked(t):
 
 
 def case_layer_mask(t):
-    """Copied; only what it shows is the object, and only that changes."""
+    """The mask is copied. Only what it shows is the object, and only that changes."""
     image, layer = kit.scene(soft=0)
     mask = layer.create_mask(Gimp.AddMaskType.BLACK)
     layer.add_mask(mask)
@@ -160,7 +160,7 @@ def case_mask_that_is_not_applied(t):
 
 
 def case_mask_being_edited(t):
-    """The mask is what GIMP hands over then: its layer is meant."""
+    """GIMP hands over the mask then, and its layer is meant."""
     image, layer = kit.scene(soft=0)
     mask = layer.create_mask(Gimp.AddMaskType.WHITE)
     layer.add_mask(mask)
@@ -170,7 +170,7 @@ def case_mask_being_edited(t):
 
 
 def case_filters(t):
-    """Baked into the result, kept on the layer it replaces."""
+    """Filters are applied to the result and kept on the layer that it replaces."""
     image, layer = kit.scene(soft=0)
     filtered(layer, "gegl:gaussian-blur", **{"std-dev-x": 2.0, "std-dev-y": 2.0})
     filtered(layer, "gegl:invert-gamma")
@@ -260,7 +260,7 @@ def case_group_passed_through(t):
 
 
 def case_text_layer(t):
-    """Becomes pixels above the text, which stays one to be edited."""
+    """The result is a layer of pixels above the text, which can still be edited."""
     image, _ = kit.scene()
     text = Gimp.TextLayer.new(image, "Hamba", Gimp.context_get_font(), 24, Gimp.Unit.pixel())
     assert image.insert_layer(text, None, 0)
@@ -313,7 +313,7 @@ def case_layer_without_alpha(t):
 
 
 def case_whole_picture(t):
-    """A single opaque layer: there is no scene."""
+    """With a single opaque layer there is no scene."""
     image = kit.new()
     layer = kit.paint(image, "all", kit.scene_bytes(*SIZE), (0, 0, *SIZE), alpha=False)
     kit.refused(image, [layer], "The mask covers the whole picture")
@@ -376,7 +376,7 @@ def case_unknown_model(t):
 
 
 def case_saved(t):
-    """The file that GIMP exports: outside the selection the same, bit by bit."""
+    """Outside the selection the exported file does not change by one bit."""
     image, layer = opaque_scene(t)
     kit.export(image, t.case + ".before.png")
     kit.harmonize(image, layer)

@@ -6,7 +6,7 @@ import sys
 import threading
 
 import kit
-from held import BEGAN, FOLDER, GAVE_UP, HOLD, command, hold, let_go, person, process, python
+from held import BEGAN, BUSY, FOLDER, GAVE_UP, HOLD, command, hold, let_go, person, process, python
 from kit import OBJECT, SIZE, Gimp
 
 LINK = os.environ["GLIHAMBA_DATA_DIR"]  # the link that the plug-in follows
@@ -166,7 +166,7 @@ def case_queue_is_full(t):
         jobs.append(DaemonService(name="another program").start(capture))
         kit.until(lambda: os.path.exists(BEGAN))
         kit.until(lambda: jobs[-1].progress().stage in ("PREPARING", "QUEUED"))
-    kit.refused(image, [layer], "The daemon is busy: 2 jobs already wait. Try again when one has finished.")
+    kit.refused(image, [layer], BUSY)
     for job in jobs:
         job.cancel()
     let_go()

@@ -1,5 +1,7 @@
 """Cases about layers: which one is read, what is added, what stays."""
 
+import sys
+
 import kit
 from kit import OBJECT, SIZE, krita
 
@@ -286,9 +288,13 @@ def case_tiny_document(t):
 
 def case_larger_than_a_strip(t):
     """Pixels that are converted and compared in several strips show no seam, and nothing else changes."""
-    size = (2000, 1200)
-    document, layer = yield from kit.large(*size, profile="ClayRGB-elle-V2-g22.icc")
-    yield from run(t, document, layer, (500, 300, 1000, 600))
+    pixels = sys.modules["glihamba_krita.pixels"]
+    kept, pixels.STRIP = pixels.STRIP, 1000
+    try:
+        document, layer = yield from kit.scene(profile="ClayRGB-elle-V2-g22.icc")
+        yield from run(t, document, layer)
+    finally:
+        pixels.STRIP = kept
 
 
 def case_several_layers_chosen(t):

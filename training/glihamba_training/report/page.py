@@ -16,10 +16,10 @@ from glihamba_training.data.iharmony4 import Triple
 from glihamba_training.report import pictures as report_pictures
 from glihamba_training.report.pictures import Case
 from glihamba_training.report.plots import MOST_DOTS, distributions
-from glihamba_training.report.tables import METRICS, Table, overall, table_1, table_2, table_3
+from glihamba_training.report.tables import Table, overall, table_1, table_2, table_3
 from glihamba_training.scoring.complexity import Cost
 from glihamba_training.scoring.evaluate import COMPOSITE, PictureScores
-from glihamba_training.scoring.protocols import PROTOCOLS, Method
+from glihamba_training.scoring.protocols import METRICS, PROTOCOLS, Method
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,7 @@ from glihamba_training.scoring.evaluate import (
     by_subset,
     summarise,
 )
-from glihamba_training.scoring.protocols import PROTOCOLS
-
-METRICS = {"psnr": ("PSNR", 2), "mse": ("MSE", 2), "fmse": ("fMSE", 2), "ssim": ("SSIM", 4)}
-"""Name in print, and decimals. Higher PSNR and SSIM and lower errors are better."""
-_HIGHER_IS_BETTER = ("psnr", "ssim", "median_psnr")
+from glihamba_training.scoring.protocols import METRICS, PROTOCOLS
 
 
 @dataclass(frozen=True)
@@ -90,7 +86,7 @@ class Table:
 
 def overall(rows: Sequence[PictureScores]) -> Table:
     """All protocols and methods, means and medians over all pictures."""
-    names = ("psnr", "mse", "fmse", "ssim", "median_psnr", "median_fmse", "worsened")
+    names = (*METRICS, "median_psnr", "median_fmse", "worsened")
     columns = [_column("mean", name) for name in METRICS]
     columns += [
         Column("median", "PSNR", 2, 1),
@@ -186,9 +182,9 @@ def _grouped(
     return Table(f"{title}, protocol {protocol}, {_pictures(rows)}", tuple(columns), tuple(lines), note)
 
 
-def _column(group: str, metric: str) -> Column:
-    name, decimals = METRICS[metric]
-    return Column(group, name, decimals, 1 if metric in _HIGHER_IS_BETTER else -1)
+def _column(group: str, name: str) -> Column:
+    metric = METRICS[name]
+    return Column(group, metric.label, metric.decimals, metric.better)
 
 
 def _pictures(rows: Sequence[PictureScores]) -> str:

@@ -97,10 +97,9 @@ def write_weights(checkpoint: Path, path: Path) -> None:
         "provenance": {**past, "data": [{**data, "root": ""} for data in past["data"]]},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
+    weights = halved(network_weights(saved), checkpoint)
     with replacing(path) as part:
-        safetensors.torch.save_file(
-            halved(network_weights(saved), checkpoint), part, {CHECKPOINT_KEY: json.dumps(header)}
-        )
+        part.write_bytes(safetensors.torch.save(weights, {CHECKPOINT_KEY: json.dumps(header)}))
 
 
 def halved(weights: dict[str, Tensor], origin: Path) -> dict[str, Tensor]:

@@ -15,7 +15,7 @@ from glihamba_proto.files import replacing
 from glihamba_training.data import iharmony4
 from glihamba_training.data.iharmony4 import Triple, entries, read_entry, read_triples
 from glihamba_training.data.photos import photo_dataset
-from glihamba_training.scoring.protocols import PROTOCOLS, Method, Scores
+from glihamba_training.scoring.protocols import METRICS, PROTOCOLS, Method, Scores
 from glihamba_training.synthesis.composites import Synthesis
 from glihamba_training.synthesis.pasted import movable
 from glihamba_training.synthesis.settings import SynthesisSettings
@@ -161,10 +161,7 @@ def summarise(rows: list[PictureScores], group: str = "all") -> list[Summary]:
         groups.setdefault((row.protocol, row.model), []).append(row)
     summaries = []
     for (protocol, model), of_model in groups.items():
-        figures = {
-            name: np.array([getattr(row.scores, name) for row in of_model])
-            for name in ("psnr", "mse", "fmse", "ssim")
-        }
+        figures = {name: np.array([getattr(row.scores, name) for row in of_model]) for name in METRICS}
         means = {name: float(np.mean(values)) for name, values in figures.items()}
         before = np.array([composite.get((protocol, r.picture), r.scores.psnr) for r in of_model])
         summaries.append(

@@ -52,13 +52,32 @@ Method: TypeAlias = "Harmonizer | Answers | None"
 
 @dataclass(frozen=True)
 class Scores:
-    """Of one picture. mse and fmse on 0..255, fmse over the foreground's area; psnr in dB; ssim at most 1,
-    NaN for a picture smaller than its window."""
+    """One picture's figures. mse, fmse: on the 0..255 scale, fmse over the foreground's area. psnr: in dB.
+    ssim: at most 1, NaN for a picture smaller than its window.
+    """
 
     psnr: float
     mse: float
     fmse: float
     ssim: float
+
+
+@dataclass(frozen=True)
+class Metric:
+    """How a figure of `Scores` is printed. better: 1 if higher is better, -1 if lower is."""
+
+    label: str
+    decimals: int
+    better: Literal[1, -1]
+
+
+METRICS = {
+    "psnr": Metric("PSNR", 2, 1),
+    "mse": Metric("MSE", 2, -1),
+    "fmse": Metric("fMSE", 2, -1),
+    "ssim": Metric("SSIM", 4, 1),
+}
+"""By the name in `Scores`, in the order of the tables."""
 
 
 @dataclass(frozen=True)

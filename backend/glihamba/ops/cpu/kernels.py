@@ -9,7 +9,7 @@ What bounds it, for D=192, L=4096, N=16 in AVX-512: x, y, low-rank steps, B and 
 of memory; x and y pass the second-level cache four times, 37 MB. A state's step is nine multiply-adds (its
 exponent, a polynomial of degree 5, what drives it, itself, its output), a channel's step about 32 more (the
 projection of rank 12, softplus): 28 + 6 million cycles of a core that begins one of 512 bits a cycle, as
-Zen 4 does, or 9.6 ms at 3.6 GHz; with N=1 8 million, 2.2 ms. So arithmetic is all there is to save.
+Zen 4 does, or 9.6 ms at 3.6 GHz; with N=1 8 million, 2.2 ms. So arithmetic is the bottleneck.
 
 Layouts beside those of `glihamba.ops.layout`; all arrays are flat. Parameters have the channels last,
 padded with zeros to whole blocks (P of them): weight (K,R,P), bias (K,P), rates = A log2(e) (K,N,P),

@@ -1,7 +1,7 @@
 """All that the vector operations need of numba beyond its documented interface.
 
 `numba.core.cgutils` and the methods of a typing or lowering context have no promise of stability. Whatever a
-new numba moves is mended here; `tests/ops/test_numba_api.py` says what it was.
+new numba moves is mended here; `tests/test_private_apis.py` says what it was.
 """
 
 from __future__ import annotations

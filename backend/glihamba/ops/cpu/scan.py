@@ -25,7 +25,7 @@ from glihamba.ops.cpu.threads import share
 from glihamba.ops.layout import DIRECTIONS, ScanInputs, scan_orders
 
 LOG2E = 1.4426950408889634
-STATES = (1, 2, 4, 8, 16)  # the kernels there are; other numbers are padded, larger ones split
+STATES = (1, 2, 4, 8, 16)  # that kernels exist for; other numbers are padded, larger ones split
 GROUPS = 16  # of pictures, at most: each has its own sums of the parameters' gradients
 WORTH_A_THREAD = 1 << 19  # scan steps x channels x states: about 0.1 ms
 
@@ -37,7 +37,7 @@ def _lanes() -> int:
 
 
 LANES = _lanes()
-WIDE = 4 * LANES  # four registers a block share what all channels need; what is left over takes two or one
+WIDE = 4 * LANES  # four registers a block share what all channels need; the rest takes two or one
 
 
 def ss2d_cpu(inputs: ScanInputs) -> Tensor:
@@ -69,19 +69,19 @@ def final_state_cpu(
 
 
 def _slices(N: int) -> list[slice]:
-    """N states in as few runs as the kernels can take: states do not know of each other."""
+    """N states in as few runs as the kernels allow. States are independent of each other."""
     return [slice(first, first + STATES[-1]) for first in range(0, N, STATES[-1])]
 
 
 def _padded_states(tensors: Sequence[Tensor], some: slice) -> list[Tensor]:
-    """Those states of tensors (..., N), and zeros up to a number of states that there is a kernel for."""
+    """The chosen states of tensors (..., N), padded with zeros to a number that a kernel exists for."""
     chosen = [t[..., some].float() for t in tensors]
     missing = min(n for n in STATES if n >= chosen[0].shape[-1]) - chosen[0].shape[-1]
     return [F.pad(t, (0, missing)) for t in chosen] if missing else chosen
 
 
 def _scan(*given: Any) -> tuple[Tensor, Tensor]:
-    """`_Scan`, told whether a backward can follow: inside, autograd does not let on."""
+    """`_Scan`, told whether a backward can follow. Within an autograd function nothing says so."""
     keep = torch.is_grad_enabled() and any(isinstance(t, Tensor) and t.requires_grad for t in given)
     return _Scan.apply(keep, *given)
 
@@ -135,7 +135,7 @@ class _Scan(torch.autograd.Function):
         arrays += [_flat(t) for t in (dy, dend, dx, selected, *sums, dh0)]
         sizes = (L, channels, P, R, *ctx.strides, batch, groups, parts)
 
-        # Many states of wide blocks would not stay in the second-level cache from replay to retreat.
+        # Many states of wide blocks would not stay in the second-level cache between replay and retreat.
         for lanes, d0, d1 in _by_width(0, P, WIDE if N <= 2 else LANES):
             places = cpu_kernels.backward_places(N, R, lanes, LANES, d1 - d0)
 

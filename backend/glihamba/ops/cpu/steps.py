@@ -43,7 +43,7 @@ def _step(b: Any, n: int, states: Any, rates: Any, dt: Any, u: Any, B: Any, at_B
 def advance(
     typing: Any, states: Any, rates: Any, dt: Any, u: Any, y: Any, B: Any, at_B: Any, C: Any, at_C: Any
 ) -> Any:
-    """The states one step on, and y + C states: in four sums, as each waits for itself."""
+    """The states one step on, and y + C states. Four partial sums hide the latency of additions."""
 
     def generate(context: Any, b: Any, signature: Any, args: Any) -> Any:
         rows, rates_, dt_, u_, y_, _, at_B_, _, at_C_ = args

@@ -44,7 +44,7 @@ _Body = ctypes.CFUNCTYPE(None, ctypes.c_void_p)
 
 
 def _on_openmp(openmp: ctypes.CDLL, tasks: int, threads: int, run: Run) -> None:
-    raised: list[BaseException] = []  # nothing may be raised through OpenMP
+    raised: list[BaseException] = []  # an exception must not pass through OpenMP
 
     def body(_: int | None) -> None:
         try:  # OpenMP may give fewer threads than were asked for
@@ -72,7 +72,7 @@ def _openmp() -> ctypes.CDLL | None:
 
 @cache
 def _pool(threads: int) -> ThreadPoolExecutor:
-    """Threads that keep to a processor each: one woken where its waker goes on running would wait there."""
+    """Threads pinned to one processor each. A thread woken on its waker's processor would wait there."""
     places = itertools.cycle(sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else [None])
 
     def stay() -> None:
@@ -84,7 +84,7 @@ def _pool(threads: int) -> ThreadPoolExecutor:
 
 
 def _after_fork() -> None:
-    """Neither OpenMP's threads nor the pool's are in the child: who hands them work there waits for ever."""
+    """A child process has neither OpenMP's threads nor the pool's: work given to them would never end."""
     global _openmp
     _pool.cache_clear()
     _openmp = cache(lambda: None)

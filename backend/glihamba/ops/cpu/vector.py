@@ -18,7 +18,7 @@ from glihamba.ops.cpu.numba_api import array_data, literal, llvm_intrinsic, no_v
 
 _INT = ir.IntType(32)
 
-# 2**f on [-0.5, 0.5], 1 at 0 exactly: what a decay is off by is compounded over all steps it remembers.
+# 2**f on [-0.5, 0.5], exactly 1 at 0: the error of a decay compounds over all steps that a state remembers.
 _EXP2 = (
     1.0,
     0.6931470703437577,
@@ -73,7 +73,7 @@ class _RowsModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.ArrayType(_vector(kind.lanes), kind.count))
 
 
-# For those who write intrinsics: x, y, z are LLVM's values, b is its builder, `data` where an array begins.
+# Used by intrinsics: x, y, z are LLVM values, b is LLVM's builder, `data` points to an array's first element.
 
 
 def constant(like: Any, value: float) -> ir.Constant:
@@ -98,7 +98,7 @@ def _polynomial(b: Any, x: Any, coefficients: Sequence[float]) -> Any:
 
 
 def _at_least(b: Any, limit: Any, x: Any) -> Any:
-    """NaN where x is NaN: the other order of operands would swallow it."""
+    """max(limit, x), NaN where x is NaN. The other order of operands would lose the NaN."""
     return b.select(b.fcmp_ordered(">", limit, x), limit, x)
 
 
@@ -157,7 +157,7 @@ def _first(b: Any, count: Any, lanes: int) -> Any:
     return b.icmp_signed("<", numbers, splat(b, b.trunc(count, _INT), lanes))
 
 
-# For those who write kernels: arrays are flat, of any alignment; `like` is a value of the type to load.
+# Used by kernels: arrays are flat and may have any alignment; `like` is a value of the type to load.
 
 
 @intrinsic(prefer_literal=True)

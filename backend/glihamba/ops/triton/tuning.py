@@ -1,6 +1,6 @@
 """Which kernel and which tiles for a shape: a handful of plans, timed once and remembered on disk.
 
-The file lies in Triton's own cache folder, beside the compiled kernels: what empties one empties both.
+The file lies in Triton's own cache folder, beside the compiled kernels: emptying the folder removes both.
 """
 
 from __future__ import annotations
