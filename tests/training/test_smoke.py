@@ -28,7 +28,7 @@ SMOKE = {
     "glihamba": GLIHAMBA,
     "glihamba-small": {"width": 8, "encoder": [1, 1, 1], "state_dimension": 1},
     "glihamba-tiny": {"width": 8, "encoder": [1, 1, 1]},
-    "glihamba-cells": {"width": 16, "blocks": 1, "hidden": 32},
+    "glihamba-cells": {"width": 32, "blocks": 1, "hidden": 128},
     "unet": {"width": 8},
     "unet-vss": GLIHAMBA,
     "gknet": {"width": 8, "levels": 3, "layers": 1, "heads": 4},
@@ -44,7 +44,7 @@ SOON = {
     "glihamba-small": {"warmup": 5, "ema": 0.9, "learning_rate": 2e-3},
     "glihamba-tiny": {"warmup": 5, "ema": 0.9, "learning_rate": 4e-3},
     # Without the families that need more than a folder of photographs.
-    "glihamba-cells": {"warmup": 5, "ema": 0.9, "learning_rate": 1e-2, "synthesis": {"darker": 0.0}},
+    "glihamba-cells": {"warmup": 5, "ema": 0.9, "learning_rate": 5e-3, "synthesis": {"darker": 0.0}},
     "gknet": {"learning_rate": 1e-3},
 }
 RECIPES = [entry.name[:-5] for entry in (resources.files("glihamba_training") / "recipes").iterdir()]
