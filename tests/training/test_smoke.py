@@ -94,7 +94,9 @@ def test_every_network_has_a_recipe_named_as_it_is():
     shipped = {name: load_recipe(name) for name in RECIPES}
     trainable = {name for name in names() if class_of(name).trainable}
     assert set(SMOKE) == {recipe.model for recipe in shipped.values()} == trainable
-    assert all(recipe.model == name.removesuffix("-fine") for name, recipe in shipped.items())
+    assert all(
+        recipe.model == name.removesuffix("-fine").removesuffix("-head") for name, recipe in shipped.items()
+    )
 
 
 def test_the_fine_recipe_goes_on_from_the_coarse_one_s_checkpoint(photo_shards, tmp_path):

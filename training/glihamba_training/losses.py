@@ -14,7 +14,7 @@ from glihamba.networks.cells import GLIHambaCells
 from glihamba.networks.frih import FRIH, Stages
 from glihamba_training.synthesis.batch import Batch
 
-_VISIBLE = 6 / 255  # root mean square over the object: `answers` asks for little more than that
+_VISIBLE = 6 / 255  # root mean square over the object: the logarithmic losses ask for little more
 _ALTERNATIVES, _FLOOR = 0.3, 0.1  # weight of the best answer, and within it of those that are not
 _FAR = 14 / 255  # root mean square over the object: from there on `refining` gives the network its own answer
 
@@ -97,6 +97,12 @@ def _foreground(network: Harmonizer, batch: Batch, settings: LossSettings) -> tu
     return loss, harmonized
 
 
+def _logarithmic(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:
+    """As PSNR counts: halving the error is worth the same wherever it can be seen."""
+    harmonized = network(batch.composite, batch.mask)
+    return _log_error(harmonized, batch, settings).mean(), harmonized
+
+
 def _cautious(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:
     harmonized = network(batch.composite, batch.mask)
     loss = cautious(harmonized, batch, smallest_area=settings.smallest_area, power=settings.loss_power)
@@ -156,6 +162,7 @@ def _two_stages(network: Harmonizer, batch: Batch, settings: LossSettings) -> tu
 
 LOSSES: dict[str, Callable[[Harmonizer, Batch, LossSettings], tuple[Tensor, Tensor]]] = {
     "foreground": _foreground,
+    "logarithmic": _logarithmic,
     "cautious": _cautious,
     "refining": _refining,
     "answers": _answers,

@@ -40,12 +40,13 @@ class Recipe:
 
     size: side of the training pictures in pixels. batch: pictures in a step, of all processes together.
     steps: the training's length. optimiser: "adam" or "soap"; learning_rate, betas: its own; the rate rises
-    over the first `warmup` steps and is multiplied by `decay` at each of `milestones` (in steps). ema: decay
-    of the moving average of the weights, 0 for the last weights themselves. loss: a name in `losses.LOSSES`;
-    loss_power, smallest_area: see `losses.foreground_normalised`. clip: greatest norm of the gradient, 0 for
-    no limit. seed: of all random draws. precision: "32", or "bf16" or "16" for mixed precision.
-    checkpoint_every: steps between checkpoints. pictures_every: steps between pictures in TensorBoard, 0 for
-    none. synthesis: how the pictures are made.
+    over the first `warmup` steps and is multiplied by `decay` at each of `milestones` (in steps). only: what
+    the names of the weights to train begin with, "" for all. ema: decay of the moving average of the weights,
+    0 for the last weights themselves. loss: a name in `losses.LOSSES`; loss_power, smallest_area: see
+    `losses.foreground_normalised`. clip: greatest norm of the gradient, 0 for no limit. seed: of all random
+    draws. precision: "32", or "bf16" or "16" for mixed precision. checkpoint_every: steps between
+    checkpoints. pictures_every: steps between pictures in TensorBoard, 0 for none. synthesis: how the
+    pictures are made.
     """
 
     model: str
@@ -65,6 +66,7 @@ class Recipe:
     clip: float = 1.0
     seed: int = 0
     precision: str = "32"
+    only: str = ""
     checkpoint_every: int = 500
     pictures_every: int = 500
     config: Mapping[str, Any] = field(default_factory=dict)

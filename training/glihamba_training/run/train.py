@@ -65,6 +65,10 @@ class HarmonizationTask(L.LightningModule):
         self.provenance = provenance
         self.first_step = first_step
         self.network = build(recipe.model, **recipe.config)
+        for name, weights in self.network.named_parameters():
+            weights.requires_grad_(name.startswith(recipe.only))
+        if not any(weights.requires_grad for weights in self.network.parameters()):
+            raise RecipeError(f'No weights of {recipe.model} have a name that begins with "{recipe.only}".')
         self.save_hyperparameters({"recipe": dataclasses.asdict(recipe)})
 
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
@@ -107,7 +111,8 @@ class HarmonizationTask(L.LightningModule):
     def configure_optimizers(self) -> Any:
         r = self.recipe
         kind = Soap if r.optimiser == "soap" else torch.optim.Adam
-        optimiser = kind(self.parameters(), r.learning_rate, betas=r.betas)
+        trained = [weights for weights in self.parameters() if weights.requires_grad]
+        optimiser = kind(trained, r.learning_rate, betas=r.betas)
 
         def factor(step: int) -> float:
             return min(1.0, (step + 1) / max(1, r.warmup)) * r.decay ** sum(step >= m for m in r.milestones)

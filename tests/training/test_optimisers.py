@@ -1,4 +1,4 @@
-"""SOAP: faster than Adam where directions are mixed, the same after a pause."""
+"""What a recipe may train and how: the head alone, by SOAP or Adam."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import torch
 
 from glihamba_training.run.recipe import RecipeError, load_recipe
 from glihamba_training.run.soap import LARGEST, Soap
+from glihamba_training.run.train import HarmonizationTask
 
 
 def crooked(seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
@@ -74,3 +75,15 @@ def test_a_saved_state_goes_on_as_if_nothing_had_been():
     steps(weights, optimiser, 2)
     steps(resumed, other, 2)
     assert torch.equal(weights, resumed)
+
+
+def test_a_recipe_may_train_the_head_alone():
+    recipe = load_recipe("glihamba-tiny-head", config={"width": 8, "encoder": [1, 1, 1]})
+    task = HarmonizationTask(recipe, {})
+    groups = task.configure_optimizers()["optimizer"].param_groups
+    trained = {id(weights) for group in groups for weights in group["params"]}
+    for name, weights in task.network.named_parameters():
+        assert (id(weights) in trained) == name.startswith("head."), name
+        assert weights.requires_grad == name.startswith("head."), name
+    with pytest.raises(RecipeError, match="No weights of glihamba-tiny have a name that begins with"):
+        HarmonizationTask(load_recipe("glihamba-tiny-head", only="heads."), {})
