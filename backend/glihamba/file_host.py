@@ -42,12 +42,11 @@ class FileHost:
         output: Path,
         *,
         show: Callable[[Progress], None] = lambda progress: None,
-        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.composite, self.mask, self.output = composite, mask, output
         self.messages: list[str] = []
         self.harmonized: Harmonized | None = None
-        self._show, self._stop = show, stop
+        self._show = show
         self._picture: Picture | None = None
         self._coverage: Array | None = None
 
@@ -87,7 +86,7 @@ class FileHost:
         self._show(progress)
 
     def cancelled(self) -> bool:
-        return self._stop()
+        return False  # Ctrl-C ends the command line by an exception
 
     def message(self, text: str, failed: bool = False) -> None:
         self.messages.append(text)

@@ -226,7 +226,7 @@ def _refuse_the_unusual(image: Any, path: Path) -> None:
 
 def _refuse_the_oversized(image: Any, path: Path) -> None:
     """Before a pixel is unpacked: a small file may hold a picture larger than the memory."""
-    limit = settings.load().pixel_limit
+    limit = settings.in_force().pixel_limit
     if image.width * image.height > limit:
         raise ClientError(
             "TOO_LARGE",

@@ -1,8 +1,8 @@
 """The one table of settings. Each is read from its environment variable, `GLIHAMBA_` and its name.
 
-    settings = load()                    # defaults, then the environment
-    settings = load(device="cpu")        # then what the command line says
-    for row in describe(settings): ...   # what --help and the docs print
+    settings = in_force()                # defaults, then the environment
+    settings = in_force(device="cpu")    # then what the command line says
+    for setting in describe(settings):   # what --help and the docs print
 
 Where the folders lie by default is the contract's (`glihamba_proto.places`), since plugins look there, too.
 """
@@ -45,7 +45,7 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting with its type, default and help. Build it with `load`."""
+    """Every setting with its type, default and help. Build it with `in_force`."""
 
     data_dir: Path = _setting(
         Path(),
@@ -91,7 +91,7 @@ class Settings:
         return self.log_dir / places.DAEMON_LOG
 
 
-class Row(NamedTuple):
+class Setting(NamedTuple):
     """One setting for people: `value` is in force, `default` what holds without any override."""
 
     name: str
@@ -102,7 +102,7 @@ class Row(NamedTuple):
     help: str
 
 
-def load(
+def in_force(
     environ: Mapping[str, str] = os.environ, *, platform: str = sys.platform, **overrides: Any
 ) -> Settings:
     """Settings in force: defaults, then GLIHAMBA_* from `environ`, then `overrides` that are not None.
@@ -128,9 +128,9 @@ def load(
     return Settings(**values)
 
 
-def describe(settings: Settings) -> list[Row]:
+def describe(settings: Settings) -> list[Setting]:
     return [
-        Row(
+        Setting(
             entry.name,
             PREFIX + entry.name.upper(),
             "|".join(entry.metadata["choices"])

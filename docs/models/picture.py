@@ -30,7 +30,7 @@ class Thing(NamedTuple):
     mask: np.ndarray
 
 
-class Row(NamedTuple):
+class Example(NamedTuple):
     """A composite with its mask, and its true colours where they are known."""
 
     title: str
@@ -63,18 +63,20 @@ def cut_out(
     return Thing(photo, cv2.GaussianBlur(filled, (0, 0), 0.8))
 
 
-def recoloured(title: str, thing: Thing, gains: tuple[float, float, float]) -> Row:
+def recoloured(title: str, thing: Thing, gains: tuple[float, float, float]) -> Example:
     """The object under another light: gains of red, green and blue in linear light."""
     light = (thing.photo / 255.0) ** 2.2 * gains
-    return Row(title, _over(thing, light.clip(0, 1) ** (1 / 2.2) * 255, thing.photo), thing.mask, thing.photo)
+    return Example(
+        title, _over(thing, light.clip(0, 1) ** (1 / 2.2) * 255, thing.photo), thing.mask, thing.photo
+    )
 
 
-def pasted(title: str, thing: Thing, scene: np.ndarray, scale: float, left: int, top: int) -> Row:
+def pasted(title: str, thing: Thing, scene: np.ndarray, scale: float, left: int, top: int) -> Example:
     """The object in another photograph, its upper left corner there."""
     window = np.float64([[scale, 0, left], [0, scale, top]])
     size = (scene.shape[1], scene.shape[0])
     photo, mask = (cv2.warpAffine(x, window, size, flags=cv2.INTER_AREA) for x in thing)
-    return Row(title, _over(Thing(photo, mask), photo, scene), mask, None)
+    return Example(title, _over(Thing(photo, mask), photo, scene), mask, None)
 
 
 def _over(thing: Thing, colours: np.ndarray, scene: np.ndarray) -> np.ndarray:
@@ -82,7 +84,7 @@ def _over(thing: Thing, colours: np.ndarray, scene: np.ndarray) -> np.ndarray:
     return (cover * colours + (1 - cover) * scene).round().astype(np.uint8)
 
 
-def rows() -> list[Row]:
+def examples() -> list[Example]:
     cup = cut_out(
         data.coffee(),
         (78, 14, 403, 375),
@@ -120,7 +122,7 @@ def psnr(ours: np.ndarray, real: np.ndarray) -> float:
 
 def main(name: str, out: str) -> None:
     network = models.load(name)
-    made = rows()
+    made = examples()
     heights = [round(row.composite.shape[0] * WIDTH / row.composite.shape[1]) for row in made]
     sheet = Image.new("RGB", (3 * WIDTH + 2 * GAP, sum(heights) + LINE * (len(made) + 1)), "white")
     draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(14), LINE

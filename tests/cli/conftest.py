@@ -15,4 +15,4 @@ sys.path.append(str(Path(__file__).parent))
 
 @pytest.fixture(scope="session")
 def service() -> LocalService:
-    return LocalService(settings.load({}, device="cpu"))
+    return LocalService(settings.in_force({}, device="cpu"))

@@ -56,7 +56,7 @@ class HeldUp(Runner):
 @pytest.fixture
 def daemon(own_home: Path) -> Iterator[Daemon]:
     """A daemon with the real service, pipeline and models; `daemon.runner.go.clear()` holds its jobs up."""
-    wanted = settings.load(device="cpu", chunk_bytes=4096)
+    wanted = settings.in_force(device="cpu", chunk_bytes=4096)
     with contextlib.ExitStack() as stack:
         running = stack.enter_context(Daemon(wanted, runner=HeldUp(wanted)))
         stack.callback(running.runner.go.set)

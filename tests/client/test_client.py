@@ -265,7 +265,7 @@ def box(own_home: Path, tmp_path: Path, certificate: tuple[Path, Path]) -> Itera
     """A daemon that serves a network by TLS, and the settings that reach it."""
     token = tmp_path / "token"
     token.write_text("s3cret-of-the-studio\n")
-    wanted = settings.load(device="cpu")
+    wanted = settings.in_force(device="cpu")
     with Daemon(wanted, tls_cert=certificate[0], tls_key=certificate[1], token_file=token) as running:
         yield Settings("", 1.0, f"127.0.0.1:{running.tls_port}", str(token), str(certificate[0]))
 

@@ -22,13 +22,13 @@ PACKAGE = Path(glihamba_client.__file__).parent
 
 def test_settings_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "data" / "settings.json"
-    assert settings.load(path) == Settings()
+    assert settings.read(path) == Settings()
     mine = Settings(model="statistics", strength=0.5, remote="studio:50051", language="de")
     settings.save(mine, path)
-    assert settings.load(path) == mine
+    assert settings.read(path) == mine
     assert [p.name for p in path.parent.iterdir()] == ["settings.json"]
     path.write_text(json.dumps({"strength": 1, "from_the_future": True}))
-    assert settings.load(path) == Settings(strength=1)
+    assert settings.read(path) == Settings(strength=1)
 
 
 @pytest.mark.parametrize("name", ["file/settings.json", "s" * 250])
@@ -48,7 +48,7 @@ def test_damaged_settings_are_named_and_kept(tmp_path: Path, text: str) -> None:
     path = tmp_path / "settings.json"
     path.write_text(text)
     with pytest.raises(ClientError) as failure:
-        settings.load(path)
+        settings.read(path)
     said = failure.value.sentence("en")
     assert said.startswith(f"The settings in {path} cannot be read")
     assert said.endswith("Correct or delete the file.")

@@ -191,7 +191,7 @@ class WatchedRunner(Runner):
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Nothing of the person's own is read or written."""
-    for setting in settings.describe(settings.load({})):
+    for setting in settings.describe(settings.in_force({})):
         monkeypatch.delenv(setting.variable, raising=False)
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("GLIHAMBA_DEVICE", "cpu")
@@ -204,7 +204,7 @@ def start() -> Iterator[Callable[..., Daemon]]:
     with ExitStack() as running:
 
         def begin(network: Any = None, daemon: dict[str, Any] | None = None, **overrides: Any) -> Daemon:
-            table = settings.load(chunk_bytes=overrides.pop("chunk_bytes", CHUNK), **overrides)
+            table = settings.in_force(chunk_bytes=overrides.pop("chunk_bytes", CHUNK), **overrides)
             runner = WatchedRunner(table, None if network is None else lambda name, device: network)
             served = Daemon(table, runner=runner, **(daemon or {}))
             return running.enter_context(served)

@@ -45,7 +45,7 @@ class Slow(Statistics):
         return super().colour_transform(composite, mask)
 
 try:
-    table = settings.load()
+    table = settings.in_force()
     serve(settings=table, runner=Runner(table, lambda name, device: Slow()), {options})
 except CannotServe as error:
     print(error)

@@ -72,7 +72,7 @@ def test_a_folder_of_the_person_s_keeps_its_mode(start: Callable[..., Any], tmp_
 
 
 def test_leaving_removes_the_endpoint_but_not_a_successors(home: Path) -> None:
-    table = settings.load()
+    table = settings.in_force()
     with Daemon(table):
         assert table.endpoint_file.exists()
     assert not table.endpoint_file.exists()
@@ -112,15 +112,15 @@ def test_garbage_in_place_of_an_endpoint_is_replaced(
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    table = settings.load(runtime_dir=tmp_path / "file")
+    table = settings.in_force(runtime_dir=tmp_path / "file")
     with pytest.raises(CannotServe) as raised:
         Daemon(table).__enter__()
     assert str(raised.value).startswith(f"The folder {tmp_path / 'file'} can't be used (")
     assert str(raised.value).endswith("make it writable, or name another in GLIHAMBA_RUNTIME_DIR.")
-    table = settings.load(log_dir=tmp_path / "file")
+    table = settings.in_force(log_dir=tmp_path / "file")
     with pytest.raises(CannotServe, match=r"The log file .* can't be written .*GLIHAMBA_LOG_DIR"):
         Daemon(table).__enter__()
-    with Daemon(settings.load()):  # the failed starts left no lock behind
+    with Daemon(settings.in_force()):  # the failed starts left no lock behind
         pass
 
 

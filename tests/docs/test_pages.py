@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from glihamba.daemon.failures import STATUS
-from glihamba.settings import describe, load
+from glihamba.settings import describe, in_force
 from glihamba_proto.messages import catalogue
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -121,7 +121,10 @@ def test_troubleshooting_quotes_messages_that_there_are() -> None:
 
 def test_the_user_guide_has_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `(GLIHAMBA_\w+)` \| (.+?) \|", prose(REPOSITORY / "docs" / "user-guide.md"), re.M)
-    table = {row.variable: row.default for row in describe(load(environ={"HOME": "/home/somebody"}))}
+    table = {
+        setting.variable: setting.default
+        for setting in describe(in_force(environ={"HOME": "/home/somebody"}))
+    }
     assert [variable for variable, _ in rows] == list(table)
     for variable, default in rows:
         if default.strip("`").replace(",", "").isalnum():

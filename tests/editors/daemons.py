@@ -53,7 +53,7 @@ def person(tmp_path_factory: pytest.TempPathFactory, serve: list[str]) -> Iterat
 
 @pytest.fixture(scope="module")
 def daemon(person: Path) -> Iterator[Daemon]:
-    wanted = settings.load(device="cpu", queue_length=2)
+    wanted = settings.in_force(device="cpu", queue_length=2)
     with Daemon(wanted, runner=HeldUp(wanted, person / "hold")) as running:
         yield running
 

@@ -102,8 +102,8 @@ def test_the_data_folder_is_the_daemon_s_and_the_plugins(
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert layout.default_root() == places.data_folder() == settings.load().data_dir
-    assert places.data_folder(system, environ) == settings.load(environ, platform=system).data_dir
+    assert layout.default_root() == places.data_folder() == settings.in_force().data_dir
+    assert places.data_folder(system, environ) == settings.in_force(environ, platform=system).data_dir
 
 
 def test_a_relative_data_folder_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:

@@ -29,10 +29,13 @@ COLUMNS = ("composite", "mask", "output")
 _MOST_BLOCKS = 2_000  # of the list; Ray keeps an object for each
 _ATTEMPTS = 2  # more, at a block whose worker died
 
-Row = dict[str, Any]
+RayRow = dict[str, Any]
+"""A row of Ray's data set: a picture's files and what became of it."""
 
 
-def harmonize(composite: Path, mask: Path | None, output: Path | None, options: Row, as_json: bool) -> int:
+def harmonize(
+    composite: Path, mask: Path | None, output: Path | None, options: dict[str, Any], as_json: bool
+) -> int:
     """Every picture of a manifest, or of a folder with its masks; the exit status."""
     from glihamba.image_files import BadPicture
 
@@ -52,7 +55,7 @@ def harmonize(composite: Path, mask: Path | None, output: Path | None, options: 
     failed = [row for row in rows if row["reason"]]
     kept = len(rows) - len(waiting) - len(failed)
     _check_model(options["model"])
-    done: list[Row] = []
+    done: list[RayRow] = []
     # Ray says on standard output which worker died; what a script reads there is the result alone.
     with bar(not as_json) as shown, contextlib.redirect_stdout(sys.stderr):
         for row in _finished(waiting, options):
@@ -110,7 +113,7 @@ def read_manifest(path: Path) -> list[Picture]:
     return found
 
 
-def write_failures(failed: list[Row], path: Path) -> None:
+def write_failures(failed: list[RayRow], path: Path) -> None:
     """The failed pictures as a manifest of their own, with the reasons; none left, no file."""
     if not failed:
         path.unlink(missing_ok=True)
@@ -128,11 +131,11 @@ class OneWorker:
         from glihamba import settings
         from glihamba.commands.local import LocalService
 
-        service = LocalService(settings.load(device=device))
+        service = LocalService(settings.in_force(device=device))
         self._work = Worker(service, model, strength)
         self._where = f"{platform.node()}:{os.getpid()}"
 
-    def __call__(self, row: Row) -> Row:
+    def __call__(self, row: RayRow) -> RayRow:
         """The row with what became of it; nothing raises, for one bad file must not end a million others."""
         from glihamba.cli import sentence
 
@@ -147,7 +150,7 @@ class OneWorker:
         return {**row, "seconds": done["seconds"], "model": done["model"], "worker": self._where}
 
 
-def _finished(rows: list[Row], options: Row) -> Iterator[Row]:
+def _finished(rows: list[RayRow], options: dict[str, Any]) -> Iterator[RayRow]:
     """Each row when it is done, in any order."""
     if not rows:
         return
@@ -162,7 +165,7 @@ def _finished(rows: list[Row], options: Row) -> Iterator[Row]:
             ray.shutdown()
 
 
-def _results(ray: Any, rows: list[Row], options: Row) -> Iterator[Row]:
+def _results(ray: Any, rows: list[RayRow], options: dict[str, Any]) -> Iterator[RayRow]:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.max_errored_blocks = -1  # what a dying worker takes along is listed below
@@ -206,7 +209,7 @@ def _ray() -> Any:
     return ray
 
 
-def _absolute(picture: Picture) -> Row:
+def _absolute(picture: Picture) -> RayRow:
     """A row for Ray, whose workers are started in folders of their own."""
     mask, reason = ("", picture.mask) if isinstance(picture.mask, str) else (picture.mask.absolute(), "")
     return {
@@ -228,11 +231,13 @@ def _check_model(name: str) -> None:
         registry.get(name)
 
 
-def _show(shown: Bar, row: Row, done: int, total: int) -> None:
+def _show(shown: Bar, row: RayRow, done: int, total: int) -> None:
     shown.show("all", f"{done:,} of {total:,}: {Path(row['composite']).name}", done, total)
 
 
-def _tell(count: int, done: list[Row], kept: int, failed: list[Row], failures: Path, as_json: bool) -> None:
+def _tell(
+    count: int, done: list[RayRow], kept: int, failed: list[RayRow], failures: Path, as_json: bool
+) -> None:
     if as_json:
         print_json({"done": done, "kept": kept, "failed": failed})
         return

@@ -48,7 +48,7 @@ def serve(idle_exit: str | None, device: str | None, **options: Any) -> None:
     from glihamba import settings as table
     from glihamba.daemon import server
 
-    settings = table.load(device=device)
+    settings = table.in_force(device=device)
     minutes = None
     if idle_exit is not None:
         minutes = settings.exit_minutes if idle_exit == BY_ITSELF else _minutes(idle_exit)
@@ -164,7 +164,7 @@ def _holds_lock() -> bool:
 
     from glihamba import settings as table
 
-    lock = table.load().lock_file
+    lock = table.in_force().lock_file
     if not lock.exists():
         return False
     try:

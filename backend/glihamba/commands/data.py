@@ -36,7 +36,7 @@ def check(context: click.Context, root: Path, as_json: bool) -> None:
     checking = training_module("data.check")
     with bar(not as_json) as shown:
         try:
-            report = checking.check(root, counting(shown, "Checking"))
+            report = checking.check_data(root, counting(shown, "Checking"))
         except FileNotFoundError as error:
             raise missing_data(error, root) from error
     if as_json:

@@ -87,8 +87,8 @@ def _libraries() -> Check:
 def _settings() -> Check:
     from glihamba import settings as table
 
-    settings = table.load()
-    changed = [row.variable for row in table.describe(settings) if _is_set(row.variable)]
+    settings = table.in_force()
+    changed = [each.variable for each in table.describe(settings) if _is_set(each.variable)]
     return Check(
         "Settings",
         True,
@@ -107,7 +107,7 @@ def _device() -> Check:
     from glihamba.engine.device import choose_device
     from glihamba_proto import messages
 
-    settings = table.load()
+    settings = table.in_force()
     device = choose_device(settings.device, settings.threads)
     notice = messages.sentence(device.notice, "en") if device.notice else ""
     well = not device.notice or settings.device != "cuda"
@@ -117,7 +117,7 @@ def _device() -> Check:
 def _folder() -> Check:
     from glihamba import settings as table
 
-    folder = table.load().data_dir
+    folder = table.in_force().data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:

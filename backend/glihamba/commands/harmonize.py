@@ -156,7 +156,7 @@ def _service(options: dict[str, Any]) -> Any:
     """Whoever does the work, by the options. Raises `ClientError`, BadSetting."""
     from glihamba import settings as table
 
-    settings = table.load(device=options["device"])
+    settings = table.in_force(device=options["device"])
     if options["local"] and options["remote"]:
         raise click.UsageError("--local and --remote exclude each other.")
     if options["local"]:

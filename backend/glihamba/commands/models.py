@@ -134,7 +134,7 @@ def default_model() -> str:
     from glihamba import settings as table
     from glihamba.models import registry
 
-    return table.load().default_model or registry.DEFAULT
+    return table.in_force().default_model or registry.DEFAULT
 
 
 def _described(record: Any, default: str) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def serve(
     Raises CannotServe, and AlreadyRunning of that: `str(error)` is the sentence, `error.exit_code` what
     the process should end with (2 and 3). Raises BadSetting for a setting out of range.
     """
-    settings = settings or settings_table.load()
+    settings = settings or settings_table.in_force()
     daemon = Daemon(
         settings,
         host=host,

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 METADATA_KEY = "glihamba"
 """Where in a safetensors header the record lies, as JSON."""
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 _BLOCK = 1 << 20
 
 
@@ -152,7 +152,7 @@ def remove(name: str) -> Record:
 
 def download(
     record: Record,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Fetch the record's weights, continuing where an earlier attempt stopped; returns their path.

@@ -49,7 +49,7 @@ class HarmonizeExtension(Extension):
 
     def __init__(self, parent: Krita) -> None:
         super().__init__(parent)
-        self.jobs: list[Job] = []
+        self.jobs: list[LayerJob] = []
         self.turns = Turns()
         self.language = ""
         self.dialog: SettingsDialog | None = None
@@ -62,7 +62,7 @@ class HarmonizeExtension(Extension):
     def createActions(self, window: Window) -> None:
         """Krita calls this once for each of its windows."""
         try:
-            self.language = settings.load(places.settings_file()).language
+            self.language = settings.read(places.settings_file()).language
         except (Failure, ValueError):
             pass  # the person is told when they use the action
         for name, label, used in (
@@ -77,7 +77,7 @@ class HarmonizeExtension(Extension):
     @slot
     def harmonize(self, *_: Any) -> None:
         """Begin to harmonize the active layer."""
-        chosen = settings.load(places.settings_file())
+        chosen = settings.read(places.settings_file())
         self.language = chosen.language
         document = Krita.instance().activeDocument()
         if document is None:
@@ -87,7 +87,7 @@ class HarmonizeExtension(Extension):
             raise self.refuse("no layer")
         if any(job.host.layer.node_id == node.uniqueId() for job in self.jobs):
             raise self.refuse("busy", layer=node.name())
-        job = Job(self, document, node, chosen)
+        job = LayerJob(self, document, node, chosen)
         self.jobs.append(job)
         job.step()
 
@@ -97,7 +97,7 @@ class HarmonizeExtension(Extension):
             settings.save(wanted, places.settings_file())
             self.language = wanted.language
 
-        chosen = settings.load(places.settings_file())
+        chosen = settings.read(places.settings_file())
         if self.dialog is not None:
             with contextlib.suppress(RuntimeError):  # it was deleted with the window it belonged to
                 self.dialog.done(0)
@@ -117,7 +117,7 @@ class HarmonizeExtension(Extension):
             view.showFloatingMessage(words, Krita.instance().icon("warning"), 8000, 1)
 
 
-class Job:
+class LayerJob:
     """One layer on its way to the daemon and back."""
 
     def __init__(

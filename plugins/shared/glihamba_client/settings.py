@@ -33,7 +33,7 @@ class Settings:
             raise ValueError("strength must be between 0 and 1")
 
 
-def load(path: Path) -> Settings:
+def read(path: Path) -> Settings:
     """The settings in `path`; the defaults when there is no such file.
 
     Raises `ClientError` SETTINGS_DAMAGED when it cannot be understood: it may hold what the person

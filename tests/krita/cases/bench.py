@@ -11,7 +11,7 @@ def measured(t, document, layer, name):
     t.watch()
     yield 0.3
     marks, steps, begun = {}, [], time.monotonic()
-    job = sys.modules["glihamba_krita.extension"].Job
+    job = sys.modules["glihamba_krita.extension"].LayerJob
     plain = job.step
 
     def timed(self):
