@@ -98,7 +98,7 @@ def test_a_model_s_way_through_the_store(tmp_path: Path, own_home: Path) -> None
     for words in (("info", "mine"), ("remove", "mine"), ("download", "mine")):
         done = here("models", *words)
         assert done.returncode == 1
-        assert "'mine'" in done.stderr
+        assert "“mine”" in done.stderr
     for path, expected in (
         (tmp_path / "nowhere", f"There is no file {tmp_path / 'nowhere'}: check the name."),
         (tmp_path, f"{tmp_path} is a folder: name the .safetensors file in it."),
@@ -148,7 +148,7 @@ def test_serve_refuses_what_is_not_safe(tmp_path: Path) -> None:
     assert "would let the whole network in: give --tls-cert, --tls-key and --token-file" in done.stderr
     done = glihamba("serve", "--idle-exit", "soon")
     assert done.returncode == 2
-    assert "'soon' is no number of minutes." in done.stderr
+    assert "'soon' is not a number of minutes." in done.stderr
 
 
 @pytest.mark.processes
@@ -189,7 +189,7 @@ def test_an_unforeseen_failure_is_one_sentence(tmp_path: Path) -> None:
     program = (
         "import sys, glihamba.commands.settings as s, glihamba.settings as t\n"
         "def broken(): raise RuntimeError('out of luck')\n"
-        "t.load = broken\n"
+        "t.in_force = broken\n"
         "from glihamba.cli import main; main(['settings'])"
     )
     command = [sys.executable, "-c", program]

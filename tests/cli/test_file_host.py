@@ -250,8 +250,7 @@ def test_a_profile_for_reading_only_is_refused_before_the_work(tmp_path: Path) -
     with pytest.raises(BadPicture) as refused:
         run(host.capture())
     assert str(refused.value) == (
-        f"{composite} has a colour profile that colours can be read by but not written: "
-        "convert it to sRGB first."
+        f"{composite} has a colour profile that can be read but not written: convert it to sRGB first."
     )
 
 

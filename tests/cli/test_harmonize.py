@@ -247,7 +247,7 @@ def test_too_many_pixels_are_refused_before_the_daemon_is_asked(
     done = here("harmonize", composite, "--mask", mask, "-o", tmp_path / "out.png")
     assert done.returncode == 1
     assert done.stderr == (
-        f"Error: {composite} has 48 x 32 pixels, but at most 1,000 are taken: "
+        f"Error: {composite} has 48 x 32 pixels, but at most 1,000 are allowed: "
         "make it smaller, or raise GLIHAMBA_PIXEL_LIMIT and run `glihamba stop`.\n"
     )
     assert here("status").returncode == 1

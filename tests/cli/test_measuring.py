@@ -49,7 +49,7 @@ def test_bench_compares() -> None:
     assert [row["speedup_naive"] is None for row in rows] == [False, False, True, True]
     refused = here("bench", "scan", "--shape", "8", "15", "2")
     assert refused.returncode != 0
-    assert "15 pixels are no square; try 16." in refused.stderr
+    assert "15 is not a square number; try 16." in refused.stderr
     told = as_json("bench", "model", "statistics", "glihamba-tiny", "--runs", "1")
     tiny = {result["model"]: result for result in told["results"]}["glihamba-tiny"]
     assert tiny["parameters"] > 100_000

@@ -179,7 +179,7 @@ def test_a_folder_needs_no_manifest_and_no_ray_when_all_is_done(manifest, tmp_pa
             [("a", "b")],
             "has no column mask: its first line must be composite,mask,output.",
         ),
-        (cluster.COLUMNS, [], "lists no pictures: a line composite,mask,output comes first."),
+        (cluster.COLUMNS, [], "lists no pictures: add one a line below its header."),
         (cluster.COLUMNS, [("a", "b", "c"), ("a", "", "d")], "has no mask in line 3."),
         ((*cluster.COLUMNS, "reason"), [("a", "", "", "why")], "has no output in line 2."),
         (cluster.COLUMNS, [("a", "b", "c"), ("d", "b", "c")], "in lines 2 and 3."),
@@ -192,7 +192,7 @@ def test_a_bad_manifest_is_refused(tmp_path, columns, lines, words):
 
 
 def test_wrong_calls_are_refused(tmp_path, manifest):
-    assert "it is no CSV in UTF-8" in sentence(run(tmp_path / "in" / "0.png", "--cluster").exception)
+    assert "it is not a CSV file in UTF-8" in sentence(run(tmp_path / "in" / "0.png", "--cluster").exception)
     assert "No such file" in sentence(run(tmp_path / "none.csv", "--cluster").exception)
     assert "leave --local and --remote out" in str(run(manifest, "--cluster", "--local").exception)
     assert "leave --mask and -o out" in str(run(manifest, "--cluster", "-o", tmp_path).exception)

@@ -313,7 +313,7 @@ def test_where_nothing_can_be_kept_it_is_compiled_each_time(tmp_path: Path) -> N
     answer, file = done.stdout.split()
     assert answer == "True"
     assert Path(file).is_relative_to(tmp_path)
-    assert "The compiled kernel is not kept for the next start" in done.stderr
+    assert "The compiled kernel is not cached for the next start" in done.stderr
     assert not list(tmp_path.rglob("*.nbc"))
 
 

@@ -149,7 +149,7 @@ def test_a_small_checkpoint_is_exported_and_gone_on_from(glihamba, tmp_path, pho
     record, said = exported(glihamba, "kept/small.safetensors", "model")
     assert (record["metrics"], said) == ({}, "")
     status, _, said = glihamba("export", trained, "--name", "x", "-o", "kept", "--checkpoint", "--half")
-    assert (status, said) == (2, "Error: --checkpoint goes with --name and --output alone.")
+    assert (status, said) == (2, "Error: --checkpoint takes --name and --output only.")
 
 
 def test_pictures_without_a_licence_are_said_to_have_none(glihamba, tmp_path):
@@ -194,7 +194,7 @@ def test_export_scores_as_many_pictures_as_it_is_told(glihamba, tmp_path):
     )
     assert status == 1
     assert said == (
-        "Error: Two of the folders to score on are called copy, and the record would keep one: rename a"
+        "Error: Two of the folders to score on are called copy, and the record would keep only one: rename a"
         " folder, or name others with --data."
     )
 
@@ -276,7 +276,7 @@ def test_view_writes_a_sheet(glihamba, tmp_path, photo_shards, caplog):
             "data", "view", photo_shards, "--recipe", "r.toml", "--count", 7, "-o", "seen.png"
         )
     assert status == 0
-    assert out.startswith("Written: seen.png. Foreground MSE, least to most in quarters: ")
+    assert out.startswith("Written: seen.png. Quartiles of the foreground MSE, least to greatest: ")
     with Image.open(tmp_path / "seen.png") as sheet:
         assert sheet.size == (3 * (3 * 96 + 18) + 6, 3 * (96 + 22) + 6)
     status, _, said = glihamba("data", "view", photo_shards, "-o", "seen.jpg")

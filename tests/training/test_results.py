@@ -229,7 +229,7 @@ def test_what_is_in_harmony_is_given_as_it_is(root, theirs, tmp_path):
     assert overall["statistics"]["psnr"] > 45, "gray on the same gray"
     assert page.is_file()
     assert refused(*words, "--results", theirs) == (
-        "Results are of the composites: --harmonious is for models alone, without --results."
+        "--harmonious is for models, and --results holds harmonized composites: leave out one."
     )
 
 
@@ -245,5 +245,5 @@ def test_objects_can_be_scored_where_they_are_not_at_home(root, tmp_path):
     assert away["composite"] == away["composite"] | {"worsened": 0}
     assert page.is_file()
     assert refused("evaluate", "--data", root, "--pasted") == (
-        f"{root} is iHarmony4, whose composites are made already: --pasted is for photographs."
+        f"{root} is iHarmony4, which has its own composites. Leave out --pasted: it is for photographs."
     )
