@@ -98,7 +98,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if count := config.stash.get(LEFT_OUT, 0):
         option = "" if config.option.fast else " --thorough"
         terminalreporter.write_line(
-            f"{count} tests were left out; to run them: python install.py test{option}"
+            f"Tests left out: {count}. To run them, too: python install.py test{option}"
         )
 
 

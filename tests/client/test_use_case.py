@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from glihamba.models import registry
 from glihamba_client.client import Client, Task
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
@@ -182,9 +183,9 @@ def test_cancel_pressed(daemon: Any, service: AtEndpoint, make_capture: Make) ->
 def test_every_failure_is_said_and_none_raised(service: AtEndpoint, make_capture: Make) -> None:
     editor = Editor(make_capture())
     run(guarded(editor, harmonize_layer(editor, service, model="nonsuch"), "de"))
-    assert editor.said == [
-        ("Ein Modell namens „nonsuch“ gibt es nicht. „glihamba models list“ zeigt die vorhandenen.", True)
-    ]
+    known = ", ".join(record.name for record in registry.records())
+    said = f"Ein Modell namens „nonsuch“ gibt es nicht. Bekannt: {known} (siehe „glihamba models list“)."
+    assert editor.said == [(said, True)]
     editor = Editor(make_capture())
     editor.fault = RuntimeError("the layer is gone")
     run(guarded(editor, harmonize_layer(editor, service), "en"))
