@@ -194,7 +194,7 @@ def test_a_bad_manifest_is_refused(tmp_path, columns, lines, words):
 def test_wrong_calls_are_refused(tmp_path, manifest):
     assert "it is not a CSV file in UTF-8" in sentence(run(tmp_path / "in" / "0.png", "--cluster").exception)
     assert "No such file" in sentence(run(tmp_path / "none.csv", "--cluster").exception)
-    assert "leave --local and --remote out" in str(run(manifest, "--cluster", "--local").exception)
-    assert "leave --mask and -o out" in str(run(manifest, "--cluster", "-o", tmp_path).exception)
+    assert "leave out --local and --remote" in str(run(manifest, "--cluster", "--local").exception)
+    assert "leave out --mask and -o" in str(run(manifest, "--cluster", "-o", tmp_path).exception)
     assert "A folder needs --mask" in str(run(tmp_path / "in", "--cluster").exception)
     assert "nonsuch" in sentence(run(manifest, "--cluster", "--model", "nonsuch").exception)

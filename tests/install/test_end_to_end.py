@@ -197,7 +197,7 @@ def test_a_damaged_environment_is_noticed_and_built_again_beside_it(
     assert "did not pass its test" in done.stdout
     assert "It is built again." in done.stdout
     assert "[2/8] Making an environment ... done" in done.stdout
-    assert "The package index did not answer" in done.stderr
+    assert "The package index did not provide a package" in done.stderr
     assert place.root / place.state()["current"]["env"] == env
     assert env.is_dir()
 

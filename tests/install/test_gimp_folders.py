@@ -69,7 +69,7 @@ def program(folder: Path, name: str) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
-OLD = "GIMP 2.10 cannot run the plugin, its Python and its way with plug-ins are others: update to GIMP 3,"
+OLD = "GIMP 2.10 cannot run the plugin, because it starts plug-ins in another way: update to GIMP 3,"
 
 
 def test_gimp_2_10_gets_a_sentence(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_folder_with_other_people_s_files_is_refused(tmp_path: Path, capsys: A
         assert (tmp_path / "thesis.odt").read_text() == "years"
     said = capsys.readouterr().err
     assert f"{tmp_path} holds files that GLIHamba did not put there (thesis.odt); name an empty" in said
-    assert f"{tmp_path} is not an installation of GLIHamba; nothing was deleted." in said
+    assert f"{tmp_path} is not an installation of GLIHamba. Nothing was deleted." in said
 
 
 def test_a_file_in_the_folder_s_place_is_refused(tmp_path: Path, capsys: Any) -> None:

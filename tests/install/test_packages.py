@@ -35,7 +35,7 @@ def test_no_network_is_said_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert "[3/8] Installing PyTorch ... failed" in first.stdout
     sentence = first.stderr.strip()
     assert sentence.startswith(
-        "The package index did not answer with what is needed: check the network (or proxy)"
+        "The package index did not provide a package that is needed: check the network (or proxy)"
     )
     assert str(root.log) in sentence
     assert "Traceback" not in first.stderr
@@ -51,7 +51,7 @@ def test_no_network_is_said_and_the_next_run_goes_on(tmp_path: Path) -> None:
 def test_offline_without_wheels_says_what_to_name(tmp_path: Path) -> None:
     done = install("--prefix", tmp_path / "root", "--offline", **NO_INDEX)
     assert done.returncode == 1
-    assert "A package that is needed is not on this machine; its name is at the end of" in done.stderr
+    assert "A package that is needed is not on this machine. Its name is at the end of" in done.stderr
     assert "--wheels FOLDER" in done.stderr
 
 
