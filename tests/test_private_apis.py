@@ -53,7 +53,7 @@ def test_numba_still_has_what_the_vectors_are_made_of() -> None:
 
 
 def test_numba_s_internals_compile_a_vector() -> None:
-    """Every function of the one place at work: an array read, written, masked, folded, in a tuple."""
+    """Use every function that relies on numba's internals: read, write, mask, fold and tuples of arrays."""
     import numba
     import numpy as np
 

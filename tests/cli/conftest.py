@@ -1,4 +1,4 @@
-"""What the tests of the command line share; the helpers lie in `cli_pictures.py`."""
+"""Fixtures of the tests of the command line. Their helpers are in `cli_pictures.py`."""
 
 from __future__ import annotations
 

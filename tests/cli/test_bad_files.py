@@ -1,4 +1,4 @@
-"""Files, masks and outputs that make no sense: one sentence each, nothing lost."""
+"""Unusable files, masks and outputs: each gets one sentence, and no file is lost."""
 
 from __future__ import annotations
 

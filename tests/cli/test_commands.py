@@ -1,4 +1,4 @@
-"""The other commands, and the manners of all of them."""
+"""The other commands, and what all commands have in common."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_doctor_finds_all_well() -> None:
 
 @pytest.mark.processes
 def test_doctor_says_what_to_do(own_home: Path) -> None:
-    """Weights that are not what their record says, and a data folder that is a file."""
+    """`doctor` reports weights that differ from their record, and a data folder that is a file."""
     folder = own_home / "models"
     folder.mkdir(parents=True)
     (folder / "bad.safetensors").write_bytes(b"not the weights")
@@ -185,7 +185,7 @@ def test_an_idle_daemon_ends_by_itself() -> None:
 
 
 def test_an_unforeseen_failure_is_one_sentence(tmp_path: Path) -> None:
-    """A data folder that cannot be one, met by a command that did not expect it."""
+    """A command prints one sentence for an exception that it does not expect."""
     program = (
         "import sys, glihamba.commands.settings as s, glihamba.settings as t\n"
         "def broken(): raise RuntimeError('out of luck')\n"
@@ -202,7 +202,7 @@ def test_an_unforeseen_failure_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_does_not_answer(own_home: Path) -> None:
-    """It holds its lock, as one that is starting, ending or hung does."""
+    """The daemon holds its lock and does not answer, as while it starts or ends, or when it hangs."""
     from filelock import FileLock
 
     (own_home / "run").mkdir(parents=True)

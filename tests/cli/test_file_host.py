@@ -86,7 +86,7 @@ def test_jpeg_is_written_well(service: LocalService, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_a_wide_gamut_profile_is_honoured_and_kept(service: LocalService, tmp_path: Path, dtype: str) -> None:
-    """A green that sRGB does not have must survive inside the mask, where nothing may be clipped."""
+    """A green outside sRGB must survive inside the mask, where no colour may be clipped."""
     before, full = scene(dtype), np.iinfo(dtype).max
     before[14:18, 20:28] = np.array([0.05, 0.95, 0.05]) * full
     composite = save(tmp_path / "in.png", before, wide_gamut())
@@ -157,7 +157,7 @@ def test_xmp_and_resolution_are_kept(service: LocalService, tmp_path: Path) -> N
 
 
 def masks() -> dict[str, tuple[bytes, np.ndarray]]:
-    """Many ways to say the same; with each, the coverage it must be read as."""
+    """Masks of many kinds, each with the coverage that must be read from it."""
     gray, hard = marked(), marked(soft=False)
     picture = Image.fromarray(scene())
     cut_out = picture.copy()
@@ -218,7 +218,7 @@ def test_the_mode_of_a_replaced_file_stays(service: LocalService, tmp_path: Path
 
 
 def test_names_with_brackets_and_umlauts(service: LocalService, tmp_path: Path) -> None:
-    """libvips reads options from square brackets in names; ours never reach it."""
+    """libvips would read options from square brackets in a name, so it must not get the name."""
     composite = save(tmp_path / "in.png", scene()).rename(tmp_path / "Bär [2].png")
     harmonized(service, composite, save_mask(tmp_path / "mask[1].png"), tmp_path / "aus [3].png")
     assert (tmp_path / "aus [3].png").is_file()
@@ -244,7 +244,7 @@ def test_floats_in_another_profile_are_refused(service: LocalService, tmp_path: 
 
 
 def test_a_profile_for_reading_only_is_refused_before_the_work(tmp_path: Path) -> None:
-    """Its colours are read well, but the result could never be written by it."""
+    """The profile can be read, but the result cannot be written with it."""
     composite = save(tmp_path / "in.tif", scene(), input_only())
     host = FileHost(composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
     with pytest.raises(BadPicture) as refused:
@@ -262,7 +262,7 @@ def test_gray_stays_gray_in_jpeg(service: LocalService, tmp_path: Path) -> None:
 
 
 def test_premultiplied_tiff_is_read_as_straight(tmp_path: Path) -> None:
-    """Eight bits of premultiplied colour cannot tell it exactly; unread, it would be off by hundreds."""
+    """Premultiplied 8-bit colour is not exact. Taken as straight colour it would be wrong by hundreds."""
     straight = scene(channels=4)
     image = pyvips.Image.new_from_array(straight, interpretation="srgb")
     image.tiffsave(str(tmp_path / "in.tif"), premultiply=True)

@@ -79,7 +79,7 @@ def test_a_folder_keeps_going_past_bad_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_goes_on_past_a_fault_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that breaks at the second picture; GLIHAMBA_DEBUG ends there, to show where."""
+    """A network fails at the second picture. With GLIHAMBA_DEBUG the command ends there."""
 
     class Breaking(Statistics):
         calls = 0
@@ -158,7 +158,7 @@ main(sys.argv[2:])
 
 @pytest.fixture
 def large(tmp_path: Path) -> list[object]:
-    """The words that harmonize 24 megapixels, which takes long enough to be interrupted."""
+    """The arguments that harmonize 24 megapixels, which takes long enough to be interrupted."""
     pixels = np.random.default_rng(0).integers(0, 255, (4000, 6000, 3), np.uint8)
     mask = np.zeros((4000, 6000), np.uint8)
     mask[1000:3000, 1000:5000] = 255

@@ -37,7 +37,7 @@ def make_capture() -> Callable[..., Capture]:
 
 
 class HeldUp(Runner):
-    """The real engine, which waits before each job until it is let go or the job is cancelled."""
+    """The real engine, which waits before each job until the test releases it or the job is cancelled."""
 
     def __init__(self, wanted: settings.Settings) -> None:
         super().__init__(wanted)

@@ -110,7 +110,7 @@ def test_refusals_carry_code_and_sentence(endpoint: Endpoint, make_capture: Make
 
 
 def test_a_refusal_in_the_middle_of_sending(endpoint: Endpoint, make_capture: Make) -> None:
-    """The daemon says no at the first message while megabytes are still to be sent."""
+    """The daemon refuses the first message while the client still has megabytes to send."""
     capture = make_capture(3000, 2000)
     assert refused(endpoint, capture, model="nonsuch").code == "UNKNOWN_MODEL"
 
@@ -194,7 +194,7 @@ def test_nothing_listens(make_capture: Make) -> None:
 
 
 def test_something_else_listens() -> None:
-    """A program that is no daemon took the port: it talks, but not our language."""
+    """Another program than the daemon has the port and answers in another protocol."""
 
     def chatter(server: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -214,7 +214,7 @@ def test_something_else_listens() -> None:
 def test_a_shutdown_tells_the_job(
     daemon: Daemon, endpoint: Endpoint, make_capture: Make, changes: dict[str, str], code: str
 ) -> None:
-    """Of a daemon on another machine nobody may promise that it starts anew."""
+    """The message about a remote daemon must not promise that it starts again."""
     endpoint = replace(endpoint, **changes)
     daemon.runner.go.clear()
     task = start(endpoint, make_capture())

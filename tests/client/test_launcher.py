@@ -92,7 +92,7 @@ def test_two_launchers_one_daemon() -> None:
 
 
 def as_from_afar(found: endpoint.Endpoint, capture: Capture) -> Task[Harmonized]:
-    """A job for a daemon that is reached as one on another machine."""
+    """A job for a daemon that is reached as if it were on another machine."""
 
     async def work(task: Task[Harmonized]) -> Harmonized:
         return await Client(replace(found, instance="", pid=0)).harmonize(capture, report=task.report)
@@ -149,7 +149,7 @@ def test_a_stale_endpoint_file_counts_as_none() -> None:
 
 
 def test_another_daemon_at_the_old_port(daemon: Any) -> None:
-    """The port was taken over by a daemon of another token: not ours."""
+    """Another daemon, with another token, has the port now. It is not ours."""
     leave_endpoint(port=daemon.port)
     assert call(launcher.running) is None
     leave_endpoint(port=daemon.port, token=daemon.token)
@@ -217,7 +217,7 @@ def test_an_editor_s_bundle_does_not_reach_the_daemon() -> None:
 
 
 def test_works_where_an_event_loop_already_runs() -> None:
-    """An editor's plug-in may itself live in one."""
+    """An editor's plug-in may itself run in a virtual environment."""
 
     async def outer() -> Any:
         return call(launcher.running)

@@ -1,4 +1,4 @@
-"""Settings keep what the person set; the client is pure Python."""
+"""Settings are kept, and the client is pure Python."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_settings_are_kept(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["file/settings.json", "s" * 250])
 def test_settings_that_cannot_be_written_are_said(tmp_path: Path, name: str) -> None:
-    """No folder can be made where a file is, no part file beside so long a name: also for root."""
+    """A file in place of the folder and a name that is too long stop root too."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ClientError) as failure:
         settings.save(Settings(), tmp_path / name)
@@ -61,7 +61,7 @@ def test_one_version_and_one_protocol() -> None:
 
 
 def test_nothing_but_pure_python_is_imported() -> None:
-    """What an editor's Python has: the standard library, the vendored wheels, this package, the contract."""
+    """An editor's modules: the standard library, the vendored wheels, this package, the contract."""
     program = (
         "import sys; before = set(sys.modules);"
         "import glihamba_client.service, glihamba_client.harmonize_layer, glihamba_client.settings;"

@@ -1,4 +1,4 @@
-"""What both editors say: in every language, and nothing that nobody says."""
+"""The editors' texts exist in every language, and each text is used."""
 
 from __future__ import annotations
 

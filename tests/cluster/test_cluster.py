@@ -1,4 +1,4 @@
-"""`glihamba harmonize --cluster` on a Ray of two workers, and the manifest's words."""
+"""`glihamba harmonize --cluster` on a Ray with two workers, and the messages about manifests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COUNT = 12
 
 @pytest.fixture(scope="module")
 def workers():
-    """A Ray of this machine with two workers, which is ended."""
+    """A Ray on this machine with two workers. The fixture ends it."""
     ray = pytest.importorskip("ray", reason="no Ray here: pip install 'glihamba[cluster]'")
     pytest.importorskip("ray.data", reason="no ray.data here: pip install 'glihamba[cluster]'")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
@@ -116,7 +116,7 @@ def test_a_job_lists_failures_and_is_resumed(workers, manifest, tmp_path, own_ho
 
 
 def test_a_worker_that_dies_takes_its_picture_along_and_nothing_else(workers, manifest, deadly, monkeypatch):
-    """It is the only one: whatever waits behind the deadly picture waits at the worker that dies."""
+    """There is only one worker, so every other picture waits at the worker that dies."""
     monkeypatch.setattr(workers, "cluster_resources", lambda: {"CPU": 1})
     _, given = told(manifest, "--cluster", "--model", "statistics")
     reasons = {row["composite"].rpartition("/")[2]: row["reason"] for row in given["failed"]}

@@ -1,4 +1,4 @@
-"""A real daemon on a port of its own, and a client that says exactly what a test wants said."""
+"""A real daemon on a port of its own, and a client that sends exactly the messages of a test."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def plain_job(composite: np.ndarray | None = None, mask: np.ndarray | None = Non
 
 @dataclass
 class Reply:
-    """What came down a stream."""
+    """The messages that arrived on a stream."""
 
     accepted: pb.Accepted | None = None
     progress: list[pb.Progress] = field(default_factory=list)
@@ -114,7 +114,7 @@ class Peer:
         credentials: grpc.ChannelCredentials | None = None,
         name: str = "",
     ) -> None:
-        """`name`: what the certificate calls the daemon, where that is not its address."""
+        """`name` is the daemon's name in the certificate if it is not the address."""
         options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
         options.append(("grpc.max_send_message_length", 64 << 20))
         if name:
@@ -158,7 +158,7 @@ def told(error: Any) -> tuple[grpc.StatusCode, str, str]:
 
 
 class Gate(Statistics):
-    """A real network that waits at its gate, so that a test can look at the daemon while it works."""
+    """A real network that waits for the test, which can look at the working daemon meanwhile."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ class Gate(Statistics):
 
 
 class WatchedRunner(Runner):
-    """Remembers the composites it was given, without keeping them, and whose they were, by width."""
+    """A runner that notes weak references to its composites, and their widths, which tell the clients apart."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -190,7 +190,7 @@ class WatchedRunner(Runner):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing of the person's own is read or written."""
+    """Use folders of the test's own instead of the person's."""
     for setting in settings.describe(settings.in_force({})):
         monkeypatch.delenv(setting.variable, raising=False)
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
@@ -242,5 +242,5 @@ def gate() -> Iterator[Gate]:
 
 @pytest.fixture
 def said() -> SimpleNamespace:
-    """The helpers of this file: tests can't import a conftest."""
+    """The helpers of this file, because tests cannot import a conftest."""
     return SimpleNamespace(**{name: thing for name, thing in globals().items() if not name.startswith("_")})

@@ -1,4 +1,4 @@
-"""The queue: bounded, fair, cancellable; and the memory of a job nobody waits for is let go."""
+"""The queue is bounded, fair and cancellable, and frees the memory of abandoned jobs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for it, long; fail if it never comes."""
+    """Wait long for a condition. Fails if it never becomes true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
@@ -30,7 +30,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def gone(reference: weakref.ref[Any]) -> bool:
-    """Let go by its last owner, not only found by the garbage collector some day."""
+    """The object is freed by its last owner, without the garbage collector."""
     return reference() is None
 
 
@@ -298,7 +298,7 @@ def test_the_idle_model_is_unloaded_and_comes_back(
 
 
 def test_progress_of_a_job_keeps_its_height() -> None:
-    """A stage that counts from the beginning again does not take the bar back."""
+    """The fraction does not fall when a stage counts from 0 again."""
     seen = []
 
     def work(request: str, progress: Callable[[str, float], None], cancelled: Callable[[], bool]) -> str:

@@ -29,7 +29,7 @@ CONFIG: dict[str, dict[str, Any]] = {
 
 
 def add(name: str, network: Any, called: str) -> None:
-    """Put its weights into the person's folder."""
+    """Put the network's weights into the models folder."""
     record = registry.Record(
         name=called,
         title=name,
@@ -70,7 +70,7 @@ def test_a_network_is_served_by_its_name(
 def test_other_weights_of_the_same_name_take_the_place_of_the_first(
     start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
 ) -> None:
-    """Trained, tried, removed, trained anew and added again, while one daemon runs."""
+    """A model is trained, tried, removed, trained again and added again while one daemon runs."""
     peer = connect(start(default_model="statistics"))
     composite, mask = said.picture(), said.object_mask()
     seen = []

@@ -1,4 +1,4 @@
-"""The daemon as a process of its own: started, told to end, killed, idle, and only ever one."""
+"""The daemon as a process: its start, its end, a kill, idleness, and never two at once."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def test_only_the_owner_reads_endpoint_and_log(start: Callable[..., Any], home: 
 
 @posix
 def test_a_folder_of_the_person_s_keeps_its_mode(start: Callable[..., Any], tmp_path: Path) -> None:
-    """Such as a folder for the logs of several programs."""
+    """The log folder exists already and holds files of other programs."""
     tmp_path.chmod(0o755)
     start(log_dir=tmp_path)
     assert (tmp_path / "daemon.log").is_file()

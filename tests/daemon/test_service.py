@@ -1,4 +1,4 @@
-"""One stream, one job: what comes back is what the pipeline made; what breaks the contract is named."""
+"""One stream is one job. The pipeline's result comes back, or the name of the broken rule."""
 
 from __future__ import annotations
 

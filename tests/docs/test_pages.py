@@ -30,7 +30,7 @@ NOT_OURS = ("DATA_DIR/", "photos/", "dist/", "runs/", "build/", "logs/", "run/",
 
 
 def files(*suffixes: str) -> list[Path]:
-    """The checkout's files with one of these suffixes, without what was built and hidden folders."""
+    """The checkout's files with one of these suffixes, outside build and hidden folders."""
     found = []
     for folder, inside, names in os.walk(REPOSITORY):
         inside[:] = [name for name in inside if name == ".github" or (name[0] != "." and name not in BUILT)]
@@ -80,7 +80,7 @@ def test_every_file_in_a_table_exists(name: str) -> None:
 
 
 def beside(file: str, rows: list[str]) -> bool:
-    """Whether a row that names `file` names a folder that holds it, or a file beside it, too."""
+    """Return True if a row that names `file` also names its folder or a file beside it."""
     for row in rows:
         named = FILE.findall(row)
         if file in named:
@@ -137,7 +137,7 @@ def test_the_protocol_has_every_error_with_its_status() -> None:
 
 
 def says(text: str, quote: str) -> bool:
-    """Whether `quote`, with … for what varies, is part of a message."""
+    """Return True if `quote` is part of a message. An … stands for text that varies."""
     return bool(re.search(".*".join(re.escape(part) for part in quote.split("…")), text))
 
 

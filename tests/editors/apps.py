@@ -35,7 +35,7 @@ _ON_THE_HOST = ("/usr/sbin/chroot", "/.host")
 
 
 def in_root(root: str, command: Sequence[str]) -> list[str]:
-    """The command inside the Debian in that folder; unchanged when there is none."""
+    """Return the command that runs inside the Debian in that folder, or the same command without a folder."""
     if not root:
         return list(command)
     apart = ["unshare", "--mount", "--propagation", "private", "bash", "-euc", _IN_ROOT]
@@ -83,7 +83,7 @@ def cases_of(script: Path) -> list[str]:
 
 
 def check(report: Mapping[str, Any], case: str) -> dict[str, Any]:
-    """A case's facts; fails with what failed in the editor."""
+    """Return a case's facts. Fails with the failure inside the editor."""
     assert case in report["cases"], report.get("ended", "the case did not run")
     result = report["cases"][case]
     assert not result["error"], result["error"]
@@ -102,7 +102,7 @@ def told(script: Path, folder: Path, cases: Sequence[str]) -> dict[str, str]:
 
 
 def reported(folder: Path, log: str, status: int) -> dict[str, Any]:
-    """What the driver has left there; fails when it could not run any case."""
+    """Return the driver's report. Fails if it could not run any case."""
     report = folder / "report.json"
     said = (folder / log).read_text("utf-8", "replace")[-6000:]
     assert report.exists(), f"The editor ended with status {status} and no report:\n{said}"

@@ -1,4 +1,4 @@
-"""What the tests of the engine share; the pictures lie in `tests/job_pictures.py`."""
+"""Fixtures of the tests of the engine. The pictures are in `tests/job_pictures.py`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,6 @@ sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 @pytest.fixture(autouse=True)
 def home(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing of the person's own is read or written."""
+    """Use folders of the test's own instead of the person's."""
     monkeypatch.setenv("GLIHAMBA_DEVICE", "cpu")
     return own_home

@@ -1,4 +1,4 @@
-"""A job shares the processor with a busy editor: its threads must not spin while they wait for each other."""
+"""A job shares the processor with a busy editor, so its threads must not spin while they wait."""
 
 from __future__ import annotations
 

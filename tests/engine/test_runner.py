@@ -1,4 +1,4 @@
-"""The network's keeper: which device, and what happens when its memory runs out."""
+"""The runner: which device it uses, and what it does when the device's memory runs out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def test_the_cpu_when_asked_for() -> None:
 
 
 def test_what_the_gpu_has_no_memory_for_is_done_on_the_cpu() -> None:
-    """The device is said to be a GPU; its network runs out of memory for real."""
+    """The device claims to be a GPU, and its network raises a real out-of-memory error."""
     asked: list[str] = []
 
     def load(name: str, kind: str) -> Statistics:

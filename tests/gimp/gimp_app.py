@@ -29,7 +29,7 @@ ROOT = os.environ.get("GLIHAMBA_GIMP_ROOT", "" if _OWN else str(_MADE))
 
 
 def missing() -> str:
-    """Why GIMP cannot run here, or nothing."""
+    """Return why GIMP cannot run here, or an empty text."""
     if not ROOT:
         absent = [
             name
@@ -45,7 +45,7 @@ def missing() -> str:
 
 
 def series() -> str:
-    """The newest GIMP there is, e.g. "3.0"."""
+    """The newest installed GIMP, e.g. "3.0"."""
     found = [
         path.name
         for folder in (f"{ROOT}/usr/bin", f"{ROOT}/bin")
@@ -76,7 +76,7 @@ def command_of(*words: str) -> list[str]:
 
 
 class Profile:
-    """The folders of one GIMP: nothing of the person's is read or written."""
+    """The folders of one GIMP, which uses nothing of the person's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

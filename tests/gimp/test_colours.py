@@ -50,7 +50,7 @@ def mask(folder: Path, case: str) -> np.ndarray:
 
 @pytest.mark.parametrize("case", [case for case in SPACES if case.endswith("adobe")])
 def test_the_way_there_and_back_changes_no_colour(report: dict[str, Any], folder: Path, case: str) -> None:
-    """With 8 bits not at all, with more by less than 1/50 of a level of 8 bits."""
+    """8-bit pixels do not change. Deeper pixels change by less than 1/50 of an 8-bit level."""
     apps.check(report, case)
     worst = np.abs(picture(folder, case, "before") - picture(folder, case, "unchanged")).max()
     assert worst <= (0.0 if case.startswith("u8") else 0.02), worst

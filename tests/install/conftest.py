@@ -16,7 +16,7 @@ sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugins"), str(HERE)]
 
 @pytest.fixture(autouse=True)
 def own_sigterm() -> Iterator[None]:
-    """`main()` changes what SIGTERM does, so that is put back."""
+    """Restore the handler of SIGTERM, which `main()` changes."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)

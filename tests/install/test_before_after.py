@@ -1,4 +1,4 @@
-"""The picture that the installation ends with is only drawn of a result that deserves it."""
+"""The installation's picture of before and after is drawn only if the object alone has changed."""
 
 from __future__ import annotations
 

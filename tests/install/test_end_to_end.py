@@ -1,4 +1,4 @@
-"""`python install.py` as a person runs it: from nothing to a harmonized picture, and back to nothing."""
+"""`python install.py` as a person runs it: install, harmonize a picture, and uninstall."""
 
 from __future__ import annotations
 
@@ -175,7 +175,7 @@ def test_nothing_was_written_elsewhere(installed: subprocess.CompletedProcess[st
 def test_a_damaged_environment_is_noticed_and_built_again_beside_it(
     installed: subprocess.CompletedProcess[str], place: Place
 ) -> None:
-    """The rebuilding itself is stopped short by an index that is not there."""
+    """The test stops the rebuilding early with an index that cannot be reached."""
     env = place.root / place.state()["current"]["env"]
     (damaged,) = env.rglob("glihamba/cli.py")
     text = damaged.read_bytes()

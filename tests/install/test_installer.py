@@ -1,4 +1,4 @@
-"""install.py before and around the real thing: what it refuses, what it leaves, what it says."""
+"""install.py without an installation: what it refuses, what it leaves and what it prints."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Machines on which an installation would fail later are told so first."""
+"""install.py refuses machines on which the installation would fail later."""
 
 from __future__ import annotations
 

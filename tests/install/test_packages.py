@@ -123,7 +123,7 @@ def test_a_cpu_build_that_pip_knows_is_taken(versions: list[str], wanted: str | 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the ordinary index has the CPU build")
 def test_pytorch_s_own_index_out_of_reach_names_the_other_way(tmp_path: Path) -> None:
-    """pip knows no CPU build, so uv asks PyTorch's index, here through a proxy that is not there."""
+    """pip finds no CPU build, so uv asks PyTorch's index, here through a proxy that does not exist."""
     wheels, python = tmp_path / "wheels", str(tmp_path / "env" / "bin" / "python")
     torch_wheel(wheels, "2.13.0")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)

@@ -1,4 +1,4 @@
-"""What models there are, and what is said of a name that is none."""
+"""The models of the registry, and the message for an unknown name."""
 
 from __future__ import annotations
 

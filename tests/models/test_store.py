@@ -1,4 +1,4 @@
-"""Weights on disk: what is loaded is what was published, and what is there is never lost."""
+"""Weights on disk: loaded weights are verified, and files are never lost."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_one_flipped_bit_is_damage() -> None:
 
 
 class Bomb:
-    """Unpickling it leaves a file."""
+    """An object whose unpickling writes a file."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -252,7 +252,7 @@ def test_removing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
 def test_a_disk_that_fills_up_while_adding_leaves_nothing_behind(tmp_path: Path, data_folder: Path) -> None:
-    """A limit on file size is the disk's end, as the kernel tells it, for this one process."""
+    """A limit on the file size stands in for a full disk."""
     path, _, _ = published(tmp_path)
     code = f"""
 import resource

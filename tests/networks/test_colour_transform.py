@@ -164,7 +164,7 @@ class Oracle(Harmonizer):
 
 @pytest.mark.shared
 def test_the_form_is_not_the_limit_on_real_triples(shared_data):
-    """The oracle: fitted to the truth at 256 pixels, 48 dB where the composites have 23."""
+    """An oracle, fitted to the real picture at 256 pixels, reaches 48 dB. The composites have 23 dB."""
     found = []
     for path in sorted((shared_data / "iharmony4_sample").glob("*/composite_images/*.jpg")):
         picture = path.stem.split("_")[0]

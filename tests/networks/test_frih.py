@@ -1,4 +1,4 @@
-"""FRIH where it is easy to cheat: clusters by colour, as many as the picture asks for, in bounded time."""
+"""Details of FRIH: clusters by colour, as many as the picture needs, in bounded time."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NARROW = {"base": (4, 8, 8, 8, 8, 8, 8), "cascaded": (4,) * 7, "fusion": 4}
 
 
 def painted(colours, counts, noise=0.0, seed=0):
-    """(N,3): so many pixels of each colour, shuffled."""
+    """(N,3): the given numbers of pixels of each colour, shuffled."""
     g = torch.Generator().manual_seed(seed)
     pixels = torch.cat([torch.tensor([c]).expand(n, 3) for c, n in zip(colours, counts, strict=True)])
     pixels = pixels + noise * torch.randn(pixels.shape, generator=g)
@@ -77,14 +77,14 @@ def test_how_many_clusters_there_are_follows_from_the_picture(colours, size):
 
 @pytest.mark.parametrize(("scale", "speck", "found"), [(1, 9, 2), (1, 12, 3), (6, 9, 2), (6, 60, 3)])
 def test_a_colour_of_ten_pixels_or_fewer_is_an_outlier_and_no_cluster(scale, speck, found):
-    """Also where the object is sampled: densities are scaled to all its pixels."""
+    """Sampled objects too: densities are scaled to all pixels of the object."""
     colours = [(0.2, 0.2, 0.2), (0.8, 0.3, 0.3), (0.1, 0.9, 0.1)]
     pixels = painted(colours, (400 * scale, 300 * scale, speck))
     assert clusters(pixels, 0.1, 10).max() + 1 == found
 
 
 def test_sampling_finds_what_the_whole_object_has():
-    """Four times as many pixels as are searched: nearly every pixel gets the cluster its blob deserves."""
+    """With four times as many pixels as are searched, nearly every pixel gets the cluster of its blob."""
     colours = [(0.15, 0.2, 0.3), (0.75, 0.6, 0.3), (0.9, 0.9, 0.95)]
     pixels = painted(colours, (2000, 1200, 900), 0.02)
     labels = clusters(pixels, 0.1, 10)
@@ -103,7 +103,7 @@ def test_the_same_pixels_give_the_same_clusters_without_touching_chance():
 
 
 class Work(TorchDispatchMode):
-    """Adds up how many numbers all operations wrote."""
+    """Counts the numbers that all operations write."""
 
     written = 0
 
@@ -115,7 +115,7 @@ class Work(TorchDispatchMode):
 
 @pytest.mark.parametrize("pixels", ["noise", "flat"])
 def test_clustering_a_whole_picture_is_bounded_work(pixels):
-    """256 x 256, all of it object. Every pixel against every other would be 4,300 million numbers."""
+    """A 256 x 256 picture that is all object. Comparing all pairs of pixels would take 4.3e9 numbers."""
     g = torch.Generator().manual_seed(0)
     colours = torch.rand(256 * 256, 3, generator=g) if pixels == "noise" else torch.full((256 * 256, 3), 0.4)
     with Work() as work:
@@ -192,7 +192,7 @@ def test_predicting_within_the_submask_s_box_is_what_the_whole_picture_would_giv
 
 
 def test_the_second_stage_trains_the_first():
-    """End to end, as the paper has it: the result's error reaches the base network."""
+    """Training is end to end, as in the paper: the gradient of the result reaches the base network."""
     network = build("frih", **NARROW)
     composite, mask = torch.rand(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
     mask[..., 10:40, 10:40] = 1

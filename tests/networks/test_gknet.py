@@ -1,4 +1,4 @@
-"""GKNet where it is easy to cheat: kernels of their own for every pixel and channel, at every level."""
+"""Details of GKNet: each pixel and channel has its own kernel, at every level."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def pictures(size=32, seed=0):
 
 
 def predicted(network, composite):
-    """The kernels of all levels, with the biased start removed: what the picture itself asks for."""
+    """Return the encoder's features and the kernels of all levels that it predicts from them."""
     x = torch.cat((2 * composite - 1, torch.zeros_like(composite[:, :1])), 1)
     features = []
     for layers in network.encoder:
@@ -78,7 +78,7 @@ def test_kernels_begin_as_the_identity():
 
 
 def test_a_far_corner_reaches_every_kernel_through_the_reference():
-    """LRE: without it a kernel at one end could not know of the other end of a large picture."""
+    """LRE lets a kernel at one end of a large picture depend on the other end."""
     network = build("gknet", **NARROW).eval()
     composite, _ = pictures(128)
     other = composite.clone()
@@ -95,7 +95,7 @@ def test_a_far_corner_reaches_every_kernel_through_the_reference():
 
 
 def test_scf_weighs_channels_by_the_correlation_of_both_sources():
-    """Eq. 2 to 4 by hand."""
+    """Compare with Eq. 2 to 4, computed by hand."""
     torch.manual_seed(0)
     module = SelectiveCorrelationFusion(16, 8, groups=4)
     encoded, below = torch.randn(2, 8, 6, 6), torch.randn(2, 16, 3, 3)

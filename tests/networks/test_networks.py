@@ -107,7 +107,7 @@ def test_the_whole_network_learns_a_step_at_its_full_width(name):
 @pytest.mark.parametrize("size", [(1, 1), (7, 30), (33, 5)])
 @pytest.mark.parametrize("name", PAPERS_OTHERS)
 def test_any_size_and_any_mask(name, size):
-    """No object, everything object, a speck, half transparent: always numbers, and the scene as it was."""
+    """No object, all object, a speck or half transparent: the result is finite and keeps the scene."""
     torch.manual_seed(0)
     network = build(name, **NARROW[name]).eval()
     composite, _ = pictures(*size, batch=4)

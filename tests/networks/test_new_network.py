@@ -1,4 +1,4 @@
-"""A new network is one new file: the sample's, built, saved, loaded and harmonizing."""
+"""A new network is one new file: the sample network is built, saved, loaded and used."""
 
 from __future__ import annotations
 

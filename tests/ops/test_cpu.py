@@ -1,4 +1,4 @@
-"""The numba kernels: every number of states and width, extremes, and what is missing on odd machines."""
+"""The numba kernels: all numbers of states and widths, extreme values, and machines that lack something."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def single(exact: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def as_read(values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What float32 holds of them, in float64: the oracle then starts from the same numbers."""
+    """Round to float32 and return float64, so that the oracle starts from the same numbers."""
     return {name: t.double() for name, t in single(values).items()}
 
 
@@ -94,7 +94,7 @@ def test_forward_and_gradients_match_float64(
 
 @pytest.mark.parametrize("lanes", [4, 8, 16])
 def test_every_register_width_gives_the_same(lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What AVX-512, AVX and NEON would run: LLVM splits or joins the vectors for this processor."""
+    """The vector widths of AVX-512, AVX and NEON. LLVM splits or joins the vectors for this processor."""
     monkeypatch.setattr(cpu, "LANES", lanes)
     monkeypatch.setattr(cpu, "WIDE", 4 * lanes)
     cpu._compiled.cache_clear()
@@ -253,7 +253,7 @@ def test_the_whole_model_is_within_a_ten_thousandth_of_the_reference(
 def elsewhere(
     code: str, *, folder: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """The code in a Python of its own; with `folder`, on the copy of `glihamba.ops` in it."""
+    """Run code in a new Python, with `folder` on the copy of `glihamba.ops` in it."""
     path = os.pathsep.join([*([str(folder)] if folder else []), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -290,7 +290,7 @@ def test_a_broken_llvm_counts_as_missing() -> None:
 
 
 def test_where_nothing_can_be_kept_it_is_compiled_each_time(tmp_path: Path) -> None:
-    """Neither beside the module nor in the home: both places are files where folders should be."""
+    """No cache folder can be made beside the module or in the home, because files are in their place."""
     package = tmp_path / "glihamba"
     shutil.copytree(OPS, package / "ops", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").write_text("")
@@ -318,7 +318,7 @@ def test_where_nothing_can_be_kept_it_is_compiled_each_time(tmp_path: Path) -> N
 
 
 def test_a_changed_vector_is_compiled_anew(tmp_path: Path) -> None:
-    """Numba itself looks at the kernels' own file only."""
+    """Numba watches only the kernels' own file."""
     package, kept = tmp_path / "glihamba", tmp_path / "kept"
     shutil.copytree(OPS, package / "ops", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").write_text("")

@@ -52,7 +52,7 @@ def test_the_cases_hold_on_the_gpu(tmp_path):
 @needs_triton
 @pytest.mark.parametrize("capability", [80, 90, 120])
 def test_no_kernel_spills(capability, tmp_path):
-    """Every tile in use fits the registers, and a forward scan never leaves its thread."""
+    """Every tile in use fits the registers, and a forward scan uses no shuffles."""
     pytest.importorskip("triton", reason="Triton is not installed: pip install 'glihamba[test]' brings it")
     program = Path(__file__).with_name("triton_compiled.py")
     environment = {**os.environ, "TRITON_CACHE_DIR": str(tmp_path), "TRITON_INTERPRET": "0"}

@@ -221,7 +221,7 @@ def test_few_plans_are_tried_and_one_reads_the_whole_sequence():
 
 
 def test_shapes_with_other_plans_are_remembered_apart(monkeypatch):
-    """Else the one would find the other's plan, which is none of its own, and be timed each time."""
+    """Shapes with different plans need different keys, or one would find the other's plan."""
     monkeypatch.setattr(triton_tuning, "_multiprocessors", lambda x: 132)
     plans = {}
     for batch, length in ((1, 1000), (1, 1024), (3, 1024), (4, 1024), (4, 700)):

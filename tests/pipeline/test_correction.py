@@ -1,4 +1,4 @@
-"""The correction at full size: exact where it must be, the same however it is cut and computed."""
+"""The correction at full size: exact outside the mask, and the same for every way to divide the work."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_the_grid_lies_over_the_window_and_is_constant_beyond_it(picture, bend):
 
 
 def test_highlights_keep_their_distance(bend):
-    """Beyond 1 the correction is that of the clipped colour: no polynomial runs away."""
+    """Above 1 the correction is that of the clipped colour, so that the polynomial stays bounded."""
     pixels = np.array([[[1, 1, 1], [5, 1, 1], [1e30, 1, -3]]], np.float32)
     mask = np.ones((1, 3), np.float32)
     flat = ColourTransform(bend.base, torch.zeros(1, 3, 4, 1, 1))

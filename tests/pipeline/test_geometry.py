@@ -1,4 +1,4 @@
-"""Where the network looks, and what it sees."""
+"""The window that the network gets, and its pixels."""
 
 from __future__ import annotations
 

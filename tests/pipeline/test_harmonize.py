@@ -259,7 +259,7 @@ def test_a_network_that_gives_nonsense_changes_nothing(fixed, value):
     ids=["torch", "numpy"],
 )
 def test_out_of_memory_says_what_to_do(demand):
-    """More than any machine has is really asked for."""
+    """The test really asks for more memory than any machine has."""
 
     def paint(composite, mask):
         demand()
@@ -335,7 +335,7 @@ def test_it_can_be_cancelled_at_every_step(monkeypatch, fixed, bend):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("channels", [3, 4])
 def test_no_full_size_temporary(fixed, bend, dtype, channels):
-    """Beyond the result itself, less than a quarter of what the picture would take as float32."""
+    """Besides the result, less memory is used than a quarter of the picture as float32."""
     composite, mask = dark_object(dtype, channels, size=(120, 160))
     composite, mask = np.tile(composite, (20, 20, 1)), np.kron(mask, np.ones((20, 20), mask.dtype))
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""Everything that is said has a sentence in every language, with the same placeholders."""
+"""Every message has a sentence in every language, with the same placeholders."""
 
 from __future__ import annotations
 

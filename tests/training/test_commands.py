@@ -1,4 +1,4 @@
-"""The commands as they are typed: what they write, and the one sentence for what is wrong."""
+"""The commands of training as a person runs them: their output, and one sentence for each failure."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ encoder = [1, 1, 1]
 
 @pytest.fixture
 def glihamba(capsys, monkeypatch, tmp_path):
-    """Runs a command line; gives status, output and the last line of what went to standard error."""
+    """Run a command line. Returns its status, its output and the last line of standard error."""
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "r.toml").write_text(RECIPE)
@@ -93,7 +93,7 @@ def test_train_from_photographs_and_fine_tune(glihamba, tmp_path, photo_shards):
 
 
 def trained(glihamba, *words):
-    """Two steps with the recipe at hand; the run's checkpoint."""
+    """Train two steps with the recipe. Returns the run's checkpoint."""
     assert glihamba("train", "r.toml", "--steps", 2, *words)[0] == 0
     return f"{words[words.index('--run') + 1]}/last.ckpt"
 
@@ -106,7 +106,7 @@ def exported(glihamba, checkpoint, name, *words):
 
 
 def test_the_licence_of_the_weights_it_starts_from_goes_along(glihamba, tmp_path, photo_shards):
-    """From a model, from a file, from a checkpoint; and through a second start."""
+    """Start from a model, from a file and from a checkpoint, and start again from the result."""
     research = exported(
         glihamba, trained(glihamba, "--data", photo_shards, "--run", "a"), "research",
         "--licence", "Research only", "--count", 1,

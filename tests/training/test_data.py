@@ -119,7 +119,7 @@ def test_tars_with_and_without_a_split_of_their_own(tmp_path):
 
 
 def test_a_tar_that_was_corrected_is_decoded_anew(tmp_path):
-    """The corrected one has the same names and size."""
+    """The corrected tar has the same names and the same size."""
     photos = photographs(tmp_path / "photos", 3)
     (tmp_path / "tars").mkdir()
     tar = packed(photos, tmp_path / "tars" / "train.tar")

@@ -36,7 +36,7 @@ def decibels(mse, spread):
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_where_nothing_tells_them_apart_they_agree(name):
-    """A quarter of the picture off by 10 levels, 256 x 256, a hard mask; but for the range of PSNR."""
+    """A 256 x 256 picture with a hard mask, a quarter of which is wrong by 10 levels."""
     mask = square(256)
     triple = flat(mask, np.where(mask, 110, FLAT))
     scores = PROTOCOLS[name](triple, None)
@@ -128,7 +128,7 @@ def test_damage_to_the_background():
 
 
 def test_answers_are_rounded_to_eight_bits_or_not():
-    """0.4 of a level off, which rounding takes away."""
+    """An error of 0.4 levels, which rounding removes."""
     real = torch.full((1, 3, 256, 256), FLAT / 255)
     planes = Planes(real, torch.ones(1, 1, 256, 256), real)
     for name, protocol in PROTOCOLS.items():
@@ -160,7 +160,7 @@ def test_similarity_is_torchmetrics(box):
 
 @pytest.mark.parametrize("box", [(30, 50, 70, 88), (0, 3, 0, 3), (57, 60, 40, 90), (0, 60, 0, 90)])
 def test_similarity_behind_a_mask_is_the_whole_pictures(box):
-    """Only the surroundings of the mask are looked at; the figure is that of the whole picture."""
+    """Only the surroundings of the mask are computed, and the score is that of the whole picture."""
     random = np.random.default_rng(5)
     real = random.integers(0, 255, (60, 90, 3), np.uint8)
     mask = np.zeros((60, 90), np.uint8)

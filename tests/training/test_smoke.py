@@ -129,7 +129,7 @@ def test_recipes_say_what_the_papers_say(name, batch, epochs, rate, drops, decay
 
 
 def test_refining_trains_on_what_the_network_has_left_of_strong_casts(photo_shards):
-    """A network that adds to every object: what it moves far enough is met with that on it."""
+    """A network that changes every object, so that objects it changes enough come back with the change."""
     recipe = load_recipe("glihamba-tiny-fine")
     batch = Synthesis(photo_dataset(photo_shards, "train", 48), recipe.synthesis, 3).batch(0, 32, 4)
 

@@ -1,4 +1,4 @@
-"""Training for real, on few pictures: the loss falls, and a resumed run is the unbroken one."""
+"""Real training on few pictures: the loss falls, and a resumed run equals an uninterrupted one."""
 
 from __future__ import annotations
 

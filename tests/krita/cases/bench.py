@@ -1,4 +1,4 @@
-"""How long a person waits, and how long Krita does not respond meanwhile. Only measures."""
+"""Measure how long a person waits, and how long Krita does not respond meanwhile."""
 
 import sys
 import time
@@ -7,7 +7,7 @@ import kit
 
 
 def measured(t, document, layer, name):
-    """Once, with the daemon warm."""
+    """Harmonize once while the daemon has the model loaded."""
     t.watch()
     yield 0.3
     marks, steps, begun = {}, [], time.monotonic()

@@ -163,7 +163,7 @@ def press_cancel(dialog):
 
 
 def close_all():
-    """Cancel what runs and close what is said."""
+    """Cancel running jobs and close all message boxes."""
     for dialog in dialogs():
         press_cancel(dialog)
     for box in boxes():

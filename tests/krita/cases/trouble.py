@@ -12,7 +12,7 @@ PAUSE = 0.2
 
 
 def shown(words):
-    """Whether a progress dialog says so."""
+    """Return True if a progress dialog shows these words."""
     return any(words in dialog.labelText() for dialog in kit.dialogs())
 
 
