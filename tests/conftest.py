@@ -18,7 +18,7 @@ import glihamba  # noqa: F401  # before any test imports torch: it sets how torc
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 
-# Files and folders that take more than a second or two, and the markers that say what for. They start in this
+# Files and folders that take more than about two seconds, and markers that say why. They start in this
 # order, the longest first, so that no processor waits for one that started late; all other files follow.
 MARKERS = {
     "ops/test_triton.py": ["kernels"],
@@ -134,5 +134,5 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
         process = psutil.Process(json.loads((folder / "run" / "endpoint.json").read_text())["pid"])
-        if "serve" in process.cmdline():  # a test may have left a stale file with anybody's process id
+        if "serve" in process.cmdline():  # a stale file of a test may name any process id
             process.terminate()

@@ -139,7 +139,7 @@ def test_doctor_says_what_to_do(own_home: Path) -> None:
     bad = next(check for check in told["checks"] if check["name"] == "Model bad")
     assert bad["ok"] is False
     assert "damaged" in bad["detail"]
-    assert told["checks"][-1]["ok"] is True  # the rest is looked at all the same
+    assert told["checks"][-1]["ok"] is True  # the other checks still run
 
 
 def test_serve_refuses_what_is_not_safe(tmp_path: Path) -> None:

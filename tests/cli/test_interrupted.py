@@ -50,7 +50,9 @@ def test_in_a_folder(tmp_path: Path, form: list[str]) -> None:
     else:
         count = int(out.removesuffix(" of 100 pictures harmonized.\n"))
     assert 2 <= count < 100
-    assert count <= len(written) <= count + 1  # it may fall between the writing and the counting
+    assert (
+        count <= len(written) <= count + 1
+    )  # Ctrl-C may come after a file is written and before it is counted
 
 
 def test_in_an_import_that_makes_another_error_of_it(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ def test_bench_measures() -> None:
         assert told["results"][0]["daemon_peak_mb"] > 50
     told = as_json("bench", "transport", "--megabytes", "3", "--runs", "1")
     assert told["results"][0]["megabytes_each_way"] == pytest.approx(3, rel=0.01)
-    assert as_json("status", status=1) == {"running": False}  # it had a daemon of its own
+    assert as_json("status", status=1) == {"running": False}  # the benchmark used its own daemon
 
 
 def test_the_naive_scan_it_compares_with_is_right() -> None:

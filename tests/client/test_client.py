@@ -34,7 +34,7 @@ from glihamba_client.settings import Settings
 from glihamba_proto.endpoint import Endpoint
 from glihamba_proto.messages import Note
 
-PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
+PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 Make = Callable[..., Capture]
 
 

@@ -25,7 +25,7 @@ from glihamba_client.service import DaemonService
 from glihamba_proto import endpoint, places
 
 SERVE = [sys.executable, "-m", "glihamba", "serve", "--device", "cpu"]
-PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
+PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 Make = Callable[..., Capture]
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -78,7 +78,7 @@ def test_started_once_then_found(make_capture: Make) -> None:
     first = connect(SERVE, report=lambda progress: stages.append(progress.stage))
     assert stages == ["CONNECTING", "STARTING"]
     assert connect(SERVE) == first
-    if os.name == "posix":  # in a session of its own: no signal meant for the editor reaches it
+    if os.name == "posix":  # in a session of its own, so that signals for the editor do not reach it
         assert os.getsid(first.pid) != os.getsid(0)
     os.kill(first.pid, signal.SIGTERM)
     assert gone(first.pid)

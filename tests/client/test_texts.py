@@ -55,7 +55,7 @@ def test_what_a_daemon_runs_on() -> None:
     assert texts.device(info) == "AMD (cpu)"
     info.notice = "No GPU."
     info.device.name = ""
-    assert texts.device(info, "de") == "cpu (cpu)\nNo GPU."  # an older daemon says it in English only
+    assert texts.device(info, "de") == "cpu (cpu)\nNo GPU."  # an older daemon sends English only
     info.notice_note.message = "NOTICE.NO_GPU"
     assert texts.device(info, "de").endswith(
         "\nDie GPU wird nicht genutzt, weil PyTorch keine brauchbare GPU findet."

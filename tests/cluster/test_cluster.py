@@ -95,7 +95,7 @@ def test_a_job_lists_failures_and_is_resumed(workers, manifest, tmp_path, own_ho
     assert (before[~mask] == after[~mask]).all()
     assert (before[mask] != after[mask]).any()
 
-    # The list of failures is a manifest: one of the two is mended, and only those two are tried.
+    # The list of failures is a manifest. One of its two pictures is repaired, and only those two are tried.
     (tmp_path / "in" / "later.png").rename(tmp_path / "in" / "m4.png")
     failures = tmp_path / "list-failed.csv"
     assert failures.read_text("utf-8").startswith("composite,mask,output,reason")
@@ -104,7 +104,7 @@ def test_a_job_lists_failures_and_is_resumed(workers, manifest, tmp_path, own_ho
     assert [row["composite"].rpartition("/")[2] for row in again["done"]] == ["4.png"]
     assert len(again["failed"]) == 1
 
-    # The whole list again: nothing that is there is made again.
+    # The whole list is run again, and existing outputs are not made again.
     written = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     (tmp_path / "in" / "3.png").write_bytes((tmp_path / "in" / "2.png").read_bytes())
     done = run(*command)
@@ -152,14 +152,14 @@ def test_a_folder_needs_no_manifest_and_no_ray_when_all_is_done(manifest, tmp_pa
     assert "There is no mask for it" in given["failed"][0]["reason"]
     assert (tmp_path / "done" / "failed.csv").is_file()
 
-    # The list is a manifest, as is said; what has no mask still has none, and the list stays the only one.
+    # The list can be run again. The picture without a mask fails again, and no second list is written.
     listed = tmp_path / "done" / "failed.csv"
     before = listed.read_text("utf-8")
     status, again = told(listed, "--cluster")
     assert (status, again) == (1, {"done": [], "kept": 0, "failed": given["failed"]})
     assert listed.read_text("utf-8") == before
     assert [path.name for path in (tmp_path / "done").glob("*.csv")] == ["failed.csv"]
-    # With its mask named and its output there, nothing is left to list.
+    # Once its mask is named and its output exists, nothing has failed and the list is deleted.
     (tmp_path / "done" / "b.png").write_bytes((tmp_path / "in" / "0.png").read_bytes())
     mask = tmp_path / "in" / "m0.png"
     write(listed, [(tmp_path / "composites" / "b.png", mask, tmp_path / "done" / "b.png")])

@@ -29,7 +29,7 @@ from job_pictures import object_mask, picture, scaled  # noqa: F401 - scaled is 
 
 KINDS = {"uint8": pb.Plane.UINT8, "uint16": pb.Plane.UINT16, "float32": pb.Plane.FLOAT32}
 CHUNK = 4096
-PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
+PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 
 
 def plane(role: int, pixels: np.ndarray, channels: int = 0, **fields: Any) -> pb.Plane:
@@ -175,7 +175,7 @@ class Gate(Statistics):
 
 
 class WatchedRunner(Runner):
-    """A runner that notes weak references to its composites, and their widths, which tell the clients apart."""
+    """A runner that notes weak references to its composites, and their widths, which name the clients."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)

@@ -18,7 +18,7 @@ from glihamba.daemon.jobs import Jobs
 from glihamba.networks.statistics import Statistics
 from glihamba_proto import harmonizer_pb2 as pb
 
-PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
+PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -87,7 +87,7 @@ def test_a_full_queue_refuses_at_once(
     sentence = "The daemon is busy: 2 jobs are waiting already. Try again when one of them is done."
     refused = connect(daemon).refusal(said.plain_job())
     assert refused == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", sentence)
-    info = connect(daemon).info()  # answers although every place is taken
+    info = connect(daemon).info()  # the daemon answers although the queue is full
     assert (info.jobs_waiting, info.job_running) == (2, True)
     gate.open.set()
     assert all(follower.ended().reply.end for follower in (running, *waiting))

@@ -212,7 +212,7 @@ def test_a_mistake_of_ours_is_logged_and_told(
     daemon = start(Faulty(lambda: 1 // 0))
     peer = connect(daemon)
     sentence = "The daemon failed in a way it should not. Its log says more; run “glihamba doctor”."
-    for _ in range(2):  # the worker lives on
+    for _ in range(2):  # the worker still runs
         assert peer.refusal(said.plain_job()) == (grpc.StatusCode.INTERNAL, "INTERNAL", sentence)
     events = [json.loads(line) for line in daemon.settings.log_file.read_text("utf-8").splitlines()]
     failures = [event for event in events if event["event"] == "a job failed"]

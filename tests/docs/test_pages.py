@@ -73,7 +73,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_file_in_a_table_exists(name: str) -> None:
     rows = [line for line in prose(REPOSITORY / name).splitlines() if line.startswith("|")]
     files = {file for row in rows for file in FILE.findall(row) if not file.startswith(NOT_OURS)}
-    # After a folder or a file, a row may name its siblings shortly.
+    # After a folder or a file, a row may name its siblings by their last part.
     missing = [file for file in files if not exists(file) and not beside(file, rows)]
     assert files
     assert not missing

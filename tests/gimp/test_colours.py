@@ -64,7 +64,7 @@ def test_the_result_is_that_of_8_bit_srgb(report: dict[str, Any], folder: Path, 
     assert np.array_equal(inside, mask(folder, "u8_non_linear_srgb"))
     reference, found = (picture(folder, name, "after")[inside] for name in ("u8_non_linear_srgb", case))
     worst = np.abs(reference - found).max()
-    # 8 bits of linear light are coarse in the dark.
+    # 8-bit linear light has coarse steps in dark colours.
     assert worst <= (7 if case.startswith("u8_linear") else 2), worst
 
 

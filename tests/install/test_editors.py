@@ -28,7 +28,7 @@ def test_linux_package_flatpak_and_snap(tmp_path: Path) -> None:
     assert kritas("linux", {"PATH": ""}, tmp_path) == []
     for name in (".config", ".var/app/org.kde.krita", "snap/krita/current"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / ".config" / "kritarc").touch()  # the AppImage's too
+    (tmp_path / ".config" / "kritarc").touch()  # the AppImage uses them too
     assert folders(kritas("linux", {"PATH": ""}, tmp_path), tmp_path) == {
         "Krita": (".local/share/krita", ".config/kritarc"),
         "Krita (Flatpak)": (

@@ -87,7 +87,7 @@ def test_it_ends_with_a_harmonized_picture(installed: subprocess.CompletedProces
     )
     inside, scene = mask > 200, mask == 0
     assert np.array_equal(before[scene], after[scene])
-    # The cup is too bright for the night that it was pasted into: that is what must have changed.
+    # The cup is too bright for the night scene, so it must be darker now.
     brightness = [float(image[inside, :3].mean()) for image in (before, after)]
     assert brightness[1] < brightness[0] - 10
     with Image.open(picture) as image:

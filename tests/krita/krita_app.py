@@ -121,7 +121,7 @@ def warm_resources() -> Path:
         for path in first.resources.iterdir():
             if path.suffix in (".sqlite", ".bundle") or path.name == "KRITA_RESOURCE_VERSION":
                 shutil.copy2(path, part / path.name)
-        with contextlib.suppress(OSError):  # tests that run beside these were faster
+        with contextlib.suppress(OSError):  # a parallel test was faster
             os.replace(part, folder)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(first.folder)

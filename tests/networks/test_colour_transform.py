@@ -79,7 +79,7 @@ def test_fit_recovers_a_transform():
     assert fitted.grid.shape == (2, 3, 4, 4, 4)
     assert fitted.base.dtype == torch.float32
     error = (fitted.apply(source) - target).abs().max()
-    assert error < 0.01  # not exact: the quadratic is fitted first, and the grid to what it left over
+    assert error < 0.01  # not exact, because the quadratic is fitted first, and the grid to the residual
 
 
 def test_fit_looks_only_where_the_weight_is():

@@ -56,7 +56,7 @@ def test_small_objects_are_clustered_as_the_paper_prints_it(seed):
     assert ours.max() + 1 == len(ours.unique())
 
 
-@pytest.mark.parametrize("size", [1, 4])  # below and above what is searched whole
+@pytest.mark.parametrize("size", [1, 4])  # less and more than the number of pixels that are all searched
 @pytest.mark.parametrize(
     "colours",
     [
@@ -180,7 +180,7 @@ def test_predicting_within_the_submask_s_box_is_what_the_whole_picture_would_giv
         features.append(torch.rand(1, width, 128 >> depth, 128 >> depth))
     seen = []
     module.predict.register_forward_pre_hook(lambda layer, args: seen.append(args[0].shape[-2:]))
-    picture[:, 3, top:bottom, left:right] = 1e-6  # next to nothing, so that the encoder cannot tell
+    picture[:, 3, top:bottom, left:right] = 1e-6  # so small that the encoder cannot see the difference
     with torch.no_grad():
         boxed = module(picture, features)
         picture[:, 3] += 1e-6

@@ -85,7 +85,7 @@ def test_a_far_corner_reaches_every_kernel_through_the_reference():
     other[..., :8, :8] = 1 - other[..., :8, :8]
     with torch.no_grad():
         for block in network.kernels:
-            block.fuse.select[0].weight.zero_()  # so that nothing but features hands it on
+            block.fuse.select[0].weight.zero_()  # so that only the features pass it on
             block.fuse.select[1].weight.zero_()
             for mlp in block.fuse.vectors:
                 mlp[-1].weight.zero_()

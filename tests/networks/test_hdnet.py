@@ -52,7 +52,7 @@ def test_ld_never_takes_from_the_object_even_from_a_position_just_like_it():
     others = covered.clone()
     others[4, 5] = others[5, 3] = False
     assert torch.equal(before[..., others], after[..., others])
-    changed = features + 3 * torch.randn_like(features) * ~covered  # while the scene's own matter
+    changed = features + 3 * torch.randn_like(features) * ~covered  # but a change of the scene counts
     with torch.no_grad():
         assert not torch.equal(before[..., covered], local(changed, mask)[..., covered])
 
@@ -100,7 +100,7 @@ def test_rain_gives_the_object_the_scene_s_mean_and_spread():
     features[..., mask[0, 0] == 1] = 5 + 0.1 * features[..., mask[0, 0] == 1]
     module = RAIN(3)
     with torch.no_grad():
-        module.gain[1], module.shift[1] = 2, 7  # the scene's own: they must not touch the object
+        module.gain[1], module.shift[1] = 2, 7  # the scene's gain and shift, which must not change the object
         out = module(features, mask)
     inside, outside = out[..., mask[0, 0] == 1], features[..., mask[0, 0] == 0]
     torch.testing.assert_close(inside.mean(-1), outside.mean(-1), atol=1e-3, rtol=0)

@@ -12,7 +12,7 @@ from glihamba.models import loading, store
 from glihamba.models.registry import LOCAL, Record
 from glihamba.networks import build, class_of, names, settings_of
 
-# The networks as they are, but narrow: what holds for any width is tested at these.
+# The networks with narrow layers, for tests that hold at any width.
 NARROW = {
     "glihamba": {"width": 16, "encoder": (1, 1, 1, 1), "decoder": (1, 1, 1), "state_dimension": 2},
     "glihamba-small": {"width": 16},

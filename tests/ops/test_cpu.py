@@ -125,7 +125,7 @@ def test_any_shape(
         del exact["h0"]
     wanted = gradients(ss2d_reference, exact, height, width)
     got = gradients(ss2d, single(exact), height, width)
-    # A handful of values may cancel: then what float32 itself can do is the measure.
+    # A few values may cancel. The bound is then the error of the reference in float32.
     plain = gradients(ss2d_reference, single(exact), height, width)
     for ours, theirs, right, bound in zip(got, plain, wanted, [1e-6] + [1e-5] * 9, strict=False):
         assert relative(ours, right) < max(bound, 5 * relative(theirs, right))
@@ -147,7 +147,7 @@ def test_extremes_stay_finite_and_right(name: str, change, states: int) -> None:
     exact = as_read({**exact, name: change(exact[name])})
     wanted, got = gradients(ss2d_reference, exact, 6, 6), gradients(ss2d, single(exact), 6, 6)
     assert torch.isfinite(got[0]).all()
-    # Steps of hundreds are rounded where exp magnifies it: what float32 itself can do is the measure.
+    # exp magnifies the rounding of steps of hundreds. The bound is the error of the reference in float32.
     plain = gradients(ss2d_reference, single(exact), 6, 6)
     assert relative(got[0], wanted[0]) < max(1e-6, 3 * relative(plain[0], wanted[0]))
     for n, ours, theirs, right in zip(NAMES, got[1:], plain[1:], wanted[1:], strict=True):
@@ -186,7 +186,7 @@ def test_ten_runs_are_bit_equal_forward_and_back() -> None:
 
 
 def test_eight_callers_at_once_get_what_one_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "WORTH_A_THREAD", 1)  # small as it is, every call is shared
+    monkeypatch.setattr(cpu, "WORTH_A_THREAD", 1)  # threads share every call, however small it is
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     several = [single(inputs(2, 40, 99, 2, 2, seed)) for seed in range(8)]
     alone = [gradients(ss2d, values, 9, 11) for values in several]

@@ -89,7 +89,7 @@ def test_a_transparent_pixels_colour_is_not_seen(dtype):
 
 def test_an_opaque_alpha_makes_no_difference(picture):
     colours = picture(300, 200)
-    colours[:, :100] = 0  # far from the mean: nothing of it may be mixed in
+    colours[:, :100] = 0  # far from the mean, so that any of it would show
     opaque = np.dstack((colours, np.full((300, 200), 255, np.uint8)))
     mask = mask_with(300, 200, Box(5, 5, 50, 50))
     first, second = (at_working_size(p, mask, Box(0, 0, 300, 200), 32)[0] for p in (colours, opaque))

@@ -134,7 +134,7 @@ def test_any_picture_and_mask(height, width, channels, dtype, mask_dtype, seed):
     assert np.array_equal(result.pixels[..., 3:], composite[..., 3:])
 
 
-# --- refusals, and their words
+# --- refusals and their messages
 
 
 def refused(error, words, *args, **options):

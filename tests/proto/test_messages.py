@@ -100,7 +100,7 @@ def test_failures_and_warnings_are_sentences(language: str) -> None:
 def test_everything_that_is_said_is_in_the_catalogue_with_its_fields(path: Path) -> None:
     texts = messages.catalogue("en")
     for message, fields in said_in(path):
-        if message in ("BAD_FILE",):  # a sentence of its own, about a file of the command line's
+        if message in ("BAD_FILE",):  # a sentence of the command line about a file
             continue
         assert message in texts, (path.name, message)
         assert fields is None or placeholders(texts[message]) <= fields, (path.name, message)
@@ -142,7 +142,7 @@ def test_placeholders() -> None:
     assert messages.sentence(note, "de").startswith(
         "Das sind 60 x 40 Pixel (Maske), und höchstens 2.399 werden"
     )
-    assert "? x ?" in messages.sentence(Note("TOO_LARGE"), "en")  # what an older daemon leaves out
+    assert "? x ?" in messages.sentence(Note("TOO_LARGE"), "en")  # fields that an older daemon does not send
 
 
 def test_a_detail_is_for_english_and_for_what_the_catalogue_lacks() -> None:

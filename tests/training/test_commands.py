@@ -126,7 +126,7 @@ def test_the_licence_of_the_weights_it_starts_from_goes_along(glihamba, tmp_path
     again = trained(glihamba, *on_free, "again", "--from", checkpoint)
     assert exported(glihamba, again, "again", "--count", 1)[0]["licence"] == record["licence"]
 
-    # A checkpoint's own pictures count, whatever its record would say of them.
+    # The checkpoint's own pictures are scored, whatever its record says of them.
     tuned = trained(glihamba, *on_free, "tuned", "--from", "a/last.ckpt")
     record, _ = exported(glihamba, tuned, "tuned", "--count", 1)
     assert record["licence"] == "as the training pictures' licences allow: made here, CC0"
@@ -145,7 +145,7 @@ def test_a_small_checkpoint_is_exported_and_gone_on_from(glihamba, tmp_path, pho
     record, _ = exported(glihamba, "on/last.ckpt", "on", "--count", 1)
     assert record["licence"] == "as the training pictures' licences allow: made here"
     assert record["training_data"].endswith(": 32 composites seen, the last of 32 x 32 pixels.")
-    # It is a checkpoint itself: a model can be made of it, and what it was trained on has no folder any more.
+    # The file is a checkpoint, so a model can be made of it. The folder of its training data is gone.
     record, said = exported(glihamba, "kept/small.safetensors", "model")
     assert (record["metrics"], said) == ({}, "")
     status, _, said = glihamba("export", trained, "--name", "x", "-o", "kept", "--checkpoint", "--half")

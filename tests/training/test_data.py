@@ -130,7 +130,7 @@ def test_a_tar_that_was_corrected_is_decoded_anew(tmp_path):
     assert changed.stat().st_size == size
     after = photo_dataset(tmp_path / "tars", "train", 24)
     assert (before.masks != after.masks).any((1, 2)).tolist() == [False, True, False]
-    # What another folder's tars of the same names hold is nothing of ours.
+    # Tars of the same names in another folder must not be used.
     (tmp_path / "other").mkdir()
     other = packed(photographs(tmp_path / "more", 3), tmp_path / "other" / "train.tar")
     os.utime(other, ns=(0, changed.stat().st_mtime_ns))

@@ -60,7 +60,7 @@ def test_summary_counts_what_got_worse(photo_shards):
     rows = evaluate(val_triples(photo_shards, 4), {"composite": None, "orange": network}, ["strict"])
     before, orange = summarise(rows)
     assert (before.pictures, before.worsened) == (4, 0)
-    assert orange.worsened >= 3  # strong recolourings may be worse still
+    assert orange.worsened >= 3  # strong recolourings may be even worse
     assert orange.psnr < before.psnr
 
 

@@ -80,7 +80,7 @@ def test_soft_masks_stay_soft_or_become_one_bit():
         assert levels == pytest.approx([0, 1] if name in ("dovenet", "gtbg") else [share]), name
         assert planes.ratio == pytest.approx(share, abs=0.005), name
     scores = {name: PROTOCOLS[name](triple, None) for name in PROTOCOLS}
-    # The whole picture is wrong; what each counts of it:
+    # The whole picture is wrong. Each protocol counts another part of it as foreground.
     for name, share_counted in {
         "strict": 1,
         "dovenet": 1,

@@ -160,7 +160,7 @@ def test_frih_s_loss_is_equations_6_to_8():
 
     real, mask = torch.zeros(2, 3, 256, 256), torch.zeros(2, 1, 256, 256)
     mask[0, 0, :20, :20] = 1  # 400 pixels
-    mask[1, 0, :20, :10] = 1  # 200, of which 25 are a submask of their own
+    mask[1, 0, :20, :10] = 1  # 200, of which 25 form a submask
     small = torch.zeros(256, 256)
     small[:5, :5] = 1
     coarse, final = real.clone(), real.clone()

@@ -120,4 +120,4 @@ for step in range(6):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 300  # pages; mapped anew they are thousands
+    assert int(done.stdout) < 300  # pages; thousands would be read if the file were mapped again

@@ -71,7 +71,7 @@ def case_twice_at_once_and_cancel_while_queued(t):
     assert dialog.labelText() == "second\nWaiting for other jobs (it is next)…", dialog.labelText()
     kit.press_cancel(dialog)
     yield lambda: len(kit.plugin().jobs) == 1  # although the daemon is still held
-    kit.trigger()  # again, and this time both jobs run to their end
+    kit.trigger()  # again, and now both jobs finish
     yield lambda: shown("Waiting for other jobs")
     document.setActiveNode(first)
     yield PAUSE
