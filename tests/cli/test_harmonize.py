@@ -261,7 +261,11 @@ def test_one_sentence_for_each_failure(tmp_path: Path) -> None:
         ([composite, "--mask", mask, "-o", output, "--model", "nonsuch", "--local"], 1, "“nonsuch”"),
         ([composite, "--mask", mask, "-o", output, "--remote", "studio"], 1, "Write it as host:port"),
         ([composite, "--mask", mask, "-o", output, "--strength", "2"], 2, "Invalid value for '--strength'"),
-        ([composite, "--mask", mask, "-o", output, "--local", "--remote", "a:1"], 2, "exclude each other"),
+        (
+            [composite, "--mask", mask, "-o", output, "--local", "--remote", "a:1"],
+            2,
+            "Give either --local or --remote.",
+        ),
         ([composite, "-o", output], 2, "Missing option '--mask'"),
     ]
     for words, status, expected in cases:

@@ -57,7 +57,7 @@ def test_both_are_drawn_side_by_side(composite: np.ndarray, coverage: np.ndarray
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("unchanged", "is the composite, unchanged."),
+        ("unchanged", "shows the composite without any change."),
         ("scene", "differs from the composite outside the mask."),
         ("size", "has another size or depth than the composite."),
     ],

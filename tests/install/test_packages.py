@@ -86,7 +86,7 @@ def test_ctrl_c_ends_everything_and_keeps_what_there_was(tmp_path: Path) -> None
             while connection.recv(65536):  # ends when pip has ended too
                 pass
     assert process.returncode == 130, out + err
-    assert "Interrupted. What was installed before still works; run install.py again" in err
+    assert "Interrupted. What was installed before still works. Run install.py again" in err
     assert "Traceback" not in err
     assert (root.load().building or {})["done"] == ["environment"]
 
@@ -131,5 +131,5 @@ def test_pytorch_s_own_index_out_of_reach_names_the_other_way(tmp_path: Path) ->
     nowhere = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     extra = {**nowhere, "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0", **NO_INDEX}
     console, pip = Console(tmp_path / "log", 1), ["--no-index", "--find-links", str(wheels)]
-    with pytest.raises(InstallError, match=r"PyTorch's own index.*or say --device cuda for the large build"):
+    with pytest.raises(InstallError, match=r"PyTorch's own index.*or use --device cuda for the large build"):
         machine.install_torch(console, python, "cpu", pip, extra)

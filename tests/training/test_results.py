@@ -129,7 +129,7 @@ def test_compare_takes_models_and_folders(root, theirs, tmp_path):
     assert everything["values"][2] == pytest.approx(20 * np.log10(2), abs=0.15)
     assert everything["values"][6] == 3
     assert "theirs ahead by" in page.read_text("utf-8")
-    assert "Both are called theirs" in refused("compare", theirs, theirs, "--data", root)
+    assert "Both methods are called theirs" in refused("compare", theirs, theirs, "--data", root)
 
 
 def test_missing_doubled_and_mis_sized_results_are_named(root, theirs):
@@ -186,7 +186,7 @@ def test_wrong_calls_are_refused_before_any_work(root, theirs, tmp_path, photo_s
     )
     again = tmp_path / "again" / "theirs"
     shutil.copytree(theirs, again)
-    assert "Two of what is to be scored are called theirs: rename a folder." in refused(
+    assert "Two methods are called theirs: rename a folder." in refused(
         "evaluate", "--data", root, "--results", theirs, "--results", again
     )
     assert complain(BadResults("x")) == 1

@@ -31,7 +31,7 @@ def write(harmonized: Path, out: Path) -> None:
     if changed[coverage == 0].any():
         raise ValueError(f"{harmonized} differs from the composite outside the mask.")
     if not changed[coverage == 255].any():
-        raise ValueError(f"{harmonized} has not changed the composite.")
+        raise ValueError(f"{harmonized} shows the composite without any change.")
     gap = np.full((left.shape[0], _GAP, 3), 255, np.uint8)
     picture = Image.fromarray(np.concatenate([left, gap, right], axis=1))
     picture = picture.resize((picture.width * _SCALE, picture.height * _SCALE), Image.Resampling.LANCZOS)
