@@ -9,6 +9,7 @@ import ast
 import inspect
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def test_numba_still_has_what_the_vectors_are_made_of() -> None:
     from numba.core import base, cgutils, types
 
     mend = f"mend {NUMBA}: numba has moved or changed"
-    parameters = {
+    parameters: dict[Any, list[str]] = {
         cgutils.get_or_insert_function: ["module", "fnty", "name"],
         cgutils.alloca_once: ["builder", "ty"],
     }
@@ -57,10 +58,13 @@ def test_numba_s_internals_compile_a_vector() -> None:
     import numba
     import numpy as np
 
-    from glihamba.ops.cpu import vector as v
+    from glihamba.ops.cpu import vector
 
-    @numba.njit
-    def run(x: object, out: object) -> None:
+    njit: Any = numba.njit  # inside a compiled function the names are the compiler's, not Python's
+    v: Any = vector
+
+    @njit
+    def run(x: Any, out: Any) -> None:
         zero = v.zeros(4)
         value, slope = v.softplus_and_slope(v.load_some(x, 0, 3, zero))
         v.store(out, 0, value)
