@@ -155,8 +155,10 @@ def write(path: Path, pixels: Array, like: Picture) -> None:
         pixels, profile = gray_to_rgb(pixels), b""
     image = _with_header(np.ascontiguousarray(pixels), like.header, profile)
     options: dict[str, dict[str, Any]] = {
-        "png": {"bitdepth": 16 if pixels.dtype == np.uint16 else 8, "compression": 6},
-        "jpeg": {"Q": JPEG_QUALITY, "subsample_mode": "off", "optimize_coding": True},
+        # A filtered row deflates better at level 3 than an unfiltered one at level 6, and sooner.
+        "png": {"bitdepth": 16 if pixels.dtype == np.uint16 else 8, "compression": 3, "filter": "sub"},
+        # Huffman tables of its own would take four times as long and save a few per cent.
+        "jpeg": {"Q": JPEG_QUALITY, "subsample_mode": "off", "optimize_coding": False},
         "webp": {"lossless": True, "exact": True},
         "tiff": {
             "compression": "deflate",
