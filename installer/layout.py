@@ -29,13 +29,18 @@ from pathlib import Path
 from typing import Any
 
 from glihamba_proto import places
+from glihamba_proto.files import replacing
 from installer.console import InstallError
 
 WINDOWS = sys.platform == "win32"
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-_PROGRAM = re.compile(r"env-\d+|bin|demo|(daemon|install-state)\.json(\.part)?|install\.lock")
-_DATA = re.compile(r"models|run|logs|settings\.json|cache")
+# Each with what a killed process may leave of a file: `.NAME.RANDOM.part`, or `NAME.part` in older versions.
+_PROGRAM = re.compile(
+    r"env-\d+|bin|demo|install\.lock"
+    r"|(daemon|install-state)\.json(\.part)?|\.(daemon|install-state)\.json\.\w+\.part"
+)
+_DATA = re.compile(r"models|run|logs|cache|settings\.json|\.settings\.json\.\w+\.part")
 
 
 def default_root() -> Path:
@@ -173,14 +178,12 @@ def write_whole(path: Path, text: str, *, executable: bool = False) -> None:
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.touch(0o600 if path.exists() else 0o666)  # what only its owner may read is not shown meanwhile
-    part.write_text(text, "utf-8", "surrogateescape")
-    if path.exists():
-        shutil.copymode(path, part)
-    if executable:
-        part.chmod(part.stat().st_mode | stat.S_IXUSR)
-    os.replace(part, path)
+    with replacing(path, private=path.exists()) as part:  # what only its owner may read is never shown
+        part.write_text(text, "utf-8", "surrogateescape")
+        if path.exists():
+            shutil.copymode(path, part)
+        if executable:
+            part.chmod(part.stat().st_mode | stat.S_IXUSR)
 
 
 def delete(path: Path) -> None:

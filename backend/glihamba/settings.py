@@ -152,19 +152,17 @@ def _checked(label: str, given: Any, kind: Any, rules: Mapping[str, Any]) -> Any
         if rules["choices"]:
             text = text.lower()
             if text not in rules["choices"]:
-                raise BadSetting(
-                    f"{label} must be one of {', '.join(rules['choices'])}, but is {str(given)!r}."
-                )
+                wanted = ", ".join(rules["choices"])
+                raise BadSetting(case="CHOICE", name=label, wanted=wanted, value=repr(str(given)))
         return text
     try:
         number = int(given) if kind == "int" else float(given)
     except (TypeError, ValueError):
         number = math.nan
     if not rules["low"] <= number <= rules["high"]:
-        what = "a whole number" if kind == "int" else "a number"
-        raise BadSetting(
-            f"{label} must be {what} from {rules['low']:.0f} to {rules['high']:.0f}, but is {str(given)!r}."
-        )
+        case = "WHOLE_NUMBER" if kind == "int" else "NUMBER"
+        low, high = f"{rules['low']:.0f}", f"{rules['high']:.0f}"
+        raise BadSetting(case=case, name=label, low=low, high=high, value=repr(str(given)))
     return number
 
 

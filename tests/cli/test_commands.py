@@ -98,7 +98,7 @@ def test_a_model_s_way_through_the_store(tmp_path: Path, own_home: Path) -> None
     for words in (("info", "mine"), ("remove", "mine"), ("download", "mine")):
         done = here("models", *words)
         assert done.returncode == 1
-        assert "'mine'" in done.stderr
+        assert "There is no model called “mine”." in done.stderr
     for path, expected in (
         (tmp_path / "nowhere", f"There is no file {tmp_path / 'nowhere'}: check the name."),
         (tmp_path, f"{tmp_path} is a folder: name the .safetensors file in it."),

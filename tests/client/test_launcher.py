@@ -168,6 +168,25 @@ def test_a_daemon_that_cannot_start_is_quoted() -> None:
     assert log.read_text().strip() == "no torch here"
 
 
+def test_why_a_daemon_cannot_start_is_said_in_the_editor_s_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("GLIHAMBA_RUNTIME_DIR", str(tmp_path / "file"))
+    error = failure([sys.executable, "-m", "glihamba", "serve"])
+    assert error.code == "START_FAILED"
+    assert error.sentence("de").startswith(
+        f"Der Dienst ist nicht gestartet: Der Ordner {tmp_path / 'file'} ist nicht benutzbar ("
+    )
+    assert error.sentence("en").startswith(
+        f"The daemon did not start: The folder {tmp_path / 'file'} can't be used ("
+    )
+    monkeypatch.setenv("GLIHAMBA_THREADS", "many")
+    assert "GLIHAMBA_THREADS muss eine ganze Zahl von 0 bis 1024 sein" in failure(
+        [sys.executable, "-m", "glihamba", "serve"]
+    ).sentence("de")
+
+
 def test_a_command_that_does_not_exist() -> None:
     error = failure([str(places.data_folder() / "nowhere")])
     assert error.code == "START_FAILED"

@@ -225,6 +225,8 @@ def test_uninstall_removes_the_program_and_purge_the_data(tmp_path: Path, capsys
     (outside / "precious").write_text("kept")
     for name in ("env-1/lib", "bin", "demo", "models", "run", "logs"):
         (root.path / name).mkdir(parents=True)
+    for name in ("daemon.json.part", ".daemon.json.0a1b2c3d.part", ".settings.json.0a1b2c3d.part"):
+        (root.path / name).write_text("what a killed process left")
     (root.path / "env-1" / "link").symlink_to(outside, target_is_directory=True)
     (root.path / "models" / "linked").symlink_to(outside, target_is_directory=True)
     (root.path / "models" / "mine.safetensors").write_bytes(b"weights")
@@ -232,7 +234,8 @@ def test_uninstall_removes_the_program_and_purge_the_data(tmp_path: Path, capsys
     (root.path / "env-1" / "readonly").chmod(0o400)
     root.save(State())
     assert main(["uninstall", "--prefix", str(root.path)]) == 0
-    assert f"Left in {root.path}: models" in capsys.readouterr().out
+    assert not list(root.path.glob("*daemon.json*"))
+    assert f"Left in {root.path}: .settings.json.0a1b2c3d.part, models" in capsys.readouterr().out
     assert (root.path / "models" / "mine.safetensors").read_bytes() == b"weights"
     assert main(["uninstall", "--purge", "--prefix", str(root.path)]) == 0
     assert not root.path.exists()

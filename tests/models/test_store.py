@@ -92,8 +92,11 @@ def test_one_flipped_bit_is_damage() -> None:
     flipped = bytearray(CONTENT)
     flipped[-1] ^= 1
     registry.weights_path(record).write_bytes(flipped)
-    with pytest.raises(ModelDamaged, match="'mine' are damaged: their SHA-256 is not the record's"):
+    with pytest.raises(ModelDamaged, match="'mine' are damaged: their SHA-256 is not the record's") as raised:
         store.open_weights(record)
+    assert raised.value.sentence("de").startswith(
+        "Die Gewichte von „mine“ sind beschädigt. Führen Sie „glihamba models remove mine“ aus, und fügen"
+    )
 
 
 class Bomb:

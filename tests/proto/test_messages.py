@@ -12,7 +12,9 @@ from string import Formatter
 import pytest
 
 from glihamba import errors
+from glihamba.daemon.discovery import AlreadyRunning, CannotServe
 from glihamba.daemon.failures import STATUS
+from glihamba.settings import BadSetting
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import messages
 from glihamba_proto.errors import Failure
@@ -30,6 +32,8 @@ CODES = {
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, errors.HarmonizeError)
 }
+# Classes whose failures take their sentence from the catalogue, and their codes.
+SAID_BY = CODES | {kind.__name__: kind.code for kind in (AlreadyRunning, BadSetting, CannotServe)}
 
 
 def placeholders(text: str) -> set[str]:
@@ -52,8 +56,8 @@ def said_in(path: Path) -> Iterator[tuple[str, set[str] | None]]:
         words = {keyword.arg: keyword.value for keyword in node.keywords}
         fields = None if None in words else {str(word) for word in words if word != "case"}
         cases = constants(words["case"]) if "case" in words else [""]
-        if name in CODES and not node.args:
-            yield from ((f"{CODES[name]}.{case}".rstrip("."), fields) for case in cases)
+        if name in SAID_BY and not node.args:
+            yield from ((f"{SAID_BY[name]}.{case}".rstrip("."), fields) for case in cases)
         elif name == "ClientError" and node.args:
             known = None if len(node.args) > 1 else fields
             yield from ((code, known) for code in constants(node.args[0]))
@@ -153,6 +157,28 @@ def test_a_detail_is_for_english_and_for_what_the_catalogue_lacks() -> None:
     assert messages.sentence(newer, "de") == messages.catalogue("de")["EMPTY_MASK"]
     assert messages.sentence(Note("FROM_THE_FUTURE", {}, "It says so."), "de") == "It says so."
     assert messages.sentence(Note("FROM_THE_FUTURE"), "en") == messages.catalogue("en")["INTERNAL"]
+
+
+def test_a_note_as_a_line_and_in_another_note() -> None:
+    why = Note("CANNOT_SERVE.LOG", {"path": Path("ö"), "reason": "full"})
+    line = messages.line_of(why)
+    assert line.isascii()
+    assert messages.note_of_line(line) == why._replace(fields={"path": "ö", "reason": "full"})
+    for other in (
+        "",
+        "{}",
+        "[1]",
+        "Error: no.",
+        '{"glihamba-note": 3}',
+        '{"glihamba-note": {"message": "A"}}',
+    ):
+        assert messages.note_of_line(other) is None
+    failed = Failure("START_FAILED", reason=why, log="launch.log")
+    assert failed.sentence("de") == (
+        "Der Dienst ist nicht gestartet: Die Protokolldatei ö ließ sich nicht schreiben (full): Machen Sie "
+        "ihren Ordner beschreibbar, oder nennen Sie in GLIHAMBA_LOG_DIR einen anderen. "
+        "Führen Sie „glihamba doctor“ aus; das Protokoll ist launch.log."
+    )
 
 
 def test_the_language_is_the_person_s(monkeypatch: pytest.MonkeyPatch) -> None:

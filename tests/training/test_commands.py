@@ -231,7 +231,7 @@ def test_what_is_wrong_with_a_training_is_one_sentence(glihamba, tmp_path, monke
     )
     (tmp_path / "r.toml").write_text(RECIPE)
     assert told("r.toml", "--data", root, "--from", "nonsuch").startswith(
-        "There is no model called 'nonsuch'."
+        "There is no model called “nonsuch”."
     )
     cut_short(root / "HFlickr/composite_images/f0_1_1.jpg")
     assert told("r.toml", "--data", root) == (

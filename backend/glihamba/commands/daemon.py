@@ -47,12 +47,19 @@ def serve(idle_exit: str | None, device: str | None, **options: Any) -> None:
     """
     from glihamba import settings as table
     from glihamba.daemon import server
+    from glihamba_proto import messages
+    from glihamba_proto.errors import Failure
 
-    settings = table.load(device=device)
-    minutes = None
-    if idle_exit is not None:
-        minutes = settings.exit_minutes if idle_exit == BY_ITSELF else _minutes(idle_exit)
-    server.serve(**options, idle_exit_minutes=minutes, settings=settings, announce=_announce)
+    try:
+        settings = table.load(device=device)
+        minutes = None
+        if idle_exit is not None:
+            minutes = settings.exit_minutes if idle_exit == BY_ITSELF else _minutes(idle_exit)
+        server.serve(**options, idle_exit_minutes=minutes, settings=settings, announce=_announce)
+    except Failure as error:
+        if idle_exit == BY_ITSELF:  # an editor has started this, and may speak another language
+            click.echo(messages.line_of(error.note), err=True)
+        raise
 
 
 def _announce(line: str) -> None:

@@ -20,7 +20,7 @@ from glihamba_proto.errors import Failure
 from .dialog import ProgressDialog, SettingsDialog, say
 from .host import KritaHost
 from .qt import QMessageBox, QTimer, QWidget
-from .texts import text
+from .texts import refusal, text
 from .turns import Turns
 
 HARMONIZE, SETTINGS = "glihamba_harmonize", "glihamba_settings"
@@ -81,12 +81,12 @@ class HarmonizeExtension(Extension):
         self.language = chosen.language
         document = Krita.instance().activeDocument()
         if document is None:
-            raise self.refuse("no document")
+            raise refusal("no document")
         node = document.activeNode()
         if node is None:
-            raise self.refuse("no layer")
+            raise refusal("no layer")
         if any(job.host.layer.node_id == node.uniqueId() for job in self.jobs):
-            raise self.refuse("busy", layer=node.name())
+            raise refusal("busy", layer=node.name())
         job = Job(self, document, node, chosen)
         self.jobs.append(job)
         job.step()
@@ -103,9 +103,6 @@ class HarmonizeExtension(Extension):
                 self.dialog.done(0)
         self.dialog = SettingsDialog(main_window(), chosen, keep)
         self.dialog.show()
-
-    def refuse(self, name: str, **fields: object) -> ClientError:
-        return ClientError(f"KRITA_{name}", text(name, self.language, **fields))
 
     def say(self, words: str, failed: bool) -> None:
         """Show a failure in a box, and a warning as a note that floats over the picture."""

@@ -237,7 +237,7 @@ def case_damaged_settings(t):
 def case_in_german(t):
     image, layer = kit.scene()
     kit.pictures.settings(language="de")
-    kit.refused(image, [layer], "Ein Modell dieses Namens gibt es nicht.", model="nonsuch")
+    kit.refused(image, [layer], "Ein Modell namens „nonsuch“ gibt es nicht.", model="nonsuch")
     layer.set_visible(False)
     kit.refused(image, [layer], "„pasted“ oder eine Gruppe darum ist ausgeblendet.")
     layer.set_visible(True)
