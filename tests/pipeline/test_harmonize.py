@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tracemalloc
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -313,16 +314,14 @@ def test_progress_names_every_stage_and_never_falls(monkeypatch, fixed, bend):
 def test_it_can_be_cancelled_at_every_step(monkeypatch, fixed, bend):
     monkeypatch.setattr(transfer, "_BAND_PIXELS", 600)
     composite, mask = dark_object()
+    once = partial(harmonize, composite, mask, fixed(bend))
     steps = []
-    harmonize(composite, mask, fixed(bend), progress=lambda *step: steps.append(step))
+    once(progress=lambda *step: steps.append(step))
     reached = set()
     for last in range(len(steps)):
         told: list[Any] = []
         with pytest.raises(Cancelled, match=r"^Cancelled\. Nothing was changed\.$"):
-            harmonize(
-                composite,
-                mask,
-                fixed(bend),
+            once(
                 progress=lambda *step, told=told: told.append(step),
                 cancelled=lambda: len(told) >= last,  # noqa: B023 - called before the next turn
             )
