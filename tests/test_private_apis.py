@@ -78,7 +78,7 @@ def test_grpclib_still_has_the_socket_and_the_metadata(own_home: Path) -> None:
         finally:
             channel.close()
 
-    with Daemon(settings.load(device="cpu")) as daemon:
+    with Daemon(settings.in_force(device="cpu")) as daemon:
         line, metadata = asyncio.run(refused(daemon.host, daemon.port))
     assert hasattr(line, "setsockopt"), f"{mend} the connection's socket"
     assert any(known.get(ERROR_KEY) == "BAD_TOKEN" for known in metadata), (
@@ -91,7 +91,7 @@ def test_numba_still_has_what_the_vectors_are_made_of() -> None:
     from numba.core import base, cgutils, types
 
     mend = f"mend {NUMBA}: numba has moved or changed"
-    parameters = {
+    parameters: dict[Any, list[str]] = {
         cgutils.get_or_insert_function: ["module", "fnty", "name"],
         cgutils.alloca_once: ["builder", "ty"],
     }
@@ -107,10 +107,13 @@ def test_numba_s_internals_compile_a_vector() -> None:
     import numba
     import numpy as np
 
-    from glihamba.ops.cpu import vector as v
+    from glihamba.ops.cpu import vector
 
-    @numba.njit
-    def run(x: object, out: object) -> None:
+    njit: Any = numba.njit  # inside a compiled function the names are the compiler's, not Python's
+    v: Any = vector
+
+    @njit
+    def run(x: Any, out: Any) -> None:
         zero = v.zeros(4)
         value, slope = v.softplus_and_slope(v.load_some(x, 0, 3, zero))
         v.store(out, 0, value)

@@ -1,16 +1,11 @@
-"""Fixtures of the tests of the command line. Their helpers are in `cli_pictures.py`."""
+"""What the tests of the command line share; the helpers lie in `tests/helpers/cli_pictures.py`."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import pytest
 
 from glihamba import settings
 from glihamba.commands.local import LocalService
-
-sys.path.append(str(Path(__file__).parent))
 
 
 @pytest.fixture(scope="session")

@@ -23,6 +23,7 @@ from cli_pictures import (
     words,
 )
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from glihamba import image_files
 from glihamba.commands.local import LocalService
@@ -53,7 +54,7 @@ def test_depth_and_channels_stay_and_only_the_object_changes(
     service: LocalService, tmp_path: Path, suffix: str, dtype: str, channels: int
 ) -> None:
     before = scene(dtype, channels)
-    lossless = {"lossless": True, "exact": True} if suffix == "webp" else {}
+    lossless: dict[str, Any] = {"lossless": True, "exact": True} if suffix == "webp" else {}
     composite = save(tmp_path / f"in.{suffix}", before, **lossless)
     host = harmonized(service, composite, save_mask(tmp_path / "mask.png"), tmp_path / f"out.{suffix}")
     after = image_files.read(tmp_path / f"out.{suffix}").pixels
@@ -79,6 +80,7 @@ def test_jpeg_is_written_well(service: LocalService, tmp_path: Path) -> None:
     save(tmp_path / "in.jpg", scene(), Q=95)
     harmonized(service, tmp_path / "in.jpg", save_mask(tmp_path / "mask.png"), tmp_path / "out.jpg")
     with Image.open(tmp_path / "out.jpg") as image:
+        assert isinstance(image, JpegImageFile)
         assert [component[1:3] for component in image.layer] == [(1, 1)] * 3  # 4:4:4
     before, after = (image_files.read(tmp_path / name).pixels.astype(int) for name in ("in.jpg", "out.jpg"))
     assert np.abs(before - after)[marked() == 0].mean() < 2
@@ -130,9 +132,9 @@ def test_the_mask_fits_the_picture_as_displayed(
         exif = Image.Exif()
         exif[0x0112], exif[0x010E] = orientation, "a teapot"
         tags["exif"] = exif
-    stored.save(
-        tmp_path / f"in.{suffix}", **({"quality": 95, "subsampling": 0} if suffix == "jpg" else {}), **tags
-    )
+    if suffix == "jpg":
+        tags |= {"quality": 95, "subsampling": 0}
+    stored.save(tmp_path / f"in.{suffix}", **tags)
     output = tmp_path / f"out.{suffix}"
     harmonized(service, tmp_path / f"in.{suffix}", save_mask(tmp_path / "mask.png"), output)
     with Image.open(output) as image:

@@ -75,6 +75,8 @@ def test_in_an_import_that_makes_another_error_of_it(tmp_path: Path) -> None:
 class Halting(BaseHTTPRequestHandler):
     """A server that sends the first half of a file, and the rest when the test allows it."""
 
+    server: Server
+
     def do_GET(self) -> None:
         start = int((self.headers["Range"] or "bytes=0-").strip("bytes=-"))
         self.server.asked.append(start)
@@ -98,10 +100,18 @@ class Halting(BaseHTTPRequestHandler):
             pass
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Halting)
+        self.go = threading.Event()
+        self.asked: list[int] = []
+
+
 @pytest.fixture
-def server() -> Iterator[Any]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Halting) as running:
-        running.go, running.asked, running.daemon_threads = threading.Event(), [], True
+def server() -> Iterator[Server]:
+    with Server() as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.go.set()

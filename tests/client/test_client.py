@@ -154,7 +154,7 @@ def test_versions_that_do_not_fit(
 
 
 def test_cancel_is_immediate_and_frees_the_daemon(
-    daemon: Daemon, endpoint: Endpoint, make_capture: Make
+    daemon: Any, endpoint: Endpoint, make_capture: Make
 ) -> None:
     daemon.runner.go.clear()
     task = start(endpoint, make_capture())
@@ -169,7 +169,7 @@ def test_cancel_is_immediate_and_frees_the_daemon(
     assert harmonize(endpoint, make_capture()).plane.width == 64
 
 
-def test_cancel_while_queued(daemon: Daemon, endpoint: Endpoint, make_capture: Make) -> None:
+def test_cancel_while_queued(daemon: Any, endpoint: Endpoint, make_capture: Make) -> None:
     daemon.runner.go.clear()
     first = start(endpoint, make_capture())
     assert daemon.runner.begun.wait(PATIENCE)
@@ -212,7 +212,7 @@ def test_something_else_listens() -> None:
 
 @pytest.mark.parametrize(("changes", "code"), [({}, "SHUTTING_DOWN"), ({"instance": ""}, "REMOTE_GONE")])
 def test_a_shutdown_tells_the_job(
-    daemon: Daemon, endpoint: Endpoint, make_capture: Make, changes: dict[str, str], code: str
+    daemon: Any, endpoint: Endpoint, make_capture: Make, changes: dict[str, Any], code: str
 ) -> None:
     """The message about a remote daemon must not promise that it starts again."""
     endpoint = replace(endpoint, **changes)

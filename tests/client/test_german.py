@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_the_notice_and_what_the_engine_warns_of(
     device = Device("cpu", "a processor", Note("NOTICE.CPU_PYTORCH"))
     run = daemon.runner.run
 
-    def warned(*arguments: object) -> object:
+    def warned(*arguments: Any) -> Any:
         outcome = run(*arguments)
         outcome.warnings.append(Note("WARNING.CPU_INSTEAD"))
         return outcome

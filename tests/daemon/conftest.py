@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from job_pictures import object_mask, picture, scaled  # noqa: F401 - scaled is for the tests
 
 from glihamba import settings
 from glihamba.daemon.server import Daemon
@@ -24,15 +24,12 @@ from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
 from glihamba_proto.endpoint import address
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-from job_pictures import object_mask, picture, scaled  # noqa: F401 - scaled is for the tests
-
 KINDS = {"uint8": pb.Plane.UINT8, "uint16": pb.Plane.UINT16, "float32": pb.Plane.FLOAT32}
 CHUNK = 4096
 PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 
 
-def plane(role: int, pixels: np.ndarray, channels: int = 0, **fields: Any) -> pb.Plane:
+def plane(role: Any, pixels: np.ndarray, channels: Any = 0, **fields: Any) -> pb.Plane:
     channels = channels or (
         pb.Plane.GRAY if pixels.ndim == 2 else {3: pb.Plane.RGB, 4: pb.Plane.RGBA}[pixels.shape[2]]
     )
@@ -115,7 +112,10 @@ class Peer:
         name: str = "",
     ) -> None:
         """`name` is the daemon's name in the certificate if it is not the address."""
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
+        options: list[tuple[str, Any]] = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.max_receive_message_length", 64 << 20),
+        ]
         options.append(("grpc.max_send_message_length", 64 << 20))
         if name:
             options.append(("grpc.ssl_target_name_override", name))

@@ -38,7 +38,8 @@ class Follower:
     """A job whose answers are read on a thread of its own."""
 
     def __init__(self, said: SimpleNamespace, call: Any) -> None:
-        self.call, self.reply, self.error = call, said.Reply(), None
+        self.call, self.reply = call, said.Reply()
+        self.error: Any = None
         self.accepted, self._said = threading.Event(), said
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -299,15 +300,14 @@ def test_the_idle_model_is_unloaded_and_comes_back(
 
 def test_progress_of_a_job_keeps_its_height() -> None:
     """The fraction does not fall when a stage counts from 0 again."""
-    seen = []
 
-    def work(request: str, progress: Callable[[str, float], None], cancelled: Callable[[], bool]) -> str:
+    def work(request: Any, progress: Callable[[str, float], None], cancelled: Callable[[], bool]) -> Any:
         for fraction in (0.2, 0.6, 0.4, 7.0):
             progress("PREDICTING", fraction)
             time.sleep(0.02)
         return request.upper()
 
-    jobs: Jobs[str, str] = Jobs(work, length=1, megabytes=1)
+    jobs: Any = Jobs(work, length=1, megabytes=1)  # whose requests and outcomes are words
     job = jobs.reserve(lambda: None)
     jobs.submit(job, "client", "done")
     seen = [update.fraction for update in job.updates()]

@@ -80,7 +80,9 @@ def test_leaving_removes_the_endpoint_but_not_a_successors(home: Path) -> None:
         table.endpoint_file.write_text(
             table.endpoint_file.read_text("utf-8").replace(daemon.instance, "another")
         )
-    assert record.read(table.endpoint_file).instance == "another"
+    noted = record.read(table.endpoint_file)
+    assert noted
+    assert noted.instance == "another"
 
 
 def test_a_second_daemon_is_told_of_the_first(start: Callable[..., Any]) -> None:
@@ -191,7 +193,9 @@ def test_tls_with_token_serves_the_network_and_this_machine(
     daemon = start(daemon=options)
     assert daemon.token == "a-token-of-someones-own"
     assert connect(daemon).info().instance == daemon.instance
-    assert record.read(daemon.settings.endpoint_file).port == daemon.port != daemon.tls_port
+    noted = record.read(daemon.settings.endpoint_file)
+    assert noted
+    assert noted.port == daemon.port != daemon.tls_port
     trust = grpc.ssl_channel_credentials(pair.cert.read_bytes())
     remote = said.Peer(f"localhost:{daemon.tls_port}", daemon.token, trust)
     assert remote.harmonize(said.plain_job()).end
@@ -333,7 +337,9 @@ def test_loopback_by_any_name(start: Callable[..., Any], connect: Callable[..., 
     except OSError:
         pytest.skip(f"this machine has no address {plain}")
     daemon = start(daemon={"host": host})
-    assert record.read(daemon.settings.endpoint_file).host == plain
+    noted = record.read(daemon.settings.endpoint_file)
+    assert noted
+    assert noted.host == plain
     assert connect(daemon).info().instance == daemon.instance
 
 

@@ -156,8 +156,11 @@ def record(folder: Path, name: str, source: str, sha256: str, size: int) -> None
         "description": "",
         "architecture": "glihamba-tiny",
         "licence": "MIT",
+        "training_data": "none",
+        "source": source,
+        "sha256": sha256,
+        "bytes": size,
     }
-    table |= {"training_data": "none", "source": source, "sha256": sha256, "bytes": size}
     (folder / f"{name}.json").write_text(json.dumps(table), "utf-8")
 
 

@@ -95,6 +95,7 @@ def told(script: Path, folder: Path, cases: Sequence[str]) -> dict[str, str]:
     """The environment that tells a driver what to run, and where to leave its report."""
     (folder / "report.json").unlink(missing_ok=True)
     return {
+        "GLIHAMBA_TEST_HELPERS": str(Path(__file__).resolve().parent),
         "GLIHAMBA_TEST_SCRIPT": str(script),
         "GLIHAMBA_TEST_FOLDER": str(folder),
         "GLIHAMBA_TEST_CASES": " ".join(cases),
@@ -125,8 +126,7 @@ def left(folder: Path, case: str, *names: str, size: Sequence[int]) -> list[np.n
 def demo_layers(folder: Path, order: str) -> str:
     """The composite that ships, as bytes and PNGs: `scene`, and `cup` cut out; returns "width height"."""
     demo = REPOSITORY / "backend" / "glihamba" / "demo"
-    composite, mask = (Image.open(demo / f"{name}.png") for name in ("composite", "mask"))
-    mask = mask.convert("L")
+    composite, mask = Image.open(demo / "composite.png"), Image.open(demo / "mask.png").convert("L")
     for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("cup", mask)):
         layer = composite.convert("RGB")
         layer.putalpha(alpha)

@@ -84,7 +84,7 @@ def add_tiny_model(folder: Path) -> None:
     torch.manual_seed(3)
     network = build("glihamba", **config)
     with torch.no_grad():
-        for parameter in network.head.parameters():
+        for parameter in network.get_submodule("head").parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     record = registry.Record(
         name="tiny",

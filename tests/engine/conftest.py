@@ -1,13 +1,10 @@
-"""Fixtures of the tests of the engine. The pictures are in `tests/job_pictures.py`."""
+"""What the tests of the engine share; the pictures lie in `tests/helpers/job_pictures.py`."""
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))
 
 
 @pytest.fixture(autouse=True)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import apps
 import gimp_app
+import krita_app
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.append(str(gimp_app.HERE.parent / "krita"))
-import krita_app
 
 DEMO = apps.REPOSITORY / "backend" / "glihamba" / "demo"
 

@@ -1,17 +1,11 @@
-"""The tests of install.py import it and the plugins' assembly from the checkout, and helpers from here."""
+"""What the tests of install.py share."""
 
 from __future__ import annotations
 
 import signal
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-
-HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[1]
-sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "plugins"), str(HERE)]
 
 
 @pytest.fixture(autouse=True)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -52,7 +53,7 @@ def install(content: bytes, record: Record | None = None) -> Record:
     return record
 
 
-def published(tmp_path: Path, **change: str) -> tuple[Path, Record, torch.nn.Module]:
+def published(tmp_path: Path, **change: Any) -> tuple[Path, Record, torch.nn.Module]:
     """A weights file as training writes it, its record and its network."""
     network = networks.build(ARCHITECTURE)
     draft = replace(record_of(b"", registry.PACKAGE), sha256="", bytes=0, **change)

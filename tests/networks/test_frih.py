@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -10,7 +12,7 @@ from torch.utils._pytree import tree_leaves
 from glihamba.networks import build
 from glihamba.networks.density_peaks import SAMPLES, clusters
 
-NARROW = {"base": (4, 8, 8, 8, 8, 8, 8), "cascaded": (4,) * 7, "fusion": 4}
+NARROW: dict[str, Any] = {"base": (4, 8, 8, 8, 8, 8, 8), "cascaded": (4,) * 7, "fusion": 4}
 
 
 def painted(colours, counts, noise=0.0, seed=0):
@@ -127,7 +129,7 @@ def test_clustering_a_whole_picture_is_bounded_work(pixels):
 
 
 def test_submasks_are_disjoint_and_add_up_to_the_mask():
-    network = build("frih", **NARROW).eval()
+    network: Any = build("frih", **NARROW).eval()
     composite, mask = torch.full((3, 32, 32), 0.2), torch.zeros(1, 32, 32)
     mask[:, 4:20, 6:26] = 1
     mask[:, 4, 6:26] = 0.3
@@ -144,12 +146,12 @@ def test_submasks_are_disjoint_and_add_up_to_the_mask():
 @pytest.mark.parametrize("training", [False, True])
 def test_each_submask_is_refined_on_its_own_and_k_differs_in_a_batch(training):
     torch.manual_seed(0)
-    network = build("frih", **NARROW).train(training)
+    network: Any = build("frih", **NARROW).train(training)
     composite, mask = torch.rand(1, 3, 128, 128).expand(2, -1, -1, -1).clone(), torch.zeros(2, 1, 128, 128)
     mask[..., 40:80, 40:80] = 1
     composite[..., 40:80, 40:80] = 0.3
     composite[1, 0, 40:80, 60:80] = 0.9
-    seen = []
+    seen: list[Any] = []
     network.cascaded.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     with torch.no_grad():
         stages = network.stages(composite, mask)
@@ -172,13 +174,14 @@ def test_each_submask_is_refined_on_its_own_and_k_differs_in_a_batch(training):
 @pytest.mark.parametrize("place", [(40, 90, 50, 70), (0, 3, 100, 128), (127, 128, 0, 1)])
 def test_predicting_within_the_submask_s_box_is_what_the_whole_picture_would_give(place):
     torch.manual_seed(0)
-    module = build("frih", **NARROW).eval().cascaded
+    network: Any = build("frih", **NARROW).eval()
+    module = network.cascaded
     top, bottom, left, right = place
     picture, features = torch.rand(1, 4, 128, 128), []
     picture[:, 3] = 0
     for depth, width in enumerate(NARROW["base"], 1):
         features.append(torch.rand(1, width, 128 >> depth, 128 >> depth))
-    seen = []
+    seen: list[Any] = []
     module.predict.register_forward_pre_hook(lambda layer, args: seen.append(args[0].shape[-2:]))
     picture[:, 3, top:bottom, left:right] = 1e-6  # so small that the encoder cannot see the difference
     with torch.no_grad():
@@ -193,7 +196,7 @@ def test_predicting_within_the_submask_s_box_is_what_the_whole_picture_would_giv
 
 def test_the_second_stage_trains_the_first():
     """Training is end to end, as in the paper: the gradient of the result reaches the base network."""
-    network = build("frih", **NARROW)
+    network: Any = build("frih", **NARROW)
     composite, mask = torch.rand(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
     mask[..., 10:40, 10:40] = 1
     network.stages(composite, mask).harmonized.square().mean().backward()

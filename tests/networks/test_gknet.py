@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 
@@ -21,7 +23,7 @@ def pictures(size=32, seed=0):
 def predicted(network, composite):
     """Return the encoder's features and the kernels of all levels that it predicts from them."""
     x = torch.cat((2 * composite - 1, torch.zeros_like(composite[:, :1])), 1)
-    features = []
+    features: list[torch.Tensor] = []
     for layers in network.encoder:
         x = layers(F.max_pool2d(x, 2) if features else x)
         features.append(x)
@@ -29,7 +31,7 @@ def predicted(network, composite):
 
 
 def test_kernels_are_per_pixel_and_per_channel_at_every_level():
-    network = build("gknet", **NARROW).eval()
+    network: Any = build("gknet", **NARROW).eval()
     composite, _ = pictures()
     with torch.no_grad():
         features, kernels = predicted(network, composite)
@@ -42,7 +44,7 @@ def test_kernels_are_per_pixel_and_per_channel_at_every_level():
 
 
 def test_every_level_s_kernels_take_part_in_the_answer():
-    network = build("gknet", **NARROW).eval()
+    network: Any = build("gknet", **NARROW).eval()
     composite, mask = pictures()
     with torch.no_grad():
         before = network(composite, mask)
@@ -68,7 +70,7 @@ def test_modulation_is_equation_6():
 
 
 def test_kernels_begin_as_the_identity():
-    network = build("gknet", **NARROW).eval()
+    network: Any = build("gknet", **NARROW).eval()
     composite, _ = pictures()
     with torch.no_grad():
         _, kernels = predicted(network, composite)
@@ -79,7 +81,7 @@ def test_kernels_begin_as_the_identity():
 
 def test_a_far_corner_reaches_every_kernel_through_the_reference():
     """LRE lets a kernel at one end of a large picture depend on the other end."""
-    network = build("gknet", **NARROW).eval()
+    network: Any = build("gknet", **NARROW).eval()
     composite, _ = pictures(128)
     other = composite.clone()
     other[..., :8, :8] = 1 - other[..., :8, :8]

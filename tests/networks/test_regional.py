@@ -37,7 +37,7 @@ def test_ltl_leaves_the_background_s_tokens_and_fuses_the_object_s():
     with torch.no_grad():
         out = module(features, mask)
         attended = module(features, torch.ones_like(mask))  # no background: attention only
-        module.fuse.bias += 1
+        module.fuse.bias.add_(1)
         moved = module(features, mask)
     assert torch.equal(out[..., ~inside], attended[..., ~inside])
     assert not torch.allclose(out[..., inside], attended[..., inside])
@@ -99,7 +99,7 @@ def test_ptl_adapts_each_location_to_the_patches_like_it():
     features[..., 32:] = features[..., 32:] * 4 + 3
     module = PatchesToLocation()
     with torch.no_grad():
-        module.squeeze *= 4
+        module.squeeze.mul_(4)
         share, mean, spread, content = module.describe(features, (~inside).float()[None, None])
         out = module(features, mask)[0][:, inside]
         usable = share[0, 0] > 0

@@ -211,7 +211,7 @@ def test_views_of_any_layout_and_read_only(picture, soft_mask, bend):
 
 def test_cancelled_between_bands(monkeypatch, picture, soft_mask, bend):
     monkeypatch.setattr(correction, "_BAND_PIXELS", 100)
-    asked = []
+    asked: list[None] = []
 
     def cancelled():
         asked.append(None)
@@ -224,7 +224,7 @@ def test_cancelled_between_bands(monkeypatch, picture, soft_mask, bend):
 
 def test_advance_rises_to_one(monkeypatch, picture, soft_mask, bend):
     monkeypatch.setattr(correction, "_BAND_PIXELS", 100)
-    told = []
+    told: list[float] = []
     correction.apply(picture(60, 60), soft_mask(60, 60), bend, Box(0, 0, 60, 60), advance=told.append)
     assert len(told) > 5
     assert told == sorted(told)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import tracemalloc
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -299,8 +301,9 @@ def stages(told):
 
 def test_progress_names_every_stage_and_never_falls(monkeypatch, fixed, bend):
     monkeypatch.setattr(transfer, "_BAND_PIXELS", 100)
-    told = []
-    harmonize(*dark_object(), fixed(bend), progress=lambda *step: told.append(step))
+    composite, mask = dark_object()
+    told: list[Any] = []
+    harmonize(composite, mask, fixed(bend), progress=lambda *step: told.append(step))
     assert stages(told) == ["PREPARING", "PREDICTING", "APPLYING"]
     fractions = [fraction for _, fraction in told]
     assert fractions == sorted(fractions)
@@ -311,18 +314,16 @@ def test_progress_names_every_stage_and_never_falls(monkeypatch, fixed, bend):
 def test_it_can_be_cancelled_at_every_step(monkeypatch, fixed, bend):
     monkeypatch.setattr(transfer, "_BAND_PIXELS", 600)
     composite, mask = dark_object()
+    once = partial(harmonize, composite, mask, fixed(bend))
     steps = []
-    harmonize(composite, mask, fixed(bend), progress=lambda *step: steps.append(step))
+    once(progress=lambda *step: steps.append(step))
     reached = set()
     for last in range(len(steps)):
-        told = []
+        told: list[Any] = []
         with pytest.raises(Cancelled, match=r"^Cancelled\. Nothing was changed\.$"):
-            harmonize(
-                composite,
-                mask,
-                fixed(bend),
+            once(
                 progress=lambda *step, told=told: told.append(step),
-                cancelled=lambda told=told, last=last: len(told) >= last,
+                cancelled=lambda: len(told) >= last,  # noqa: B023 - called before the next turn
             )
         assert told == steps[:last]
         reached.update(stages(told))

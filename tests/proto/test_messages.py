@@ -68,7 +68,7 @@ def said_in(path: Path) -> Iterator[tuple[str, set[str] | None]]:
 
 
 def constants_of_keys(table: ast.Dict) -> list[str]:
-    return [key.value for key in table.keys if isinstance(key, ast.Constant)]
+    return [str(key.value) for key in table.keys if isinstance(key, ast.Constant)]
 
 
 def test_the_languages_say_the_same() -> None:

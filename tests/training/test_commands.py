@@ -7,6 +7,7 @@ import logging
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -300,7 +301,8 @@ def test_the_readme_s_commands_are_real_and_train_every_network():
     lines = re.findall(r"(?:^|`)(glihamba [a-z].*?)(?: *#.*)?(?:`|$)", text, re.M)
     trained = set()
     for line in lines:
-        command, words = cli, shlex.split(line)[1:]
+        command: Any = cli
+        words = shlex.split(line)[1:]
         while hasattr(command, "get_command"):
             command = command.get_command(None, words.pop(0))
         known = {option for parameter in command.params for option in parameter.opts}

@@ -7,6 +7,7 @@ import logging
 import os
 import tarfile
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -68,7 +69,7 @@ def test_iharmony4_is_cropped_and_mirrored_as_the_recipe_says(tmp_path):
 @pytest.mark.parametrize("layout", [iharmony4, photographs])
 def test_the_loader_gives_the_same_batches_by_any_number_of_threads(tmp_path, layout, threads):
     source, _ = open_source(layout(tmp_path / "data"), RECIPE)
-    batches = iter(Loader(source, RECIPE, first_step=3, threads=threads))
+    batches: Any = iter(Loader(source, RECIPE, first_step=3, threads=threads))
     for step, batch in enumerate(islice(batches, 4), 3):
         for got, wanted in zip(batch, source.batch(step, 32, 4), strict=True):
             assert torch.equal(got, wanted)
@@ -222,7 +223,7 @@ def test_every_twentieth_photograph_of_a_plain_folder_is_held_out(tmp_path):
 
 def test_objects_are_found_in_photographs_without_masks(tmp_path):
     y, x = np.mgrid[0:150, 0:150]
-    mask = np.uint8((y - 80) ** 2 + (x - 70) ** 2 < 30**2) * 255
+    mask = ((y - 80) ** 2 + (x - 70) ** 2 < 30**2).astype(np.uint8) * 255
     grain = np.random.default_rng(0).normal(0, 12, (150, 150, 1))
     pixels = np.where(mask[..., None] > 0, (190, 70, 60), (70, 120, 80)) + grain
     pixels = pixels.clip(0, 255).astype(np.uint8)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -153,7 +155,8 @@ def test_similarity_is_torchmetrics(box):
     got = wanted.clone()
     top, bottom, left, right = box
     got[:, :, top:bottom, left:right] = (got[:, :, top:bottom, left:right] * 0.7 + 20).round()
-    theirs = float(structural_similarity_index_measure(got, wanted, data_range=255.0))
+    theirs_as_tensor: Any = structural_similarity_index_measure(got, wanted, data_range=255.0)
+    theirs = float(theirs_as_tensor)
     assert ssim(got, wanted) == pytest.approx(theirs, abs=2e-6)
     assert theirs < 1
 
@@ -171,7 +174,8 @@ def test_similarity_behind_a_mask_is_the_whole_pictures(box):
     share = mask[..., None] / 255
     blended = (real + share * (composite.astype(float) - real)).transpose(2, 0, 1)[None]
     got, wanted = (torch.tensor(p, dtype=torch.float32) for p in (blended, real.transpose(2, 0, 1)[None]))
-    theirs = float(structural_similarity_index_measure(got, wanted, data_range=255.0))
+    theirs_as_tensor: Any = structural_similarity_index_measure(got, wanted, data_range=255.0)
+    theirs = float(theirs_as_tensor)
     assert scores.ssim == pytest.approx(theirs, abs=2e-6)
     squared = share * (composite.astype(float) - real) ** 2
     assert scores.mse == pytest.approx(squared.mean(), rel=1e-5)

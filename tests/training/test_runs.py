@@ -67,6 +67,7 @@ def test_killed_in_the_middle_and_resumed_it_is_the_unbroken_run(photo_shards, t
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     words = command("train", "--recipe", recipe, "--data", photo_shards, "--run", run, "--workers", 1)
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr
     try:
         while not (run / "last.ckpt").exists() or read_checkpoint(run / "last.ckpt")["global_step"] < 4:
             assert process.poll() is None, process.stderr.read().decode()

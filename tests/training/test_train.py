@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,14 @@ from glihamba_training.run.train import averaged_weights, train
 from glihamba_training.synthesis.batch import Batch
 from glihamba_training.synthesis.composites import Synthesis
 
-SMALL = {"size": 32, "batch": 8, "warmup": 5, "checkpoint_every": 10, "learning_rate": 2e-3, "ema": 0.9}
+SMALL: dict[str, Any] = {
+    "size": 32,
+    "batch": 8,
+    "warmup": 5,
+    "checkpoint_every": 10,
+    "learning_rate": 2e-3,
+    "ema": 0.9,
+}
 
 
 def test_loss_is_the_squared_error_over_the_foreground():

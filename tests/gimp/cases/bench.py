@@ -5,8 +5,8 @@ import statistics
 import sys
 import time
 
-import kit
-from kit import Gimp
+import gimp_kit as kit
+from gimp_kit import Gimp
 
 
 def after_each(t):

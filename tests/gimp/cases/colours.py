@@ -2,8 +2,8 @@
 
 import array
 
-import kit
-from kit import OBJECT, SIZE, Gimp
+import gimp_kit as kit
+from gimp_kit import OBJECT, SIZE, Gimp
 
 DEPTHS = ("U8", "U16", "U32", "HALF", "FLOAT", "DOUBLE")
 CURVES = ("LINEAR", "NON_LINEAR")

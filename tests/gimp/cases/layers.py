@@ -1,8 +1,8 @@
 """Cases about layers: which one is read, what is added, what stays."""
 
-import kit
-from checks import chosen_in, coverage, keep, opaque_scene, run, shape
-from kit import OBJECT, SIZE, Gegl, Gimp
+import gimp_kit as kit
+from gimp_checks import chosen_in, coverage, keep, opaque_scene, run, shape
+from gimp_kit import OBJECT, SIZE, Gegl, Gimp
 
 
 def after_each(t):

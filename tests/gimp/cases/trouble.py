@@ -5,9 +5,9 @@ import signal
 import sys
 import threading
 
-import kit
+import gimp_kit as kit
+from gimp_kit import OBJECT, SIZE, Gimp
 from held import BEGAN, BUSY, FOLDER, GAVE_UP, HOLD, command, hold, let_go, person, process, python
-from kit import OBJECT, SIZE, Gimp
 
 LINK = os.environ["GLIHAMBA_DATA_DIR"]  # the link that the plug-in follows
 

@@ -2,15 +2,17 @@
 
 import sys
 import time
+from typing import Any
 
-import kit
+import krita_kit as kit
 
 
 def measured(t, document, layer, name):
     """Harmonize once while the daemon has the model loaded."""
     t.watch()
     yield 0.3
-    marks, steps, begun = {}, [], time.monotonic()
+    marks: dict[str, Any] = {}
+    steps, begun = [], time.monotonic()
     job = sys.modules["glihamba_krita.extension"].LayerJob
     plain = job.step
 

@@ -2,8 +2,8 @@
 
 import sys
 
-import kit
-from kit import OBJECT, SIZE, krita
+import krita_kit as kit
+from krita_kit import OBJECT, SIZE, krita
 
 KEPT = ("before", "after", "mask", "object", "result")
 

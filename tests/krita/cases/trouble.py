@@ -4,9 +4,9 @@ import json
 import os
 import signal
 
-import kit
+import krita_kit as kit
 from held import BUSY, FOLDER, GAVE_UP, command, hold, let_go, person, process, python
-from kit import OBJECT
+from krita_kit import OBJECT
 
 PAUSE = 0.2
 

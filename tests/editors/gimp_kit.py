@@ -2,13 +2,10 @@
 
 import json  # noqa: F401
 import os
-import sys
 import time
 
-from gi.repository import Babl, Gegl, Gimp, Gio
-
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "editors"))
 import pictures
+from gi.repository import Babl, Gegl, Gimp, Gio
 from pictures import OBJECT, SIZE, same, swapped, unchanged_outside, write, write_png  # noqa: F401
 
 PROCEDURE = "plug-in-harmonize-selection"

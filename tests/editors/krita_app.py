@@ -16,7 +16,7 @@ import apps
 import assemble
 from apps import REPOSITORY, cases_of, check  # noqa: F401
 
-HERE = Path(__file__).resolve().parent
+HERE = REPOSITORY / "tests" / "krita"
 CACHE = REPOSITORY / "build" / "krita"
 NEEDED = ("krita", "kritarunner", "Xvfb")
 

@@ -155,13 +155,13 @@ def glihamba(*words: object, **options: Any) -> subprocess.CompletedProcess[str]
 
 def here(*words: object) -> subprocess.CompletedProcess[str]:
     """Run the command in this process, so that torch is imported only once."""
-    out, err = io.StringIO(), io.StringIO()
+    out, err, command = io.StringIO(), io.StringIO(), list(map(str, words))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            status = cli.main(list(map(str, words)), prog_name="glihamba", standalone_mode=False) or 0
+            status = cli.main(command, prog_name="glihamba", standalone_mode=False) or 0
         except Exception as error:
             status = complain(error)
-    return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
 def as_json(*words: object, status: int = 0) -> Any:
