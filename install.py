@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Install GLIHamba: `python install.py`; see `python install.py --help`.
+"""Install GLIHamba: `python install.py`. See `python install.py --help`.
 
-This file parses in every Python, so that an old one gets a sentence instead of a traceback.
+Every version of Python can parse this file, so that an old one prints a sentence instead of a traceback.
 """
 
 import os

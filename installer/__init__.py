@@ -1,1 +1,1 @@
-"""The parts of install.py. Standard library only: it runs before anything is installed."""
+"""The parts of install.py. Only the standard library is used, since nothing else is installed yet."""

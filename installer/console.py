@@ -1,4 +1,4 @@
-"""What the person sees: one line a step, and everything else in a log file."""
+"""The installer's output: one line a step on the screen, and everything else in a log file."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-# Variables that would send pip or Python somewhere else than into our environment.
+# Variables that would make pip or Python use another environment than ours.
 _MISLEADING = (
     "PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT",
     "PIP_REQUIRE_VIRTUALENV", "PIP_DRY_RUN",
@@ -23,11 +23,11 @@ _MISLEADING = (
 
 
 class InstallError(Exception):
-    """A failure the person can understand: one sentence that says what to do."""
+    """A failure that a person can understand. `str(error)` is one sentence that says what to do."""
 
 
 class CommandFailed(Exception):
-    """A command ended with a status; `tail` holds its last lines."""
+    """A command ended with another exit status than 0. `tail` holds its last lines."""
 
     def __init__(self, command: Sequence[str], status: int, tail: str) -> None:
         super().__init__(f"{Path(command[0]).name} ended with status {status}")
@@ -36,7 +36,11 @@ class CommandFailed(Exception):
 
 
 class Console:
-    """Prints steps and runs commands, whose output goes to `log` (and to the person with `verbose`)."""
+    """Prints steps and runs commands, whose output goes to `log`.
+
+    log: None for no log file. steps: their number. verbose: show the output of commands too. dry: print steps
+    and commands and run nothing.
+    """
 
     def __init__(self, log: Path | None, steps: int, *, verbose: bool = False, dry: bool = False) -> None:
         self.log, self.steps, self.verbose, self.dry = log, steps, verbose, dry
@@ -44,11 +48,14 @@ class Console:
         self._live = sys.stdout.isatty() and not verbose
 
     def restart(self, steps: int) -> None:
-        """Count from one again."""
+        """Count the steps from 1 again."""
         self._step, self.steps = 0, steps
 
     def step(self, title: str, work: Callable[[], str | None]) -> None:
-        """Do one step; `work` returns a few words for the end of its line. A dry run only prints."""
+        """Do one step and print its line, which ends with the note that `work` returns.
+
+        In a dry run `work` is called too, and must do nothing but print.
+        """
         self._step += 1
         head = f"[{self._step}/{self.steps}] {title}"
         if self.dry:
@@ -75,7 +82,10 @@ class Console:
         extra: Mapping[str, str] | None = None,
         cwd: Path | None = None,
     ) -> str:
-        """Run to the end and return what it printed; raises CommandFailed. A dry run prints the command."""
+        """Run a command to its end and return its output, standard error included. Raises CommandFailed.
+
+        extra: environment variables to set. A dry run prints the command and returns an empty text.
+        """
         words = list(command)
         if self.dry:
             print("      " + " ".join(f'"{w}"' if " " in w else w for w in words))
@@ -132,12 +142,12 @@ class Console:
 
     @staticmethod
     def _overwrite(line: str) -> None:
-        """Write over the terminal's current line, with blanks: an old Windows console knows no escapes."""
+        """Replace the terminal's current line. Old Windows consoles know no escape codes."""
         width = shutil.get_terminal_size().columns - 1
         print(f"\r{line[:width]:<{width}}", end="", flush=True)
 
 
 def clean_environment(extra: Mapping[str, str] | None = None) -> dict[str, str]:
-    """This process's environment without what would lead a child out of its own, plus `extra`."""
+    """Return the environment for a child: ours without variables that mislead pip, and with `extra`."""
     kept = {name: value for name, value in os.environ.items() if name not in _MISLEADING}
     return {**kept, "PYTHONNOUSERSITE": "1", "PYTHONUNBUFFERED": "1", "PIP_NO_INPUT": "1", **(extra or {})}

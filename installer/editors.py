@@ -1,4 +1,4 @@
-"""The editors on this machine, and our plugin in them: put in, enabled, removed without trace."""
+"""Find the editors on this machine, and enable or remove our plugin in them."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from installer.layout import CHECKOUT, delete, write_whole
 
 ASSEMBLE = CHECKOUT / "plugins" / "assemble.py"
 
-# What the plugin consists of, below Krita's resource folder and GIMP's folder plug-ins; plugins/assemble.py
-# puts it there.
+# The plugin's files in Krita's resource folder and in GIMP's folder plug-ins, as plugins/assemble.py writes
+# them.
 KRITA_PLUGIN = (
     "pykrita/glihamba_krita",
     "pykrita/glihamba_krita.desktop",
@@ -28,18 +28,18 @@ _ENABLED = "enable_glihamba_krita"
 
 @dataclass(frozen=True)
 class Krita:
-    """One Krita of this person. `resources` holds pykrita/ and actions/, `config` is its kritarc."""
+    """An installed Krita. `resources` is the folder of pykrita/ and actions/, and `config` is its kritarc."""
 
     kind: str
     resources: Path
     config: Path
 
-    host = "krita"  # for plugins/assemble.py
+    host = "krita"  # its name for plugins/assemble.py
     use = "In Krita, once it is started anew: Tools > Scripts > Harmonize layer (Ctrl+Alt+H)"
 
     @property
     def folder(self) -> Path:
-        """Where the plugin is put."""
+        """The folder that plugins/assemble.py writes the plugin into."""
         return self.resources
 
     @property
@@ -48,7 +48,7 @@ class Krita:
 
     @property
     def entry(self) -> dict[str, str]:
-        """For the state file; `of` is the way back."""
+        """The editor as an entry of the state file. `of` reads it."""
         return {"kind": self.kind, "resources": str(self.resources), "config": str(self.config)}
 
     @classmethod
@@ -56,7 +56,7 @@ class Krita:
         return cls(entry["kind"], Path(entry["resources"]), Path(entry["config"]))
 
     def enable(self) -> None:
-        """Tick the plugin in Krita's plugin manager, as Krita itself writes it down."""
+        """Enable the plugin in kritarc, as Krita's plugin manager does."""
         lines = [line for line in self._lines() if not line.startswith(f"{_ENABLED}=")]
         if "[python]" not in lines:
             lines += [""] * bool(lines and lines[-1]) + ["[python]"]
@@ -64,12 +64,12 @@ class Krita:
         self._write(lines)
 
     def remove(self) -> None:
-        """Delete the plugin, our line in kritarc, and the folders that hold nothing else."""
+        """Delete the plugin, our line in kritarc, and the folders that are empty then."""
         for name in KRITA_PLUGIN:
             if (self.resources / name).exists():
                 delete(self.resources / name)
         for folder in (self.resources / "pykrita", self.resources / "actions", self.resources):
-            with contextlib.suppress(OSError):  # something else is in it, or it was never there
+            with contextlib.suppress(OSError):  # it is not empty, or it never existed
                 folder.rmdir()
         lines = self._lines()
         left = [line for line in lines if not line.startswith(f"{_ENABLED}=")]
@@ -93,11 +93,11 @@ class Krita:
 
 @dataclass(frozen=True)
 class Gimp:
-    """One GIMP 3 of this person, by the folder that its version keeps: GIMP/3.0, GIMP/3.2, ..."""
+    """An installed GIMP 3. Each version has a folder of its own: GIMP/3.0, GIMP/3.2, ..."""
 
     kind: str
     folder: Path
-    """GIMP's folder plug-ins, in which every plug-in has one of its own."""
+    """GIMP's folder plug-ins, which holds one folder for each plug-in."""
 
     host = "gimp"
     use = "In GIMP, once it is started anew: Filters > Enhance > Harmonize"
@@ -108,7 +108,7 @@ class Gimp:
 
     @property
     def entry(self) -> dict[str, str]:
-        """For the state file; `of` is the way back."""
+        """The editor as an entry of the state file. `of` reads it."""
         return {"kind": self.kind, "plug-ins": str(self.folder)}
 
     @classmethod
@@ -116,10 +116,10 @@ class Gimp:
         return cls(entry["kind"], Path(entry["plug-ins"]))
 
     def enable(self) -> None:
-        """GIMP starts whatever is in its folder."""
+        """Do nothing, because GIMP starts every plug-in in its folder."""
 
     def remove(self) -> None:
-        """Delete the plug-in; the folder plug-ins is GIMP's own."""
+        """Delete the plug-in. The folder plug-ins stays, because it is GIMP's."""
         if self.has_plugin:
             delete(self.folder / GIMP_PLUGIN)
 
@@ -128,19 +128,19 @@ Editor = Krita | Gimp
 
 
 def of(entry: Mapping[str, str]) -> Editor:
-    """The editor that an entry of the state file tells of."""
+    """Return the editor of an entry of the state file."""
     return Gimp.of(entry) if "plug-ins" in entry else Krita.of(entry)
 
 
 def editors(
     platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> list[Editor]:
-    """Every editor that can have a plugin."""
+    """Return every editor on this machine that can have a plugin."""
     return [*kritas(platform, environ, home), *gimps(platform, environ, home)]
 
 
 def _without_empty(lines: list[str], section: str) -> Iterator[str]:
-    """The lines without the section's header where nothing follows it."""
+    """Yield the lines, without the section's header if the section is empty."""
     for index, line in enumerate(lines):
         rest = next((later for later in lines[index + 1 :] if later.strip()), "[")
         if line != section or not rest.startswith("["):
@@ -150,7 +150,7 @@ def _without_empty(lines: list[str], section: str) -> Iterator[str]:
 def kritas(
     platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> list[Krita]:
-    """Every Krita that this person has started or could start, each folder once."""
+    """Return every Krita that is installed or was started once, with each resource folder once."""
     home = home or Path.home()
     found: list[Krita] = []
     for krita, is_there in _places(platform, environ, home):
@@ -162,7 +162,7 @@ def kritas(
 
 
 def _places(platform: str, environ: Mapping[str, str], home: Path) -> Iterator[tuple[Krita, bool]]:
-    """Where each kind of Krita keeps its things, and whether its program is known to be there."""
+    """Yield each kind of Krita with its folders, and whether its program was found."""
     if platform == "win32":
         roaming = Path(environ.get("APPDATA") or home / "AppData" / "Roaming")
         local = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -183,7 +183,7 @@ def _places(platform: str, environ: Mapping[str, str], home: Path) -> Iterator[t
         return
     data = Path(environ.get("XDG_DATA_HOME") or home / ".local" / "share")
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
-    # The AppImage keeps its things where a distribution's package does.
+    # The AppImage uses the same folders as a distribution's package.
     is_there = shutil.which("krita", path=environ.get("PATH")) is not None
     yield Krita("Krita", data / "krita", config / "kritarc"), is_there
     flatpak = home / ".var" / "app" / "org.kde.krita"
@@ -196,7 +196,7 @@ def _places(platform: str, environ: Mapping[str, str], home: Path) -> Iterator[t
 
 
 def _chosen_resources(krita: Krita) -> Krita:
-    """The same Krita with the resource folder that the person has chosen in its settings, if any."""
+    """Return the same Krita, with the resource folder that was chosen in its settings, if any."""
     try:
         text = krita.config.read_text("utf-8", "surrogateescape")
     except OSError:
@@ -210,7 +210,10 @@ def _chosen_resources(krita: Krita) -> Krita:
 def gimps(
     platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> list[Gimp]:
-    """Every GIMP 3 that this person has started; a folder made before that would keep GIMP from moving in."""
+    """Return every GIMP 3 that was started once.
+
+    A folder made before GIMP's first start would keep GIMP from setting up its own.
+    """
     return [
         Gimp(f"GIMP {folder.name}{kind}", folder / "plug-ins")
         for kind, folders in _gimp_folders(platform, environ, home or Path.home())
@@ -222,7 +225,7 @@ def gimps(
 def gimp_hint(
     platform: str = sys.platform, environ: Mapping[str, str] = os.environ, home: Path | None = None
 ) -> str:
-    """What a person whose GIMP cannot have the plugin should do, or nothing."""
+    """Return what to do if a GIMP is installed that cannot have the plugin yet, else an empty text."""
     home = home or Path.home()
     if gimps(platform, environ, home):
         return ""
@@ -232,7 +235,7 @@ def gimp_hint(
     folders = (folder for _, found in _gimp_folders(platform, environ, home) for folder in found)
     if any(_is_version(folder, 2) for folder in folders) or shutil.which("gimp-2.10", path=path):
         return (
-            "GIMP 2.10 cannot run the plugin, its Python and its way with plug-ins are others: "
+            "GIMP 2.10 cannot run the plugin, because it starts plug-ins in another way: "
             "update to GIMP 3, start it once, then run install.py again"
         )
     return ""
@@ -243,7 +246,7 @@ def _is_version(folder: Path, number: int) -> bool:
 
 
 def _gimp_folders(platform: str, environ: Mapping[str, str], home: Path) -> Iterator[tuple[str, list[Path]]]:
-    """Each kind of GIMP, and what is in the folder where it keeps one for each version."""
+    """Yield the suffix of each kind of GIMP's name and the folders of its versions."""
     if platform == "win32":
         places = {"": Path(environ.get("APPDATA") or home / "AppData" / "Roaming")}
         local = Path(environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
@@ -252,7 +255,7 @@ def _gimp_folders(platform: str, environ: Mapping[str, str], home: Path) -> Iter
     elif platform == "darwin":
         places = {"": home / "Library" / "Application Support"}
     else:
-        places = {  # the AppImage keeps its things where a distribution's package does
+        places = {  # the AppImage uses the same folders as a distribution's package
             "": Path(environ.get("XDG_CONFIG_HOME") or home / ".config"),
             " (Flatpak)": home / ".var" / "app" / "org.gimp.GIMP" / "config",
             " (snap)": home / "snap" / "gimp" / "current" / ".config",

@@ -1,17 +1,17 @@
-"""What lies where, what is installed, and what may be deleted.
+"""The installation's folders and files, its state, and what of it may be deleted.
 
-Everything is inside one root, the person's data folder or `--prefix`:
+Everything is inside one root, which is the person's data folder or `--prefix`:
 
-    install-state.json   what is installed (plugins in editors too) and what is half built
-    env-N/               a virtual environment. A new one gets the next number and is built beside
-                         the old, which works until the new one has passed its test: environments
-                         hold absolute paths, so they are never renamed; the state file says which
-                         one counts
-    bin/glihamba         starts the current environment's command
-    daemon.json          how a plugin starts the daemon
-    demo/                the before/after picture
-    logs/install.log     everything pip said
-    models/ run/ logs/   the daemon's: weights, endpoint, logs
+    install-state.json   what is installed, plugins in editors included, and what is half built
+    env-N/               a virtual environment. A new one gets the next number and is built beside the
+                         old one, which works until the new one has passed its test. The state file
+                         names the one in use, since environments hold absolute paths and cannot be
+                         renamed
+    bin/glihamba         starts the command of the current environment
+    daemon.json          the command with which a plugin starts the daemon
+    demo/                the picture before and after
+    logs/install.log     the output of pip and all other commands
+    models/ run/ logs/   files of the daemon: weights, endpoint, logs
 """
 
 from __future__ import annotations
@@ -29,17 +29,22 @@ from pathlib import Path
 from typing import Any
 
 from glihamba_proto import places
+from glihamba_proto.files import replacing
 from installer.console import InstallError
 
 WINDOWS = sys.platform == "win32"
 CHECKOUT = Path(__file__).resolve().parent.parent
 
-_PROGRAM = re.compile(r"env-\d+|bin|demo|(daemon|install-state)\.json(\.part)?|install\.lock")
-_DATA = re.compile(r"models|run|logs|settings\.json|cache")
+# Each with what a killed process may leave of a file: `.NAME.RANDOM.part`, or `NAME.part` in older versions.
+_PROGRAM = re.compile(
+    r"env-\d+|bin|demo|install\.lock"
+    r"|(daemon|install-state)\.json(\.part)?|\.(daemon|install-state)\.json\.\w+\.part"
+)
+_DATA = re.compile(r"models|run|logs|cache|settings\.json|\.settings\.json\.\w+\.part")
 
 
 def default_root() -> Path:
-    """The data folder; raises InstallError if GLIHAMBA_DATA_DIR is not absolute."""
+    """Return the data folder. Raises InstallError if GLIHAMBA_DATA_DIR is not absolute."""
     try:
         return places.data_folder()
     except places.BadPlace as error:
@@ -48,14 +53,17 @@ def default_root() -> Path:
 
 @dataclass
 class State:
-    """`install-state.json`. `current` describes the environment in use, `building` one not yet ready."""
+    """The content of `install-state.json`.
+
+    `current` describes the environment in use, and `building` one that is not ready yet.
+    """
 
     current: dict[str, Any] | None = None
     building: dict[str, Any] | None = None
 
 
 class Root:
-    """The folder everything is installed in."""
+    """The folder that everything is installed in."""
 
     def __init__(self, path: Path) -> None:
         self.path = path.expanduser().absolute()
@@ -77,11 +85,14 @@ class Root:
         return self.path / env / ("Scripts/glihamba.exe" if WINDOWS else "bin/glihamba")
 
     def is_whole(self, env: str) -> bool:
-        """Whether its command can be started; its Python is a link to the one that it was made with."""
+        """Return True if the environment's command can be started.
+
+        Its Python is a link to the Python that made it, which may be gone.
+        """
         return self.command(env).exists() and self.python(env).exists()
 
     def load(self) -> State:
-        """The state; an unreadable file counts as none, since everything it says can be done again."""
+        """Return the state. An unreadable file counts as none, since all steps can be done again."""
         try:
             table = json.loads(self.state_file.read_text("utf-8"))
             state = State(table.get("current"), table.get("building"))
@@ -100,13 +111,13 @@ class Root:
         return f"env-{max(numbers, default=0) + 1}"
 
     def plugins_of_others(self) -> list[dict[str, str]]:
-        """What the installation in the usual place has put into editors: it stays when this one goes."""
+        """Return the plugins of an installation in the usual place, which stay when this one is removed."""
         usual = default_root(), places.default_data_folder()
         others = [Root(path) for path in usual if path.resolve() != self.path.resolve()]
         return [entry for root in others for entry in (root.load().current or {}).get("plugins", [])]
 
     def refuse_foreign(self) -> None:
-        """Raise unless the folder is absent, empty or ours: what someone else put there stays theirs."""
+        """Raise InstallError unless the folder is absent, empty or ours."""
         if self.path.exists() and not self.path.is_dir():
             raise InstallError(f"{self.path} is a file; name a folder with --prefix.")
         foreign = self.foreign()
@@ -119,26 +130,26 @@ class Root:
             )
 
     def foreign(self) -> list[str]:
-        """Names in the root that are not ours."""
+        """Return the names in the root that are not ours."""
         if not self.path.is_dir():
             return []
         names = sorted(p.name for p in self.path.iterdir())
         return [n for n in names if not _PROGRAM.fullmatch(n) and not _DATA.fullmatch(n)]
 
     def remove(self, *, purge: bool) -> None:
-        """Delete the program and, with `purge`, the data; call `vanish` once the lock is released."""
-        self.save(State())  # what stays is still known to be ours
+        """Delete the program and, with `purge`, the data. Call `vanish` after the lock is released."""
+        self.save(State())  # a root that keeps its data is still known to be ours
         for path in list(self.path.iterdir()):
             ours = _PROGRAM.fullmatch(path.name) and path not in (self.state_file, self.lock_file)
             if ours or (purge and _DATA.fullmatch(path.name)):
                 delete(path)
         self.log.unlink(missing_ok=True)
         for folder in (self.log.parent, self.path / places.RUNTIME):
-            with contextlib.suppress(OSError):  # it stays when something of the daemon's is in it
+            with contextlib.suppress(OSError):  # it is not empty
                 folder.rmdir()
 
     def vanish(self) -> list[str]:
-        """Delete the root if nothing of anybody's is left in it; returns the names that are."""
+        """Delete the root if it is empty. Returns the names that are left in it."""
         self.lock_file.unlink(missing_ok=True)
         left = sorted(p.name for p in self.path.iterdir() if p != self.state_file)
         if not left:
@@ -148,7 +159,7 @@ class Root:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Hold the root alone; a second installer gets a sentence."""
+        """Lock the root. Raises InstallError if another installer holds it."""
         with self.lock_file.open("a+b") as file:
             try:
                 if sys.platform == "win32":
@@ -167,24 +178,22 @@ class Root:
 
 
 def write_whole(path: Path, text: str, *, executable: bool = False) -> None:
-    """Replace `path` in one step, so that a reader sees the old text or the new.
+    """Replace a file in one step, so that a reader sees either the old text or the new text.
 
-    A link stays one, and a mode what it was; bytes that were read with `surrogateescape` are written back.
+    A link stays a link, and the mode is kept. Bytes that were read with `surrogateescape` are written back.
     """
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    part.touch(0o600 if path.exists() else 0o666)  # what only its owner may read is not shown meanwhile
-    part.write_text(text, "utf-8", "surrogateescape")
-    if path.exists():
-        shutil.copymode(path, part)
-    if executable:
-        part.chmod(part.stat().st_mode | stat.S_IXUSR)
-    os.replace(part, path)
+    with replacing(path, private=path.exists()) as part:  # a private file stays private meanwhile
+        part.write_text(text, "utf-8", "surrogateescape")
+        if path.exists():
+            shutil.copymode(path, part)
+        if executable:
+            part.chmod(part.stat().st_mode | stat.S_IXUSR)
 
 
 def delete(path: Path) -> None:
-    """Delete a file, a link (not what it points to) or a folder of ours, read-only files in it too."""
+    """Delete a file, a link (not its target) or a folder, which may hold read-only files."""
     if path.is_symlink() or path.is_file():
         path.unlink()
         return
@@ -194,4 +203,4 @@ def delete(path: Path) -> None:
         function(name)
 
     if path.is_dir():
-        shutil.rmtree(path, onerror=writable_again)  # onexc only since 3.12
+        shutil.rmtree(path, onerror=writable_again)  # onexc needs Python 3.12

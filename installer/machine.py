@@ -1,4 +1,4 @@
-"""What this machine is, whether it will do, and which torch it needs."""
+"""Check this machine, and install the build of torch that it needs."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _SPACE_GB = {"cpu": 2.0, "cuda": 9.0}
 _UNREACHABLE = (
     r"NewConnectionError|ConnectTimeout|NameResolution|is unreachable|dns error|ProxyError|\(Connect\)"
 )
-_WINDOWS_ROOT = 100  # characters; torch's own files need up to 150 more, and Windows allows 260
+_WINDOWS_ROOT = 100  # characters; torch's files add up to 150, and Windows allows 260
 
 
 def has_nvidia() -> bool:
-    """True when NVIDIA's driver answers."""
+    """Return True if NVIDIA's driver answers."""
     tool = shutil.which("nvidia-smi")
     if not tool:
         return False
@@ -35,29 +35,33 @@ def has_nvidia() -> bool:
 
 
 def describe(device: str) -> str:
+    """Return system, processor, Python and device in a few words."""
     return f"{platform.system()} {platform.machine()}, Python {platform.python_version()}, {device.upper()}"
 
 
 def check(root: Root, device: str) -> str:
-    """Raise the sentence for whatever would make the installation fail later; returns a description."""
+    """Raise InstallError for anything that would make the installation fail later.
+
+    device: "cpu" or "cuda". Returns a description of the machine.
+    """
     if importlib.util.find_spec("ensurepip") is None or importlib.util.find_spec("venv") is None:
         version = f"{sys.version_info[0]}.{sys.version_info[1]}"
         raise InstallError(
-            "This Python cannot make environments: its venv module is not installed. On Debian and"
+            "This Python cannot make environments, because its venv module is not installed. On Debian and"
             f" Ubuntu run: sudo apt install python{version}-venv"
         )
     if sys.maxsize < 2**32:
         raise InstallError(
-            "This is a 32-bit Python, for which there is no torch; run install.py with a 64-bit one."
+            "This is a 32-bit Python, for which there is no torch: run install.py with a 64-bit one."
         )
     if WINDOWS and "WindowsApps" in sys.base_prefix:
         raise InstallError(
-            "This is the Microsoft Store's Python, which hides its files from the editors; run install.py"
+            "This is the Microsoft Store's Python, which hides its files from the editors: run install.py"
             " with the Python from python.org."
         )
     if WINDOWS and len(str(root.path)) > _WINDOWS_ROOT and not _long_paths():
         raise InstallError(
-            f"The path {root.path} is too long for Windows; name a shorter folder, for example"
+            f"The path {root.path} is too long for Windows: name a shorter folder, for example"
             " --prefix C:\\glihamba."
         )
     root.refuse_foreign()
@@ -83,8 +87,9 @@ def install_torch(
 ) -> None:
     """Install the build of torch for `device` ("cpu" or "cuda") into the environment of `python`.
 
-    On Linux a plain `pip install torch` brings gigabytes of CUDA libraries. Where pip's own sources
-    hold a CPU build it is taken; otherwise uv fetches one, which knows where PyTorch keeps them.
+    On Linux a plain `pip install torch` brings gigabytes of CUDA libraries. A CPU build is taken from pip's
+    own sources if they hold one. Otherwise uv fetches it from PyTorch's index. Raises InstallError and
+    CommandFailed.
     """
     wanted, backend = TORCH, None
     if not offline and device == "cuda" and WINDOWS:
@@ -104,16 +109,16 @@ def install_torch(
             raise
         raise InstallError(
             "PyTorch's own index, which has the build for this machine, cannot be reached: check the network"
-            " (or proxy) and run install.py again, or say --device cuda for the large build that the"
-            " ordinary index has and that runs without a GPU too."
+            " (or proxy) and run install.py again, or use --device cuda for the large build, which is in"
+            " the ordinary index and runs without a GPU too."
         ) from None
 
 
 def _cpu_build(console: Console, python: str, pip: list[str], extra: dict[str, str]) -> str | None:
-    """The requirement for the newest CPU build among pip's own sources, if there is one.
+    """Return the requirement for the newest CPU build among pip's own sources, or None.
 
-    PyTorch labels it `+cpu`. Asking with `pip install --dry-run` would be surer and would download
-    the wheel, half a gigabyte, to read what it needs.
+    PyTorch labels it `+cpu`. `pip install --dry-run` would be more reliable, but it would download the wheel
+    of half a gigabyte to read its requirements.
     """
     listed = console.run([python, "-m", "pip", "index", "versions", *pip, "torch"], extra=extra)
     if console.dry:
@@ -129,7 +134,7 @@ def _check_writable(parent: Path, root: Root) -> None:
             pass
     except OSError as error:
         raise InstallError(
-            f"Nothing can be written in {parent} ({error.strerror}); name a folder of your own with --prefix,"
+            f"Nothing can be written in {parent} ({error.strerror}): name a folder of your own with --prefix,"
             f" or change the permissions of {root.path}."
         ) from None
 
@@ -147,21 +152,21 @@ def _long_paths() -> bool:
 
 
 def sentence_for(tail: str, root: Root, *, offline: bool) -> str:
-    """What went wrong when pip failed, from the machine's state and pip's last lines."""
+    """Return a sentence on why pip failed. tail: pip's last lines."""
     if shutil.disk_usage(root.path).free < 300e6 or "No space left" in tail:
         return (
-            f"The disk of {root.path} is full: make room and run install.py again; it continues where it"
+            f"The disk of {root.path} is full: make room and run install.py again. It continues where it"
             " stopped."
         )
     nothing = "No matching distribution" in tail or "No solution found" in tail
     if offline and nothing:
         return (
-            f"A package that is needed is not on this machine; its name is at the end of {root.log}. Name the"
+            f"A package that is needed is not on this machine. Its name is at the end of {root.log}. Name the"
             " folder that holds every wheel: --wheels FOLDER."
         )
     if nothing or re.search(_UNREACHABLE, tail):
         return (
-            "The package index did not answer with what is needed: check the network (or proxy) and run"
-            f" install.py again; it continues where it stopped. What pip said is in {root.log}."
+            "The package index did not provide a package that is needed: check the network (or proxy) and run"
+            f" install.py again. It continues where it stopped. The output of pip is in {root.log}."
         )
-    return f"pip failed; what it said is in {root.log}. Nothing that was installed before has changed."
+    return f"pip failed. Its output is in {root.log}. Nothing that was installed before has changed."

@@ -1,4 +1,4 @@
-"""The command line of install.py: parses, calls, prints."""
+"""The command line of install.py."""
 
 from __future__ import annotations
 
@@ -19,7 +19,11 @@ from installer.testing import DEFAULT_ROOT, TestEnvironment
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit status: 0, 1 after a sentence, 2 for a wrong command line, 130 after Ctrl-C."""
+    """Run install.py.
+
+    Returns the exit status: 0 for success, 1 after a failure, 130 after Ctrl-C. A wrong command line exits
+    with status 2.
+    """
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     options = _parser().parse_args(arguments)
@@ -42,13 +46,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         print(
-            "\nInterrupted. What was installed before still works; run install.py again to go on from here.",
+            "\nInterrupted. What was installed before still works. Run install.py again to continue.",
             file=sys.stderr,
         )
         return 130
 
 
 def install(options: argparse.Namespace) -> int:
+    """Install, update or repair. Returns the exit status. Raises InstallError."""
     root = Root(options.prefix or default_root())
     chosen = _options(options)
     console = Console(root.log, 8, verbose=options.verbose, dry=options.dry_run)
@@ -69,7 +74,7 @@ def install(options: argparse.Namespace) -> int:
 
 
 def doctor(options: argparse.Namespace) -> int:
-    """Say what is installed, then let the installed command look at itself."""
+    """Print what is installed, then run `glihamba doctor`. Returns the exit status."""
     root = Root(options.prefix or default_root())
     state = root.load()
     print(f"Folder      {root.path}")
@@ -97,13 +102,14 @@ def doctor(options: argparse.Namespace) -> int:
 
 
 def uninstall(options: argparse.Namespace) -> int:
+    """Remove the program and its plugins, and the data with --purge. Raises InstallError."""
     root = Root(options.prefix or default_root())
     what = "GLIHamba, its models and its logs" if options.purge else "GLIHamba (models and logs stay)"
     if not root.path.is_dir() or not any(root.path.iterdir()):
         print(f"Nothing is installed in {root.path}.")
         return 0
     if not (root.state_file.exists() or (root.is_default and not root.foreign())):
-        raise InstallError(f"{root.path} is not an installation of GLIHamba; nothing was deleted.")
+        raise InstallError(f"{root.path} is not an installation of GLIHamba. Nothing was deleted.")
     print(f"Removing {what} from {root.path}")
     if options.dry_run:
         return 0
@@ -124,6 +130,7 @@ def uninstall(options: argparse.Namespace) -> int:
 
 
 def test(options: argparse.Namespace) -> int:
+    """Make the test environment if needed, and run the tests. Returns the exit status of pytest."""
     root = Root(options.prefix or DEFAULT_ROOT)
     console = Console(root.log, 4, verbose=options.verbose, dry=options.dry_run)
     environment = TestEnvironment(root, _options(options), console)
@@ -137,26 +144,26 @@ def _options(options: argparse.Namespace) -> Options:
     if device == "auto":
         device = "cuda" if machine.has_nvidia() and sys.platform != "darwin" else "cpu"
     elif device == "cuda" and sys.platform == "darwin":
-        raise InstallError("There is no CUDA on macOS: leave --device out, or say --device cpu.")
+        raise InstallError("There is no CUDA on macOS: leave out --device, or use --device cpu.")
     if options.wheels and not options.wheels.is_dir():
-        raise InstallError(f"There is no folder {options.wheels}; name the one that holds the wheels.")
+        raise InstallError(f"There is no folder {options.wheels}: name the folder of the wheels.")
     return Options(device, options.offline, options.wheels and options.wheels.absolute())
 
 
 def _common() -> argparse.ArgumentParser:
-    """Options that may stand before or after the command.
+    """Return the options that may stand before or after the command.
 
-    Made anew for each parser: set_defaults changes the shared options of a parent, and a command's
-    defaults would then undo what was given before it.
+    Each parser gets its own copy, because set_defaults changes the options of a shared parent. The defaults
+    of a command would then undo options that stand before it.
     """
     common = argparse.ArgumentParser(add_help=False)
     add = functools.partial(common.add_argument, default=argparse.SUPPRESS)
-    add("--prefix", type=Path, metavar="FOLDER", help="install there")
-    add("--device", choices=("auto", "cpu", "cuda"), help="where networks will run")
+    add("--prefix", type=Path, metavar="FOLDER", help="install into this folder")
+    add("--device", choices=("auto", "cpu", "cuda"), help="device that networks will run on")
     add("--offline", action="store_true", help="take packages from this machine only")
-    add("--wheels", type=Path, metavar="FOLDER", help="look for packages there too")
+    add("--wheels", type=Path, metavar="FOLDER", help="look for packages in this folder too")
     add("--dry-run", action="store_true", help="say what would be done")
-    add("--verbose", action="store_true", help="show what pip says")
+    add("--verbose", action="store_true", help="show the output of pip")
     return common
 
 
@@ -185,8 +192,8 @@ def _parser() -> argparse.ArgumentParser:
         if name == "test":
             tier = command.add_mutually_exclusive_group()
             for option, text in (
-                ("--fast", "only the tests that a minute is enough for, and say how many are left out"),
-                ("--thorough", "also the editors' benchmarks and the scores of every picture"),
+                ("--fast", "run only the tests that together take a minute, and count the others"),
+                ("--thorough", "run also the editors' benchmarks and the scores of every picture"),
             ):
                 tier.add_argument(
                     option, dest="tier", action="store_const", const=[option], default=[], help=text

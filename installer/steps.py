@@ -1,6 +1,6 @@
-"""The installation, read top to bottom.
+"""The steps of the installation, in order.
 
-Each step can be done again, and nothing that was installed before is touched until the last.
+Each step can be repeated. Only the last step changes what was installed before.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from installer.layout import CHECKOUT, WINDOWS, Root, State, delete, write_whole
 
 DEMO = CHECKOUT / "backend" / "glihamba" / "demo"
 _PACKAGES = ("backend", "training", "proto", "plugins", "pyproject.toml", "README.md")
-_DAEMON_STARTS_WITHIN = 120  # seconds, on a slow disk with a cold cache
+_DAEMON_STARTS_WITHIN = 120  # seconds; enough for a slow disk with a cold cache
 
 
 @dataclass
 class Options:
-    """What the person asked for."""
+    """The options of the command line. device: "cpu" or "cuda". wheels: a folder of wheels, or None."""
 
     device: str = "cpu"
     offline: bool = False
@@ -38,29 +38,29 @@ class Options:
 
     @property
     def pip(self) -> list[str]:
-        """pip's arguments for where packages come from."""
+        """The arguments that tell pip where packages come from."""
         found = ["--find-links", str(self.wheels)] if self.wheels else []
         return (["--no-index"] if self.offline else []) + found
 
     @property
     def extra(self) -> dict[str, str]:
-        """The same for uv, and for the pip that builds our wheel in an environment of its own."""
+        """The same as variables, for uv and for the pip that builds our wheel in another environment."""
         found = {"UV_FIND_LINKS": str(self.wheels), "PIP_FIND_LINKS": str(self.wheels)} if self.wheels else {}
         return {**({"UV_OFFLINE": "1", "PIP_NO_INDEX": "1"} if self.offline else {}), **found}
 
 
 class Installation:
-    """One run of `install.py`: the steps share the root, its state and the environment being built."""
+    """One run of `install.py`. Its steps share the root, the state and the environment that is built."""
 
     def __init__(self, root: Root, options: Options, console: Console) -> None:
         self.root, self.options, self.console = root, options, console
         self.state = root.load()
         self.env = ""
-        self.result = ""  # said at the end
+        self.result = ""  # printed at the end
         self.plugins: list[dict[str, str]] = (self.state.current or {}).get("plugins", [])
 
     def steps(self) -> list[tuple[str, Callable[[], str | None]]]:
-        """Titles and work, in order."""
+        """Return the steps in order: title and work. The work returns a note for the step's line, or None."""
         return [
             ("Looking at this machine", self.look),
             ("Making an environment", self.make_environment),
@@ -109,7 +109,7 @@ class Installation:
         return self._ask("import glihamba; print(glihamba.__version__)")
 
     def compile_kernels(self) -> str | None:
-        """About ten seconds that the first picture would wait otherwise; what fails here is done then."""
+        """Compile now, which takes about 10 seconds. If it fails, the first picture compiles again."""
         began = time.monotonic()
         try:
             self._ask("from glihamba.ops import warm_up; warm_up()")
@@ -118,7 +118,7 @@ class Installation:
         return None if self.console.dry else f"{time.monotonic() - began:.0f} s"
 
     def test(self) -> str | None:
-        """Start a daemon of the new environment on its own, and be its client as a person would."""
+        """Harmonize the demo picture with a daemon of the new environment. Raises InstallError."""
         demo = self.root.demo
         out, picture = demo / "harmonized.png", demo / "before-after.png"
         glihamba = str(self.root.command(self.env))
@@ -144,15 +144,15 @@ class Installation:
                 last = getattr(error, "tail", str(error)).strip().splitlines()
                 raise InstallError(
                     f"The installation did not pass its test ({last[-1] if last else error})."
-                    f" {self._still_there()} All of it is in {self.root.log}."
+                    f" {self._still_there()} The whole output is in {self.root.log}."
                 ) from None
         self.result = (
-            f"Before and after: {picture}\nHarmonized in {seconds:.1f} s, starting the command included."
+            f"Before and after: {picture}\nHarmonized in {seconds:.1f} s, including the start of the command."
         )
         return f"{seconds:.1f} s"
 
     def install_plugins(self) -> str | None:
-        """Into every editor there is. All else works without: what fails here is said, and no more."""
+        """Install the plugin into every editor. A failure is noted only, because all else works without."""
         notes, wheels = [], self.root.path / "cache" / "plugin-wheels"
         for editor in editors.editors():
             command = [self.python, str(editors.ASSEMBLE), editor.host, str(editor.folder)]
@@ -173,7 +173,7 @@ class Installation:
         return "; ".join(notes) or "there is none"
 
     def switch(self) -> str | None:
-        """From here on the new environment is the one; the old daemon ends, the old environment goes."""
+        """Make the new environment the current one, end the old daemon and delete the old environment."""
         glihamba = str(self.root.command(self.env))
         serve = json.dumps({"command": [glihamba, "serve"]}, indent=2) + "\n"
         if self.console.dry:
@@ -197,9 +197,9 @@ class Installation:
         return None
 
     def run(self) -> None:
-        """Do every step; raises InstallError. What was installed before works until `switch`."""
+        """Do every step. What was installed before works until `switch`. Raises InstallError."""
         look, *rest = self.steps()
-        self.console.step(*look)  # before a single file is written
+        self.console.step(*look)  # before any file is written
         if self.console.dry:
             self.begin()
             for title, work in rest:
@@ -214,12 +214,12 @@ class Installation:
                 self.console.step(title, work)
 
     def repair(self) -> bool:
-        """Test what is installed from this very checkout; False when it must be built (again)."""
+        """Test the installation if it comes from this checkout. Returns False if it must be built."""
         current = self.state.current or {}
         same = current.get("checkout") == checkout_hash() and self._key().items() <= current.items()
         if self.console.dry or not same or not self.root.is_whole(current["env"]):
             return False
-        print("This version is installed already; it is tested, and built again if it does not work.")
+        print("This version is installed already. It is tested now, and built again if it does not work.")
         self.env = current["env"]
         self.console.steps = 3
         self.root.log.parent.mkdir(parents=True, exist_ok=True)
@@ -239,15 +239,15 @@ class Installation:
         return str(self.root.python(self.env))
 
     def _key(self) -> dict[str, str]:
-        """What an environment must have been built with to be used further."""
+        """The Python and the device that an environment must have been built for to be used again."""
         return {"python": platform.python_version(), "device": self.options.device}
 
     def begin(self) -> None:
-        """Choose the environment to build: a half-built one of the same kind is finished, else a new one."""
+        """Choose the environment to build: a half-built one with the same key, else a new one."""
         half = self.state.building
         if half and half.get("key") == self._key() and (self.root.path / half["env"]).is_dir():
             self.env = half["env"]
-            print(f"An installation that was interrupted is in {self.root.path}; it will be finished.")
+            print(f"An installation in {self.root.path} was interrupted. Now it will be finished.")
             return
         self.env = self.root.next_env()
         self.state.building = {"env": self.env, "key": self._key(), "done": []}
@@ -257,7 +257,7 @@ class Installation:
     def _is_done(self, step: str) -> bool:
         done = step in (self.state.building or {}).get("done", [])
         if not done and not self.console.dry and step == "environment":
-            delete(self.root.path / self.env)  # whatever a broken attempt left
+            delete(self.root.path / self.env)  # remains of a broken attempt
         return done
 
     def _done(self, step: str) -> None:
@@ -266,7 +266,7 @@ class Installation:
             self.root.save(self.state)
 
     def _give_up(self) -> None:
-        """The built environment is no good: next time begins afresh, what was in use stays so."""
+        """Delete the environment that was built, because it does not work. The current one stays in use."""
         self.state.building = None
         self.root.save(self.state)
         self._clear_away()
@@ -281,9 +281,8 @@ class Installation:
         wanted = {entry["env"] for entry in (self.state.current, self.state.building) if entry}
         for path in self.root.path.glob("env-*"):
             if path.name not in wanted:
-                with contextlib.suppress(
-                    OSError
-                ):  # Windows keeps files of a running program: the next run does it
+                # Windows keeps the files of a running program. The next run deletes them.
+                with contextlib.suppress(OSError):
                     delete(path)
 
     def _pip(self, work: Callable[[], object]) -> None:
@@ -328,7 +327,7 @@ class Installation:
 
 
 def checkout_hash() -> str:
-    """A hash of everything that is installed from this checkout."""
+    """Return the SHA-256 of all files that are installed from this checkout."""
     digest = hashlib.sha256()
     for name in _PACKAGES:
         path = CHECKOUT / name
@@ -341,16 +340,16 @@ def checkout_hash() -> str:
 
 
 def stop_daemon(root: Root, env: str, console: Console) -> None:
-    """End the daemon that runs from this root, if any, so that the next call starts the new one."""
+    """End the daemon of this root, if one runs, so that the next call starts the new one."""
     command = root.command(env)
     if root.is_whole(env):
-        # None runs, or it is too broken to say: it ends when idle.
+        # The command may be broken. The daemon ends by itself when it is idle.
         with contextlib.suppress(CommandFailed, OSError):
             console.run([str(command), "stop"], extra={"GLIHAMBA_DATA_DIR": str(root.path)})
 
 
 def _launcher_text(root: Root, glihamba: str) -> str:
-    """A command that a person can start; outside the usual place it also says where its data is."""
+    """Return a script that starts the command, and sets the data folder unless it is the default one."""
     if WINDOWS:
         where = "" if root.is_default else f'set "GLIHAMBA_DATA_DIR={root.path}"\n'
         return f'@echo off\n{where}"{glihamba}" %*\n'

@@ -1,4 +1,4 @@
-"""`install.py test`: an environment with everything the tests need, and the tests."""
+"""`install.py test`: make an environment with everything that the tests need, and run them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from installer.steps import Installation
 
 DEFAULT_ROOT = CHECKOUT / "build" / "test-env"
 
-# Whole files side by side: their fixtures are dear. In the order of tests/conftest.py, the longest first.
+# Whole files run in parallel, because their fixtures are expensive. The order of tests/conftest.py is kept.
 _SIDE_BY_SIDE = (
     "--numprocesses",
     "logical",
@@ -25,7 +25,7 @@ _SIDE_BY_SIDE = (
 
 
 class TestEnvironment(Installation):
-    """The checkout itself, editable, with the extra `test`. Kept and used again while it fits."""
+    """An environment with the checkout itself, editable, and the extra `test`. It is kept and used again."""
 
     def steps(self) -> list[tuple[str, Callable[[], str | None]]]:
         return [
@@ -44,7 +44,7 @@ class TestEnvironment(Installation):
         return None
 
     def begin(self) -> None:
-        """An environment whose requirements alone have changed is brought up to date, not made again."""
+        """Update the environment if only its requirements have changed, else make a new one."""
         current = self.state.current
         if current and self._key().items() <= current.items() and self.root.python(current["env"]).exists():
             self.state.building = {
@@ -63,10 +63,10 @@ class TestEnvironment(Installation):
         return True
 
     def run_tests(self, arguments: Sequence[str], tier: Sequence[str] = ()) -> int:
-        """Run pytest, whose output goes straight to the person, its closing line last; returns its status.
+        """Run pytest in this terminal. Returns its exit status.
 
-        arguments: pytest's; without any, all tests run, several files side by side. tier: the option of
-        tests/conftest.py that says which tests count as all, `--fast` or `--thorough`.
+        arguments: those of pytest. Without any, all tests run, several files in parallel. tier: `--fast` or
+        `--thorough`, which tests/conftest.py explains, or nothing.
         """
         command = [self.python, "-m", "pytest", *(arguments or _SIDE_BY_SIDE), *tier]
         if self.console.dry:

@@ -1,11 +1,11 @@
-"""One installable plugin out of a host's folder, the shared code, the contract and vendored wheels.
+"""Assemble an installable plugin from a host's folder, the shared code, the contract and vendored wheels.
 
     python plugins/assemble.py krita FOLDER       an installable folder
     python plugins/assemble.py krita FILE.zip     the same for Krita's "Import Python Plugin from File"
     python plugins/assemble.py gimp FOLDER        GIMP's folder plug-ins
 
-install.py, the release and the tests use it, so that what is tested is what is installed. Standard
-library only; packages come by pip's own `download`, or from a folder that holds their wheels already.
+install.py, the release and the tests use this script, so that the tests run the plugin that is installed.
+It needs the standard library only. `pip download` fetches the packages unless a folder holds their wheels.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 WHEELS = REPOSITORY / "build" / "plugin-wheels"
 
-# Everything the client imports that is not the standard library's. Pure Python, since the editors'
-# Pythons are 3.10 to 3.14 on every system; the oldest one decides which versions will do.
+# All packages that the client imports, in pure Python, since the editors have Python 3.10 to 3.14 on every
+# system. The oldest Python decides which versions are taken.
 REQUIREMENTS = (
     "grpclib>=0.4.8,<0.5",
     "h2>=4.1,<5",
@@ -41,15 +41,15 @@ OLDEST_PYTHON = "3.10"
 
 
 class AssembleError(Exception):
-    """One sentence that says what is missing and what to do."""
+    """A plugin cannot be assembled. `str(error)` says what is missing and what to do."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where a host wants its plugin, below the folder that is assembled.
+    """The places of a host's plugin below the folder that is assembled.
 
-    `package` is the plugin's own package, which gets `vendor/` inside it; `files` maps what lies beside
-    it in the host's folder to its place; `program` is the one of these that the host starts, if any.
+    `package` is the plugin's own package, which gets a folder `vendor`. `files` maps the other files of the
+    host's folder to their places. `program` is the place of the file that the host starts, if any.
     """
 
     package: str
@@ -57,8 +57,8 @@ class Layout:
     program: str = ""
 
 
-# Krita's own importer names desktop and action file after the package: so do we, or both ways of
-# installing would leave two of each.
+# Krita's importer names the desktop file and the action file after the package. Other names would leave two
+# of each if someone installed the plugin in both ways.
 LAYOUTS = {
     "krita": Layout(
         "pykrita/glihamba_krita",
@@ -83,11 +83,11 @@ def assemble(
     python: str = sys.executable,
     pip: Sequence[str] = (),
 ) -> list[Path]:
-    """Write the plugin of `host` into the folder `destination`; returns the paths it consists of.
+    """Write the plugin of `host` into the folder `destination`. Returns the paths of its parts.
 
-    An older plugin there is replaced when the new one is complete. `wheels` keeps what pip (run by
-    `python`, with the arguments `pip`) downloads; when everything needed is there, nothing is downloaded.
-    Raises AssembleError.
+    An older plugin is replaced when the new one is complete. wheels: the folder that keeps downloaded wheels;
+    nothing is downloaded if it holds all of them. python, pip: the Python whose pip downloads, and more
+    arguments for pip. Raises AssembleError and OSError.
     """
     layout = LAYOUTS[host]
     destination.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,11 @@ def assemble(
 
 
 def pack(host: str, archive: Path, **options: Any) -> Path:
-    """The plugin as a zip that the host itself can import: folders are entries of their own."""
+    """Write the plugin as a zip file that the host can import. Returns `archive`.
+
+    Folders are entries of their own, as Krita expects. options: those of `assemble`, which says what it
+    raises.
+    """
     with tempfile.TemporaryDirectory() as folder:
         assemble(host, Path(folder), **options)
         part = archive.with_name(archive.name + ".part")
@@ -126,7 +130,7 @@ def pack(host: str, archive: Path, **options: Any) -> Path:
 
 
 def gather(wheels: Path, python: str, pip: Sequence[str]) -> list[Path]:
-    """One pure wheel for each requirement, downloaded if they are not all in `wheels`."""
+    """Return one pure-Python wheel for each requirement, downloaded unless `wheels` holds all of them."""
     found = [newest(wheels, requirement) for requirement in REQUIREMENTS]
     if None in found:
         download(wheels, python, pip)
@@ -140,7 +144,7 @@ def download(wheels: Path, python: str, pip: Sequence[str]) -> None:
     wheels.mkdir(parents=True, exist_ok=True)
     pure = ("--only-binary=:all:", "--platform", "any", "--implementation", "py", "--abi", "none")
     command = [python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *pure]
-    # Moved when whole: somebody else may be looking for wheels there at this moment.
+    # Wheels are moved when they are complete, since another process may look for wheels meanwhile.
     with tempfile.TemporaryDirectory(prefix=".download-", dir=wheels) as part:
         command += ["--python-version", OLDEST_PYTHON, "--dest", part, *pip, *REQUIREMENTS]
         done = subprocess.run(command, capture_output=True, text=True)
@@ -156,7 +160,7 @@ def download(wheels: Path, python: str, pip: Sequence[str]) -> None:
 
 
 def newest(wheels: Path, requirement: str) -> Path | None:
-    """The newest wheel of a requirement that runs on every Python; folders of others' wheels are fine."""
+    """Return the newest pure-Python wheel of a requirement in a folder, or None."""
     low, high = (version(bound) for bound in bounds(requirement))
     found = []
     for path in wheels.glob("*-none-any.whl"):
@@ -171,7 +175,7 @@ def name_of(requirement: str) -> str:
 
 
 def bounds(requirement: str) -> tuple[str, str]:
-    """`name>=LOW,<HIGH` -> (LOW, HIGH); without a bound above, a number beyond every version."""
+    """Return (LOW, HIGH) of `name>=LOW,<HIGH`. Without an upper bound, HIGH is greater than every version."""
     found = dict(re.findall(r"(>=|<)([\d.]+)", requirement))
     return found[">="], found.get("<", "999999")
 
@@ -185,7 +189,7 @@ def copy(source: Path, target: Path, leave: str = "") -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Put a file or folder in its place; the old one goes only when the new one is there."""
+    """Move a file or folder to its place. A failure leaves the old one there."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not target.is_dir():
         source.replace(target)
@@ -203,8 +207,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="assemble.py", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("host", choices=sorted(LAYOUTS))
     parser.add_argument("target", type=Path, metavar="FOLDER|FILE.zip")
-    parser.add_argument("--wheels", type=Path, default=WHEELS, help="keeps what is downloaded")
-    parser.add_argument("--pip", action="append", default=[], metavar="ARGUMENT", help="for pip, as --pip=…")
+    parser.add_argument("--wheels", type=Path, default=WHEELS, help="folder that keeps downloaded wheels")
+    parser.add_argument(
+        "--pip", action="append", default=[], metavar="ARGUMENT", help="argument for pip, as --pip=…"
+    )
     given = parser.parse_args(arguments)
     write = pack if given.target.suffix == ".zip" else assemble
     try:

@@ -1,4 +1,4 @@
-"""What tests cost, the order in which they start, what a tier leaves out; and fixtures every room shares."""
+"""The tests' cost, their order, the tests that a tier leaves out, and fixtures that all folders share."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import glihamba  # noqa: F401  # before any test imports torch: it sets how torc
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 
-# Files and folders that take more than a second or two, and the markers that say what for. They start in this
+# Files and folders that take more than about two seconds, and markers that say why. They start in this
 # order, the longest first, so that no processor waits for one that started late; all other files follow.
 MARKERS = {
     "ops/test_triton.py": ["kernels"],
@@ -84,7 +84,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """One of several processes side by side tells the first how many tests it left out."""
+    """Each parallel process tells the first one how many tests it left out."""
     told: dict[str, Any] = getattr(session.config, "workeroutput", {})
     told["left_out"] = session.config.stash.get(LEFT_OUT, 0)
 
@@ -115,7 +115,7 @@ def children_hear_ctrl_c() -> None:
 
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
-    """The photographs and sample triples beside the checkout; a fresh clone has none."""
+    """The photographs and sample triples beside the checkout. A fresh clone has none."""
     folder = REPOSITORY.parent / "shared" / "data"
     if not folder.is_dir():
         pytest.skip("no ../shared/data beside this checkout: the photographs and triples are not distributed")
@@ -124,7 +124,7 @@ def shared_data() -> Path:
 
 @pytest.fixture
 def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A person's data folder of the test's own; the daemon started in it is ended with it."""
+    """A data folder for one test. A daemon that was started in it ends with the test."""
     for name in [name for name in os.environ if name.startswith("GLIHAMBA_")]:
         monkeypatch.delenv(name)
     folder = tmp_path / "data"
@@ -134,5 +134,5 @@ def own_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield folder
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, psutil.Error):
         process = psutil.Process(json.loads((folder / "run" / "endpoint.json").read_text())["pid"])
-        if "serve" in process.cmdline():  # a test may have left a stale file with anybody's process id
+        if "serve" in process.cmdline():  # a stale file of a test may name any process id
             process.terminate()

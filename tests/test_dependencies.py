@@ -22,9 +22,9 @@ FOLDERS = {
     "base": ("backend/glihamba", "plugins/shared", "proto/glihamba_proto"),
     "train": ("training/glihamba_training",),
 }
-# Used where they are installed, never needed: kernels for a graphics card, and Ray for `--cluster`.
+# Optional: kernels for a graphics card, and Ray for `--cluster`.
 OPTIONAL = {"triton", "mamba-ssm", "ray"}
-# Never imported by name: pyvips finds its library in pyvips-binary, Lightning writes by tensorboard.
+# Not imported by our code: pyvips finds its library in pyvips-binary, and Lightning uses tensorboard.
 SILENT = {"pyvips-binary", "tensorboard"}
 
 

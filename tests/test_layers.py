@@ -1,4 +1,4 @@
-"""Imports go down only, as CONTRIBUTING.md's table says, and what must answer at once stays light."""
+"""Imports go down only, as CONTRIBUTING.md's table says, and fast commands import nothing heavy."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ def test_these_rooms_stand_on_the_standard_library(room: str, allowed: set[str])
 
 
 def test_the_scan_sees_what_it_must(tmp_path: Path) -> None:
-    """The tests above fail when they should: a file with every kind of import."""
+    """The tests above must fail for a file with every kind of forbidden import."""
     file = tmp_path / "sample.py"
     file.write_text(
         "import torch\nfrom . import store\nfrom ..pipeline import x\n"

@@ -1,4 +1,4 @@
-"""What README and user guide tell a person to type is typed here."""
+"""Run the commands of the README and the user guide."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NEEDS_PHOTOGRAPHS = (
 
 
 def commands() -> list[str]:
-    """Each command once, in the order of the pages."""
+    """Return each command once, in the order of the pages."""
     blocks = [b for page in PAGES for b in re.findall(r"```sh\n(.*?)```", page.read_text("utf-8"), re.S)]
     lines = [line for block in blocks for line in block.splitlines() if line.startswith("glihamba ")]
     return list(dict.fromkeys(lines))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ PAIRS = [(0.0, 0.0), (0.002, 0.02584), (0.0031308, 0.04045), (0.5, 0.735357), (1
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_arrays(dtype: type) -> None:
+def test_arrays(dtype: type[np.floating[Any]]) -> None:
     linear, encoded = (np.array(values, dtype) for values in zip(*PAIRS, strict=True))
     assert linear_to_srgb(linear).dtype == srgb_to_linear(encoded).dtype == dtype
     np.testing.assert_allclose(linear_to_srgb(linear), encoded, atol=1e-5)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-LONGEST = 400  # lines of a module: beyond it, it holds two things
+LONGEST = 400  # lines of a module; a longer one should be divided
 
 
 @pytest.mark.parametrize(

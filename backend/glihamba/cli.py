@@ -1,6 +1,6 @@
-"""The command `glihamba`: finds the command, calls it, says failures in one sentence.
+"""The command line `glihamba`: find the command, call it, and report a failure in one sentence.
 
-Nothing heavy is imported before a command needs it, so that `glihamba --help` answers at once.
+Heavy libraries are imported only by the command that needs them, so that `glihamba --help` answers at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from glihamba import __version__
 from glihamba.errors import OutOfMemory, is_out_of_memory
 from glihamba_proto.errors import Failure
 
-# name -> (module in glihamba.commands, what it does); listed in this order
+# name -> (module in glihamba.commands, help text). `glihamba --help` lists them in this order.
 COMMANDS = {
     "harmonize": ("harmonize", "Recolour pasted objects to fit their scene: a picture, or a folder of them."),
     "models": ("models", "List, describe, add, download and remove models."),
@@ -36,12 +36,12 @@ COMMANDS = {
     "export": ("training", "Turn a checkpoint into a model file with its record."),
 }
 
-# Set once Ctrl-C has come: on its way up, an import or a callback may make any other error of it.
+# Set by Ctrl-C. An import or a callback may turn the KeyboardInterrupt into another error on its way up.
 interrupted = threading.Event()
 
 
 class LazyGroup(click.Group):
-    """Commands are named in a table and imported when called."""
+    """A group whose commands are named in COMMANDS and imported when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -90,7 +90,7 @@ def main(arguments: list[str] | None = None) -> NoReturn:
 
 
 def listen_for_ctrl_c() -> None:
-    """Have `interrupted` set by Ctrl-C, which raises KeyboardInterrupt as ever."""
+    """Make Ctrl-C set `interrupted` before it raises KeyboardInterrupt as usual."""
 
     def on_signal(number: int, frame: Any) -> None:
         interrupted.set()
@@ -101,20 +101,21 @@ def listen_for_ctrl_c() -> None:
 
 
 def leave(status: int) -> NoReturn:
-    """End the process, at once if a thread of ours still works on what nobody wants any more.
+    """End the process with the exit status.
 
-    The interpreter would close down under such a thread, and torch aborts the process then.
+    It ends at once if one of our threads still works on an abandoned job. Otherwise the interpreter would
+    shut down while the thread runs, and torch would abort the process.
     """
     if any(thread.daemon and thread.name.startswith("glihamba") for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError, AttributeError):  # closed, or none at all
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # the stream is closed or missing
                 stream.flush()
         os._exit(status)
     sys.exit(status)
 
 
 def complain(error: Exception) -> int:
-    """Say the failure on standard error; returns the exit status."""
+    """Print the failure on standard error. Returns the exit status."""
     if isinstance(error, click.exceptions.Abort):
         click.echo("Interrupted; nothing was left half done.", err=True)
         return 130
@@ -122,7 +123,7 @@ def complain(error: Exception) -> int:
         error.show()
         return error.exit_code
     if isinstance(error, BrokenPipeError):
-        # Whoever read our output has gone; the interpreter must not trip over that again at exit.
+        # The reader of our output is gone. Without this the interpreter would raise again when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     click.echo(f"Error: {sentence(error)}", err=True)
@@ -130,7 +131,7 @@ def complain(error: Exception) -> int:
 
 
 def sentence(error: Any) -> str:
-    """One sentence for a person, whatever went wrong."""
+    """Return one sentence that tells a person what went wrong, for any exception."""
     if isinstance(error, Failure):
         return str(error)
     if is_out_of_memory(error):

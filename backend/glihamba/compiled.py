@@ -1,4 +1,4 @@
-"""Compiled functions that the next start finds on disk, where there is a disk to keep them on."""
+"""Compile functions with numba and cache them on disk for the next start."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ _log = logging.getLogger(__name__)
 
 
 def kept(function: Callable[..., None], signature: Any, **options: Any) -> Callable[..., None]:
-    """`function` compiled by numba for the signature, now, and kept for the next start if that is possible.
+    """Compile a function with numba for one signature, at once.
 
-    options: numba.njit's. Raises ImportError where numba is missing.
+    The compiled code is cached on disk if numba finds a folder for it. options: those of numba.njit.
+    Raises ImportError if numba is missing.
     """
     import numba
 
     try:
         compiled: Callable[..., None] = numba.njit(signature, cache=True, **options)(function)
-    except (RuntimeError, OSError) as error:  # no folder to keep it in, or a full disk
-        _log.info("The compiled kernel is not kept for the next start: %s.", error)
+    except (RuntimeError, OSError) as error:  # no folder can be written, or the disk is full
+        _log.info("The compiled kernel is not cached for the next start: %s.", error)
         compiled = numba.njit(signature, **options)(function)
     return compiled

@@ -1,9 +1,9 @@
 """The reasons a harmonization can fail.
 
-The codes are the contract's closed set (`glihamba.v1.ErrorCode`). The sentences stand in the catalogue
-(`glihamba_proto/locale`); a command that only the command line has may give an English one of its own. The
-daemon turns the failures into gRPC statuses, the command line into exit codes. Nothing below the daemon
-knows gRPC.
+The codes are those of the contract (`glihamba.v1.ErrorCode`). The sentences are in the catalogue
+(`glihamba_proto/locale`). A failure that only the command line knows may bring its own English sentence. The
+daemon turns a failure into a gRPC status, and the command line into an exit status. No module below the
+daemon uses gRPC.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from glihamba_proto.messages import Note
 
 
 class HarmonizeError(Failure):
-    """A failure the person can understand. `str(error)` is one English sentence that says what to do.
+    """A failure that a person can understand. `str(error)` is one English sentence that says what to do.
 
-    `code` is a name from `glihamba.v1.ErrorCode`; `Failure` explains the arguments.
+    `code` is a name from `glihamba.v1.ErrorCode`. `Failure` explains the arguments.
     """
 
     code = "INTERNAL"
@@ -96,17 +96,17 @@ _OF_A_REQUEST = {
 
 
 def refuse(problem: Note | None) -> None:
-    """Raise the HarmonizeError for what one of `glihamba_proto.checks` has found, if anything."""
+    """Raise the HarmonizeError for what `glihamba_proto.checks` has found, if anything."""
     if problem is not None:
         code, _, case = problem.message.partition(".")
         raise _OF_A_REQUEST[code](case=case, **problem.fields)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """True for Python's, numpy's and torch's ways to say that memory ran out."""
+    """Return True if Python, numpy or torch reports with this error that memory ran out."""
     if isinstance(error, MemoryError):
         return True
-    torch = sys.modules.get("torch")  # never imported for this: what has not been loaded did not fail
+    torch = sys.modules.get("torch")  # not imported here: if torch is not loaded, it did not fail
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
     # torch's CPU allocator and cuBLAS have no error class of their own.

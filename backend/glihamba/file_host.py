@@ -1,8 +1,8 @@
-"""Files as a host: the command line's counterpart of Krita and GIMP.
+"""A host whose pictures are files. The command line uses it where a plugin uses Krita or GIMP.
 
-Colours: without a profile, integers are sRGB and floats are linear light with sRGB's primaries. A picture
-with an RGB profile other than sRGB is sent as linear floats, so that no colour is clipped, and the result is
-converted back to the file's own profile. Gray stays gray. Values outside the mask come from the composite.
+Integers without a profile are sRGB, and floats without one are linear light with sRGB's primaries. A picture
+with another RGB profile is sent as linear floats, so that no colour is clipped, and the result is converted
+back to the profile. Gray stays gray. Pixels outside the mask are copied from the composite.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class FileHost:
 
         run(harmonize_layer(FileHost(composite, mask, output), DaemonService()))
 
-    `show` gets the progress, and `stop` says whether to give up. Warnings are collected in `messages`.
+    `show` is called with the progress. Warnings are collected in `messages`, and `harmonized` is the result.
     """
 
     def __init__(
@@ -42,18 +42,20 @@ class FileHost:
         output: Path,
         *,
         show: Callable[[Progress], None] = lambda progress: None,
-        stop: Callable[[], bool] = lambda: False,
     ) -> None:
         self.composite, self.mask, self.output = composite, mask, output
         self.messages: list[str] = []
         self.harmonized: Harmonized | None = None
-        self._show, self._stop = show, stop
+        self._show = show
         self._picture: Picture | None = None
         self._coverage: Array | None = None
 
     @at_once
     def capture(self) -> Capture:
-        """Read both files; raises `ClientError` for what cannot be harmonized or kept in the output."""
+        """Read composite and mask.
+
+        Raises ClientError if they cannot be harmonized or if the output cannot hold the result.
+        """
         image_files.check_target(self.output)
         picture = image_files.read(self.composite)
         image_files.check_target(self.output, picture)
@@ -72,7 +74,7 @@ class FileHost:
 
     @at_once
     def deliver(self, harmonized: Harmonized) -> None:
-        """Write the output; raises `ClientError`, and the old file stays, when that fails."""
+        """Write the output. Raises ClientError and leaves an old file as it was if that fails."""
         assert self._picture is not None
         assert self._coverage is not None
         picture = self._picture
@@ -87,14 +89,17 @@ class FileHost:
         self._show(progress)
 
     def cancelled(self) -> bool:
-        return self._stop()
+        return False  # Ctrl-C ends the command line by an exception
 
     def message(self, text: str, failed: bool = False) -> None:
         self.messages.append(text)
 
 
 def plane(pixels: Array, transfer: Transfer) -> Plane:
-    """(H, W, 1, 3 or 4) as a plane, without a copy where the memory allows it."""
+    """Return (H, W, C) pixels as a plane.
+
+    C: 1, 3 or 4; uint8, uint16 or float32. The plane shares the memory of little-endian contiguous pixels.
+    """
     height, width, channels = pixels.shape
     contiguous = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     samples = _SAMPLES[pixels.dtype.name]
@@ -103,15 +108,15 @@ def plane(pixels: Array, transfer: Transfer) -> Plane:
 
 
 def array(plane: Plane) -> Array:
-    """A plane's pixels (H, W, C), without a copy."""
+    """Return a plane's pixels as an (H, W, C) array that shares its memory."""
     dtype = np.dtype(plane.sample_type).newbyteorder("<")
     return np.frombuffer(plane.data, dtype).reshape(plane.height, plane.width, -1)
 
 
 def read_mask(path: Path) -> Array:
-    """The object's coverage (H, W), uint8, uint16 or float32, as `masks.coverage_in` finds it.
+    """Return the object's coverage (H, W), uint8, uint16 or float32; see `masks.coverage_in`.
 
-    Raises `BadPicture` for a file that cannot be read and `ClientError` EMPTY_MASK for a faint mask.
+    Raises BadPicture for a file that cannot be read, and ClientError EMPTY_MASK for a faint mask.
     """
     try:
         return coverage_in(image_files.read(path).pixels, str(path))
@@ -120,7 +125,7 @@ def read_mask(path: Path) -> Array:
 
 
 def to_srgb(picture: Picture) -> tuple[Array, Transfer]:
-    """The pixels to send: (H, W, 3 or 4) with sRGB's primaries, and their transfer function."""
+    """Return the pixels to send, (H, W, 3 or 4) with sRGB's primaries, and their transfer function."""
     pixels = image_files.gray_to_rgb(picture.pixels) if picture.is_gray else picture.pixels
     form = _form(picture)
     if form != "convert":
@@ -132,10 +137,13 @@ def to_srgb(picture: Picture) -> tuple[Array, Transfer]:
 
 
 def from_srgb(result: Array, picture: Picture) -> Array:
-    """The result's colours (H, W, 1 or 3), without alpha, in the file's own profile and sample type."""
+    """Return the result's colours, (H, W, 1 or 3) without alpha, in the file's profile and sample type.
+
+    result: (H, W, 3 or 4), encoded as `to_srgb` encodes the picture.
+    """
     colours = result[:, :, :3]
     if _form(picture) == "convert":
-        # The conversion there and back has an error of its own (up to 0.3 % of a dark value): subtract it.
+        # Converting there and back has an error of up to 0.3 % of a dark value, which is subtracted.
         own = picture.pixels[:, :, :3]
         value = own + _exported(colours, picture)
         value -= _exported(to_srgb(picture)[0][:, :, :3], picture)
@@ -148,14 +156,17 @@ def from_srgb(result: Array, picture: Picture) -> Array:
 
 
 def _exported(colours: Array, picture: Picture) -> Array:
-    """Linear sRGB in the file's profile, int32 at its sample type's full scale."""
+    """Convert linear sRGB to the file's profile, as int32 from 0 to the sample type's full scale."""
     xyz = _vips(colours, "scrgb", picture.profile).colourspace("xyz")
     own: Array = xyz.icc_export(pcs="xyz", depth=8 * picture.pixels.dtype.itemsize, intent="relative").numpy()
     return own.astype(np.int32)
 
 
 def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
-    """How the file's values are encoded: "srgb", "linear", or by a profile that needs "convert"."""
+    """Say how the file's values are encoded: as sRGB, as linear sRGB, or in a profile to convert from.
+
+    Raises BadPicture for a profile that cannot be used.
+    """
     is_float = picture.pixels.dtype == np.float32
     if picture.is_gray or not picture.profile:
         return "linear" if is_float and not picture.profile else "srgb"
@@ -174,9 +185,9 @@ def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
     if not is_float:
         try:
             _exported(linear, picture)
-        except pyvips.Error as error:  # profiles of scanners and cameras have no table for writing
+        except pyvips.Error as error:  # the profiles of scanners and cameras can only be read
             raise BadPicture(
-                f"{picture.path} has a colour profile that colours can be read by but not written: "
+                f"{picture.path} has a colour profile that can be read but not written: "
                 "convert it to sRGB first."
             ) from error
         return "convert"
@@ -189,7 +200,7 @@ def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
 
 
 def _linear(image: pyvips.Image) -> Array:
-    """Linear light with sRGB's primaries, float32, unclipped, of an image with a profile."""
+    """Return an image's pixels as linear light with sRGB's primaries, float32 and unclipped."""
     xyz = image.icc_import(embedded=True, pcs="xyz", intent="relative")
     linear: Array = xyz.colourspace("scrgb").numpy()
     return linear.astype(np.float32, copy=False)

@@ -1,9 +1,9 @@
-"""How the pixels of a mask file are read, by the command line and by training alike.
+"""Read the coverage from the pixels of a mask file, for the command line and for training.
 
-The alpha channel is the mask where it is not opaque everywhere, otherwise the brightness; white is the
-object. An integer mask whose greatest value is 1 is a label map of 0 and 1, as segmentation tools write it,
-and 1 is the object. Any other mask that is black almost everywhere is refused: labels of several objects and
-very faint coverage look alike.
+The alpha channel is the mask, unless it is opaque everywhere. Then the brightness is the mask, and white is
+the object. An integer mask whose greatest value is 1 is a label map, as segmentation tools write it, and 1 is
+the object. Any other mask that is black almost everywhere is refused, because labels of several objects
+cannot be told from very faint coverage.
 """
 
 from __future__ import annotations
@@ -13,20 +13,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-FAINT = 0.02  # of full scale: a mask that is nowhere brighter is refused, unless it is a label map
-LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # of sRGB's primaries (ITU-R BT.709)
+FAINT = 0.02  # of full scale; a mask whose greatest value is below it is refused, unless it is a label map
+LUMA = np.array([0.2126, 0.7152, 0.0722], np.float32)  # weights of R, G and B (ITU-R BT.709)
 
 
 class FaintMask(ValueError):
-    """A mask that is black almost everywhere; `str(error)` names it and says what to do."""
+    """A mask is black almost everywhere. `str(error)` names it and says what to do."""
 
 
 def coverage_in(pixels: NDArray[Any], name: str) -> NDArray[Any]:
-    """The object's coverage (H, W) in a mask's pixels (H, W, 1 to 4), in their type: uint8, uint16 or
-    float32.
+    """Return the object's coverage in a mask.
 
-    Gray, gray with alpha, RGB or RGB with alpha. The result may be empty (0 everywhere). Raises FaintMask,
-    which calls the mask `name`.
+    pixels: (H, W, C), uint8, uint16 or float32; gray, gray with alpha, RGB or RGB with alpha. Returns (H, W)
+    of the same type, 0 to full scale; it may be 0 everywhere. Raises FaintMask, which calls the mask `name`.
     """
     is_float = pixels.dtype.kind == "f"
     full = 1.0 if is_float else float(np.iinfo(pixels.dtype).max)

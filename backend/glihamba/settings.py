@@ -1,10 +1,10 @@
-"""The one table of settings. Each is read from its environment variable, `GLIHAMBA_` and its name.
+"""The table of settings. Each setting is read from the environment variable `GLIHAMBA_` plus its name.
 
-    settings = load()                    # defaults, then the environment
-    settings = load(device="cpu")        # then what the command line says
-    for row in describe(settings): ...   # what --help and the docs print
+    settings = in_force()                # the environment, else the defaults
+    settings = in_force(device="cpu")    # the command line comes before both
+    for setting in describe(settings):   # what `glihamba settings` prints
 
-Where the folders lie by default is the contract's (`glihamba_proto.places`), since plugins look there, too.
+`glihamba_proto.places` says where the folders lie by default, because the plugins look there too.
 """
 
 # ruff: noqa: RUF009 - `_setting` is dataclasses.field with our metadata
@@ -25,7 +25,7 @@ PREFIX = "GLIHAMBA_"
 
 
 class BadSetting(BadRequest, ValueError):
-    """A setting's value can't be used; the sentence names the variable and what it may hold."""
+    """A setting's value cannot be used. The sentence names the variable and the values it may have."""
 
 
 def _setting(
@@ -37,7 +37,7 @@ def _setting(
     choices: tuple[str, ...] = (),
     show: str = "",
 ) -> Any:
-    """A field of `Settings`. `show` stands for the default where that depends on the machine."""
+    """Return a field of `Settings`. `show` describes a default that depends on the machine."""
     return field(
         default=default, metadata={"help": help, "low": low, "high": high, "choices": choices, "show": show}
     )
@@ -45,11 +45,11 @@ def _setting(
 
 @dataclass(frozen=True)
 class Settings:
-    """Every setting with its type, default and help. Build it with `load`."""
+    """Every setting with its type, default and help. Build it with `in_force`."""
 
     data_dir: Path = _setting(
         Path(),
-        "folder of everything kept: weights, logs, runtime files",
+        "folder for all data: weights, logs, runtime files",
         show="a folder of your account's own data",
     )
     runtime_dir: Path = _setting(Path(), "folder of endpoint.json and the daemon's lock", show="DATA_DIR/run")
@@ -75,7 +75,7 @@ class Settings:
 
     @property
     def models_dir(self) -> Path:
-        """Where downloaded and imported weights are kept."""
+        """The folder of downloaded and added weights."""
         return self.data_dir / places.MODELS
 
     @property
@@ -91,8 +91,8 @@ class Settings:
         return self.log_dir / places.DAEMON_LOG
 
 
-class Row(NamedTuple):
-    """One setting for people: `value` is in force, `default` what holds without any override."""
+class Setting(NamedTuple):
+    """One setting as text. `value` is in force, `default` holds without overrides."""
 
     name: str
     variable: str
@@ -102,13 +102,13 @@ class Row(NamedTuple):
     help: str
 
 
-def load(
+def in_force(
     environ: Mapping[str, str] = os.environ, *, platform: str = sys.platform, **overrides: Any
 ) -> Settings:
-    """Settings in force: defaults, then GLIHAMBA_* from `environ`, then `overrides` that are not None.
+    """Return the settings in force: `overrides` that are not None, else GLIHAMBA_*, else the defaults.
 
-    Raises BadSetting with one sentence for a value out of range or of the wrong type, TypeError for an
-    override that is no setting.
+    platform: as `sys.platform`; it decides where the data folder lies. Raises BadSetting for a value that is
+    out of range or of the wrong type, and TypeError for an override that is not a setting.
     """
     known = {entry.name: entry for entry in fields(Settings)}
     if unknown := overrides.keys() - known.keys():
@@ -128,9 +128,10 @@ def load(
     return Settings(**values)
 
 
-def describe(settings: Settings) -> list[Row]:
+def describe(settings: Settings) -> list[Setting]:
+    """Return every setting with its variable, type, default, value and help, in the table's order."""
     return [
-        Row(
+        Setting(
             entry.name,
             PREFIX + entry.name.upper(),
             "|".join(entry.metadata["choices"])
@@ -144,7 +145,7 @@ def describe(settings: Settings) -> list[Row]:
 
 
 def _checked(label: str, given: Any, kind: Any, rules: Mapping[str, Any]) -> Any:
-    """`given` (text from the environment or an object from a caller) as the setting's type."""
+    """Return `given`, which is text or already an object, as the setting's type. Raises BadSetting."""
     if kind == "Path":
         return _absolute(label, given)
     if kind == "str":
@@ -152,19 +153,17 @@ def _checked(label: str, given: Any, kind: Any, rules: Mapping[str, Any]) -> Any
         if rules["choices"]:
             text = text.lower()
             if text not in rules["choices"]:
-                raise BadSetting(
-                    f"{label} must be one of {', '.join(rules['choices'])}, but is {str(given)!r}."
-                )
+                wanted = ", ".join(rules["choices"])
+                raise BadSetting(case="CHOICE", name=label, wanted=wanted, value=repr(str(given)))
         return text
     try:
         number = int(given) if kind == "int" else float(given)
     except (TypeError, ValueError):
         number = math.nan
     if not rules["low"] <= number <= rules["high"]:
-        what = "a whole number" if kind == "int" else "a number"
-        raise BadSetting(
-            f"{label} must be {what} from {rules['low']:.0f} to {rules['high']:.0f}, but is {str(given)!r}."
-        )
+        case = "WHOLE_NUMBER" if kind == "int" else "NUMBER"
+        low, high = f"{rules['low']:.0f}", f"{rules['high']:.0f}"
+        raise BadSetting(case=case, name=label, low=low, high=high, value=repr(str(given)))
     return number
 
 

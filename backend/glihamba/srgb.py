@@ -1,6 +1,6 @@
-"""The sRGB curve (IEC 61966-2-1), for numpy arrays and torch tensors alike.
+"""The sRGB transfer function (IEC 61966-2-1), for numpy arrays and torch tensors.
 
-Both functions extend over all real numbers as odd functions, so that values outside 0 to 1 survive.
+Both functions are odd and cover all real numbers, so that values outside [0, 1] survive.
 """
 
 from __future__ import annotations
@@ -11,21 +11,21 @@ from typing import Any, TypeVar
 import numpy as np
 
 Values = TypeVar("Values", bound=Any)
-"""A numpy array or a torch tensor of floats; what comes back is of the same kind, type and shape."""
+"""A numpy array or a torch tensor of floats. The result has the same class, type and shape."""
 
 
 def linear_to_srgb(linear: Values) -> Values:
-    """Light, 1 for white, to encoded values."""
+    """Encode linear light, in which 1 is white, as sRGB values, in which 1 is white too."""
     lib = _library(linear)
     size = abs(linear)
-    # Clipped, because a tensor's gradient would be infinite at 0 even where the straight line is taken.
+    # Clipped, because the gradient of the power would be infinite at 0, although the straight line is taken.
     curve = 1.055 * lib.clip(size, 0.0031308, None) ** (1 / 2.4) - 0.055
     encoded: Values = lib.copysign(lib.where(size <= 0.0031308, 12.92 * size, curve), linear)
     return encoded
 
 
 def srgb_to_linear(encoded: Values) -> Values:
-    """The inverse of `linear_to_srgb`."""
+    """Decode sRGB values to linear light. The inverse of `linear_to_srgb`."""
     lib = _library(encoded)
     size = abs(encoded)
     curve = ((size + 0.055) / 1.055) ** 2.4
@@ -34,5 +34,5 @@ def srgb_to_linear(encoded: Values) -> Values:
 
 
 def _library(values: object) -> Any:
-    """numpy or torch; torch is not imported for numpy arrays."""
+    """Return numpy for an array and torch for a tensor. An array does not import torch."""
     return np if isinstance(values, np.ndarray | np.generic) else importlib.import_module("torch")

@@ -1,7 +1,8 @@
-"""Makes the picture of a model's card and its figures: `python docs/models/picture.py MODEL OUT.jpg`.
+"""Make the picture of a model's card and print its figures: `python docs/models/picture.py MODEL OUT.jpg`.
 
-Needs the extra `train` and scikit-image, whose photographs may be shown and were never trained on. GrabCut
-finds their objects from a box and a few ellipses. Nothing is random: later weights get the same composites.
+The script needs the extra `train` and scikit-image. Its photographs may be shown and were never trained on.
+GrabCut (Rother, Kolmogorov, Blake 2004) finds the objects from a box and a few ellipses. Nothing is random,
+so that later weights get the same composites.
 """
 
 from __future__ import annotations
@@ -24,14 +25,14 @@ Ellipse = tuple[int, int, int, int]  # centre and half axes, x first
 
 
 class Thing(NamedTuple):
-    """A photograph and its object's mask, (H,W,3) and (H,W) uint8."""
+    """A photograph, (H, W, 3) uint8, and the mask of its object, (H, W) uint8."""
 
     photo: np.ndarray
     mask: np.ndarray
 
 
-class Row(NamedTuple):
-    """A composite with its mask, and its true colours where they are known."""
+class Example(NamedTuple):
+    """A composite, its mask, and the real picture if it is known: (H, W, 3), (H, W), (H, W, 3), all uint8."""
 
     title: str
     composite: np.ndarray
@@ -42,7 +43,10 @@ class Row(NamedTuple):
 def cut_out(
     photo: np.ndarray, box: Ellipse, inside: Iterable[Ellipse], outside: Iterable[Ellipse] = ()
 ) -> Thing:
-    """The object in `box` (x, y, width, height). Pixels in the ellipses are known."""
+    """Return the object in `box`, which is x, y, width, height.
+
+    inside, outside: ellipses in the object and in the background, which guide GrabCut.
+    """
     marks = np.full(photo.shape[:2], cv2.GC_BGD, np.uint8)
     x, y, width, height = box
     marks[y : y + height, x : x + width] = cv2.GC_PR_FGD
@@ -63,18 +67,23 @@ def cut_out(
     return Thing(photo, cv2.GaussianBlur(filled, (0, 0), 0.8))
 
 
-def recoloured(title: str, thing: Thing, gains: tuple[float, float, float]) -> Row:
-    """The object under another light: gains of red, green and blue in linear light."""
+def recoloured(title: str, thing: Thing, gains: tuple[float, float, float]) -> Example:
+    """Return an example with the object in another light. gains: of R, G and B in linear light."""
     light = (thing.photo / 255.0) ** 2.2 * gains
-    return Row(title, _over(thing, light.clip(0, 1) ** (1 / 2.2) * 255, thing.photo), thing.mask, thing.photo)
+    return Example(
+        title, _over(thing, light.clip(0, 1) ** (1 / 2.2) * 255, thing.photo), thing.mask, thing.photo
+    )
 
 
-def pasted(title: str, thing: Thing, scene: np.ndarray, scale: float, left: int, top: int) -> Row:
-    """The object in another photograph, its upper left corner there."""
+def pasted(title: str, thing: Thing, scene: np.ndarray, scale: float, left: int, top: int) -> Example:
+    """Return an example with the object in another photograph.
+
+    scene: (H, W, 3) uint8. left, top: where the upper left corner of the scaled photograph lies.
+    """
     window = np.float64([[scale, 0, left], [0, scale, top]])
     size = (scene.shape[1], scene.shape[0])
     photo, mask = (cv2.warpAffine(x, window, size, flags=cv2.INTER_AREA) for x in thing)
-    return Row(title, _over(Thing(photo, mask), photo, scene), mask, None)
+    return Example(title, _over(Thing(photo, mask), photo, scene), mask, None)
 
 
 def _over(thing: Thing, colours: np.ndarray, scene: np.ndarray) -> np.ndarray:
@@ -82,7 +91,8 @@ def _over(thing: Thing, colours: np.ndarray, scene: np.ndarray) -> np.ndarray:
     return (cover * colours + (1 - cover) * scene).round().astype(np.uint8)
 
 
-def rows() -> list[Row]:
+def examples() -> list[Example]:
+    """Return the examples of the picture, from top to bottom."""
     cup = cut_out(
         data.coffee(),
         (78, 14, 403, 375),
@@ -115,12 +125,14 @@ def rows() -> list[Row]:
 
 
 def psnr(ours: np.ndarray, real: np.ndarray) -> float:
+    """Return the PSNR of two (H, W, 3) uint8 pictures in dB."""
     return float(10 * np.log10(255**2 / max(np.square(ours.astype(float) - real).mean(), 1e-3)))
 
 
 def main(name: str, out: str) -> None:
+    """Write the picture of the model `name` to the file `out`, and print PSNR before and after."""
     network = models.load(name)
-    made = rows()
+    made = examples()
     heights = [round(row.composite.shape[0] * WIDTH / row.composite.shape[1]) for row in made]
     sheet = Image.new("RGB", (3 * WIDTH + 2 * GAP, sum(heights) + LINE * (len(made) + 1)), "white")
     draw, font, top = ImageDraw.Draw(sheet), ImageFont.load_default(14), LINE

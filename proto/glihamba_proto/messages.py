@@ -21,14 +21,16 @@ from typing import Any, NamedTuple
 # Trailing metadata of a call that fails: the ErrorCode's name, and a serialized `Note` of the contract.
 ERROR_KEY, NOTE_KEY = "glihamba-error", "glihamba-note-bin"
 
+_LINE = "glihamba-note"  # marks a line of text that holds a note
 _FOLDER = Path(__file__).resolve().parent / "locale"
 
 
 class Note(NamedTuple):
     """Something said to a person: a warning, a notice, or why something failed.
 
-    `message` is a key of the catalogue, `fields` fill its placeholders. `detail` is the English sentence, for
-    clients whose catalogue lacks the message; or one that says more than the catalogue's.
+    `message` is a key of the catalogue, `fields` fill its placeholders; a field may be a note, too. `detail`
+    is the English sentence, for clients whose catalogue lacks the message; or one that says more than the
+    catalogue's.
     """
 
     message: str
@@ -39,6 +41,21 @@ class Note(NamedTuple):
     def code(self) -> str:
         """The message without its case."""
         return self.message.partition(".")[0]
+
+
+def line_of(note: Note) -> str:
+    """A note as one line of text; a daemon that cannot start leaves it for whoever has started it."""
+    fields = {name: str(value) for name, value in note.fields.items()}
+    return json.dumps({_LINE: note._replace(fields=fields)._asdict()})
+
+
+def note_of_line(line: str) -> Note | None:
+    """The note that a line holds, if it is one of `line_of`."""
+    try:
+        message, fields, detail = (json.loads(line)[_LINE][name] for name in Note._fields)
+        return Note(str(message), dict(fields), str(detail))
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 @lru_cache
@@ -76,8 +93,8 @@ def sentence(note: Note, language: str = "") -> str:
 
 def text(message: str, language: str = "", **fields: object) -> str:
     """A sentence of the catalogue, filled. Raises KeyError for a message that is not in it."""
-    texts = catalogue(choose(language))
-    return _Filler(texts).vformat(texts[message], (), fields)
+    chosen = choose(language)
+    return _Filler(chosen).vformat(catalogue(chosen)[message], (), fields)
 
 
 def stage(name: str, language: str = "") -> str:
@@ -86,16 +103,16 @@ def stage(name: str, language: str = "") -> str:
 
 
 class _Filler(Formatter):
-    """Fills placeholders; one without a value becomes "?"."""
+    """Fills placeholders; one without a value becomes "?", and a note its sentence without the full stop."""
 
-    def __init__(self, texts: Mapping[str, str]) -> None:
-        self._texts = texts
+    def __init__(self, language: str) -> None:
+        self._language, self._texts = language, catalogue(language)
 
     def get_value(self, key: int | str, args: Any, kwargs: Mapping[str, Any]) -> Any:
         return kwargs.get(str(key), "?")
 
     def format_field(self, value: Any, format_spec: str) -> Any:
-        words = str(value)
+        words = sentence(value, self._language).rstrip(".") if isinstance(value, Note) else str(value)
         if format_spec == "word":
             return self._texts.get(f"WORD.{words}", words)
         if format_spec == "," and words.isdecimal():

@@ -58,9 +58,9 @@ def runtime_folder(platform: str = sys.platform, environ: Mapping[str, str] = os
     return _override(RUNTIME_DIR, environ) or data_folder(platform, environ) / RUNTIME
 
 
-def log_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
+def log_folder() -> Path:
     """The folder of the daemon's log files; raises BadPlace."""
-    return _override(LOG_DIR, environ) or data_folder(platform, environ) / LOGS
+    return _override(LOG_DIR, os.environ) or data_folder() / LOGS
 
 
 def endpoint_file(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
@@ -68,17 +68,17 @@ def endpoint_file(platform: str = sys.platform, environ: Mapping[str, str] = os.
     return runtime_folder(platform, environ) / ENDPOINT
 
 
-def settings_file(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
+def settings_file() -> Path:
     """What a person has set in the plugins; raises BadPlace."""
-    return data_folder(platform, environ) / SETTINGS
+    return data_folder() / SETTINGS
 
 
-def command_file(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
+def command_file() -> Path:
     """The installer's note of how the daemon is started; raises BadPlace.
 
     It is a JSON object with the member `command`, a list of words.
     """
-    return data_folder(platform, environ) / COMMAND
+    return data_folder() / COMMAND
 
 
 def absolute(name: str, value: str | Path) -> Path:

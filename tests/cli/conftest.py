@@ -1,18 +1,13 @@
-"""What the tests of the command line share; the helpers lie in `cli_pictures.py`."""
+"""What the tests of the command line share; the helpers lie in `tests/helpers/cli_pictures.py`."""
 
 from __future__ import annotations
-
-import sys
-from pathlib import Path
 
 import pytest
 
 from glihamba import settings
 from glihamba.commands.local import LocalService
 
-sys.path.append(str(Path(__file__).parent))
-
 
 @pytest.fixture(scope="session")
 def service() -> LocalService:
-    return LocalService(settings.load({}, device="cpu"))
+    return LocalService(settings.in_force({}, device="cpu"))

@@ -1,4 +1,4 @@
-"""Files, masks and outputs that make no sense: one sentence each, nothing lost."""
+"""Unusable files, masks and outputs: each gets one sentence, and no file is lost."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_small_file_with_a_huge_picture_is_refused_unopened(service: LocalServ
     huge = tmp_path / "huge.png"
     huge.write_bytes(data + chunk(b"IEND", b""))
     assert words(service, huge, save_mask(tmp_path / "mask.png"), tmp_path / "out.png") == (
-        f"{huge} has 100000 x 90000 pixels, but at most 150,000,000 are taken: "
+        f"{huge} has 100000 x 90000 pixels, but at most 150,000,000 are allowed: "
         "make it smaller, or raise GLIHAMBA_PIXEL_LIMIT and run `glihamba stop`."
     )
 

@@ -1,4 +1,4 @@
-"""The other commands, and the manners of all of them."""
+"""The other commands, and what all commands have in common."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_a_model_s_way_through_the_store(tmp_path: Path, own_home: Path) -> None
     for words in (("info", "mine"), ("remove", "mine"), ("download", "mine")):
         done = here("models", *words)
         assert done.returncode == 1
-        assert "'mine'" in done.stderr
+        assert "There is no model called “mine”." in done.stderr
     for path, expected in (
         (tmp_path / "nowhere", f"There is no file {tmp_path / 'nowhere'}: check the name."),
         (tmp_path, f"{tmp_path} is a folder: name the .safetensors file in it."),
@@ -120,7 +120,7 @@ def test_doctor_finds_all_well() -> None:
 
 @pytest.mark.processes
 def test_doctor_says_what_to_do(own_home: Path) -> None:
-    """Weights that are not what their record says, and a data folder that is a file."""
+    """`doctor` reports weights that differ from their record, and a data folder that is a file."""
     folder = own_home / "models"
     folder.mkdir(parents=True)
     (folder / "bad.safetensors").write_bytes(b"not the weights")
@@ -139,7 +139,7 @@ def test_doctor_says_what_to_do(own_home: Path) -> None:
     bad = next(check for check in told["checks"] if check["name"] == "Model bad")
     assert bad["ok"] is False
     assert "damaged" in bad["detail"]
-    assert told["checks"][-1]["ok"] is True  # the rest is looked at all the same
+    assert told["checks"][-1]["ok"] is True  # the other checks still run
 
 
 def test_serve_refuses_what_is_not_safe(tmp_path: Path) -> None:
@@ -148,7 +148,7 @@ def test_serve_refuses_what_is_not_safe(tmp_path: Path) -> None:
     assert "would let the whole network in: give --tls-cert, --tls-key and --token-file" in done.stderr
     done = glihamba("serve", "--idle-exit", "soon")
     assert done.returncode == 2
-    assert "'soon' is no number of minutes." in done.stderr
+    assert "'soon' is not a number of minutes." in done.stderr
 
 
 @pytest.mark.processes
@@ -185,11 +185,11 @@ def test_an_idle_daemon_ends_by_itself() -> None:
 
 
 def test_an_unforeseen_failure_is_one_sentence(tmp_path: Path) -> None:
-    """A data folder that cannot be one, met by a command that did not expect it."""
+    """A command prints one sentence for an exception that it does not expect."""
     program = (
         "import sys, glihamba.commands.settings as s, glihamba.settings as t\n"
         "def broken(): raise RuntimeError('out of luck')\n"
-        "t.load = broken\n"
+        "t.in_force = broken\n"
         "from glihamba.cli import main; main(['settings'])"
     )
     command = [sys.executable, "-c", program]
@@ -202,7 +202,7 @@ def test_an_unforeseen_failure_is_one_sentence(tmp_path: Path) -> None:
 
 
 def test_a_daemon_that_does_not_answer(own_home: Path) -> None:
-    """It holds its lock, as one that is starting, ending or hung does."""
+    """The daemon holds its lock and does not answer, as while it starts or ends, or when it hangs."""
     from filelock import FileLock
 
     (own_home / "run").mkdir(parents=True)

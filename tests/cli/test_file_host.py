@@ -23,6 +23,7 @@ from cli_pictures import (
     words,
 )
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from glihamba import image_files
 from glihamba.commands.local import LocalService
@@ -53,7 +54,7 @@ def test_depth_and_channels_stay_and_only_the_object_changes(
     service: LocalService, tmp_path: Path, suffix: str, dtype: str, channels: int
 ) -> None:
     before = scene(dtype, channels)
-    lossless = {"lossless": True, "exact": True} if suffix == "webp" else {}
+    lossless: dict[str, Any] = {"lossless": True, "exact": True} if suffix == "webp" else {}
     composite = save(tmp_path / f"in.{suffix}", before, **lossless)
     host = harmonized(service, composite, save_mask(tmp_path / "mask.png"), tmp_path / f"out.{suffix}")
     after = image_files.read(tmp_path / f"out.{suffix}").pixels
@@ -79,6 +80,7 @@ def test_jpeg_is_written_well(service: LocalService, tmp_path: Path) -> None:
     save(tmp_path / "in.jpg", scene(), Q=95)
     harmonized(service, tmp_path / "in.jpg", save_mask(tmp_path / "mask.png"), tmp_path / "out.jpg")
     with Image.open(tmp_path / "out.jpg") as image:
+        assert isinstance(image, JpegImageFile)
         assert [component[1:3] for component in image.layer] == [(1, 1)] * 3  # 4:4:4
     before, after = (image_files.read(tmp_path / name).pixels.astype(int) for name in ("in.jpg", "out.jpg"))
     assert np.abs(before - after)[marked() == 0].mean() < 2
@@ -86,7 +88,7 @@ def test_jpeg_is_written_well(service: LocalService, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16"])
 def test_a_wide_gamut_profile_is_honoured_and_kept(service: LocalService, tmp_path: Path, dtype: str) -> None:
-    """A green that sRGB does not have must survive inside the mask, where nothing may be clipped."""
+    """A green outside sRGB must survive inside the mask, where no colour may be clipped."""
     before, full = scene(dtype), np.iinfo(dtype).max
     before[14:18, 20:28] = np.array([0.05, 0.95, 0.05]) * full
     composite = save(tmp_path / "in.png", before, wide_gamut())
@@ -130,9 +132,9 @@ def test_the_mask_fits_the_picture_as_displayed(
         exif = Image.Exif()
         exif[0x0112], exif[0x010E] = orientation, "a teapot"
         tags["exif"] = exif
-    stored.save(
-        tmp_path / f"in.{suffix}", **({"quality": 95, "subsampling": 0} if suffix == "jpg" else {}), **tags
-    )
+    if suffix == "jpg":
+        tags |= {"quality": 95, "subsampling": 0}
+    stored.save(tmp_path / f"in.{suffix}", **tags)
     output = tmp_path / f"out.{suffix}"
     harmonized(service, tmp_path / f"in.{suffix}", save_mask(tmp_path / "mask.png"), output)
     with Image.open(output) as image:
@@ -157,7 +159,7 @@ def test_xmp_and_resolution_are_kept(service: LocalService, tmp_path: Path) -> N
 
 
 def masks() -> dict[str, tuple[bytes, np.ndarray]]:
-    """Many ways to say the same; with each, the coverage it must be read as."""
+    """Masks of many kinds, each with the coverage that must be read from it."""
     gray, hard = marked(), marked(soft=False)
     picture = Image.fromarray(scene())
     cut_out = picture.copy()
@@ -218,7 +220,7 @@ def test_the_mode_of_a_replaced_file_stays(service: LocalService, tmp_path: Path
 
 
 def test_names_with_brackets_and_umlauts(service: LocalService, tmp_path: Path) -> None:
-    """libvips reads options from square brackets in names; ours never reach it."""
+    """libvips would read options from square brackets in a name, so it must not get the name."""
     composite = save(tmp_path / "in.png", scene()).rename(tmp_path / "Bär [2].png")
     harmonized(service, composite, save_mask(tmp_path / "mask[1].png"), tmp_path / "aus [3].png")
     assert (tmp_path / "aus [3].png").is_file()
@@ -244,14 +246,13 @@ def test_floats_in_another_profile_are_refused(service: LocalService, tmp_path: 
 
 
 def test_a_profile_for_reading_only_is_refused_before_the_work(tmp_path: Path) -> None:
-    """Its colours are read well, but the result could never be written by it."""
+    """The profile can be read, but the result cannot be written with it."""
     composite = save(tmp_path / "in.tif", scene(), input_only())
     host = FileHost(composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
     with pytest.raises(BadPicture) as refused:
         run(host.capture())
     assert str(refused.value) == (
-        f"{composite} has a colour profile that colours can be read by but not written: "
-        "convert it to sRGB first."
+        f"{composite} has a colour profile that can be read but not written: convert it to sRGB first."
     )
 
 
@@ -263,7 +264,7 @@ def test_gray_stays_gray_in_jpeg(service: LocalService, tmp_path: Path) -> None:
 
 
 def test_premultiplied_tiff_is_read_as_straight(tmp_path: Path) -> None:
-    """Eight bits of premultiplied colour cannot tell it exactly; unread, it would be off by hundreds."""
+    """Premultiplied 8-bit colour is not exact. Taken as straight colour it would be wrong by hundreds."""
     straight = scene(channels=4)
     image = pyvips.Image.new_from_array(straight, interpretation="srgb")
     image.tiffsave(str(tmp_path / "in.tif"), premultiply=True)

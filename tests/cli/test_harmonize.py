@@ -79,7 +79,7 @@ def test_a_folder_keeps_going_past_bad_files(tmp_path: Path) -> None:
 
 
 def test_a_folder_goes_on_past_a_fault_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A network that breaks at the second picture; GLIHAMBA_DEBUG ends there, to show where."""
+    """A network fails at the second picture. With GLIHAMBA_DEBUG the command ends there."""
 
     class Breaking(Statistics):
         calls = 0
@@ -158,7 +158,7 @@ main(sys.argv[2:])
 
 @pytest.fixture
 def large(tmp_path: Path) -> list[object]:
-    """The words that harmonize 24 megapixels, which takes long enough to be interrupted."""
+    """The arguments that harmonize 24 megapixels, which takes long enough to be interrupted."""
     pixels = np.random.default_rng(0).integers(0, 255, (4000, 6000, 3), np.uint8)
     mask = np.zeros((4000, 6000), np.uint8)
     mask[1000:3000, 1000:5000] = 255
@@ -247,7 +247,7 @@ def test_too_many_pixels_are_refused_before_the_daemon_is_asked(
     done = here("harmonize", composite, "--mask", mask, "-o", tmp_path / "out.png")
     assert done.returncode == 1
     assert done.stderr == (
-        f"Error: {composite} has 48 x 32 pixels, but at most 1,000 are taken: "
+        f"Error: {composite} has 48 x 32 pixels, but at most 1,000 are allowed: "
         "make it smaller, or raise GLIHAMBA_PIXEL_LIMIT and run `glihamba stop`.\n"
     )
     assert here("status").returncode == 1
@@ -261,7 +261,11 @@ def test_one_sentence_for_each_failure(tmp_path: Path) -> None:
         ([composite, "--mask", mask, "-o", output, "--model", "nonsuch", "--local"], 1, "“nonsuch”"),
         ([composite, "--mask", mask, "-o", output, "--remote", "studio"], 1, "Write it as host:port"),
         ([composite, "--mask", mask, "-o", output, "--strength", "2"], 2, "Invalid value for '--strength'"),
-        ([composite, "--mask", mask, "-o", output, "--local", "--remote", "a:1"], 2, "exclude each other"),
+        (
+            [composite, "--mask", mask, "-o", output, "--local", "--remote", "a:1"],
+            2,
+            "Give either --local or --remote.",
+        ),
         ([composite, "-o", output], 2, "Missing option '--mask'"),
     ]
     for words, status, expected in cases:

@@ -1,4 +1,4 @@
-"""Ctrl-C anywhere: one sentence, status 130, nothing half done, and what was done is said."""
+"""Ctrl-C at any moment: one sentence, status 130, no half-written file, and a report of what is done."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WEIGHTS = random.Random(1).randbytes(300_000)
 
 @pytest.mark.parametrize("form", [[], ["--json"]], ids=["words", "json"])
 def test_in_a_folder(tmp_path: Path, form: list[str]) -> None:
-    """What was harmonized before it stays and is told."""
+    """Pictures that were harmonized before Ctrl-C stay and are reported."""
     composites, masks, output = (tmp_path / name for name in ("composites", "masks", "out"))
     composites.mkdir()
     masks.mkdir()
@@ -50,11 +50,13 @@ def test_in_a_folder(tmp_path: Path, form: list[str]) -> None:
     else:
         count = int(out.removesuffix(" of 100 pictures harmonized.\n"))
     assert 2 <= count < 100
-    assert count <= len(written) <= count + 1  # it may fall between the writing and the counting
+    assert (
+        count <= len(written) <= count + 1
+    )  # Ctrl-C may come after a file is written and before it is counted
 
 
 def test_in_an_import_that_makes_another_error_of_it(tmp_path: Path) -> None:
-    """As numpy's does."""
+    """An import may turn KeyboardInterrupt into another error, as numpy's does."""
     (tmp_path / "filelock.py").write_text(
         "import os, signal\n"
         "try: os.kill(os.getpid(), signal.SIGINT)\n"
@@ -71,7 +73,9 @@ def test_in_an_import_that_makes_another_error_of_it(tmp_path: Path) -> None:
 
 
 class Halting(BaseHTTPRequestHandler):
-    """Sends half of what is asked for, and the rest when it may."""
+    """A server that sends the first half of a file, and the rest when the test allows it."""
+
+    server: Server
 
     def do_GET(self) -> None:
         start = int((self.headers["Range"] or "bytes=0-").strip("bytes=-"))
@@ -96,10 +100,18 @@ class Halting(BaseHTTPRequestHandler):
             pass
 
 
+class Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Halting)
+        self.go = threading.Event()
+        self.asked: list[int] = []
+
+
 @pytest.fixture
-def server() -> Iterator[Any]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Halting) as running:
-        running.go, running.asked, running.daemon_threads = threading.Event(), [], True
+def server() -> Iterator[Server]:
+    with Server() as running:
         threading.Thread(target=running.serve_forever, daemon=True).start()
         yield running
         running.go.set()
@@ -107,7 +119,7 @@ def server() -> Iterator[Any]:
 
 
 def test_in_a_download(server: Any, own_home: Path) -> None:
-    """What arrived stays, and the next download goes on from there."""
+    """Bytes that arrived are kept, and the next download continues there."""
     folder = own_home / "models"
     folder.mkdir(parents=True)
     record = {
@@ -131,7 +143,7 @@ def test_in_a_download(server: Any, own_home: Path) -> None:
 
 
 def test_in_a_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The daemon that it started for itself ends with it."""
+    """The benchmark's own daemon ends with it."""
     monkeypatch.setenv("TMPDIR", str(tmp_path))
 
     def daemons() -> list[int]:

@@ -22,7 +22,7 @@ def test_bench_measures() -> None:
         assert told["results"][0]["daemon_peak_mb"] > 50
     told = as_json("bench", "transport", "--megabytes", "3", "--runs", "1")
     assert told["results"][0]["megabytes_each_way"] == pytest.approx(3, rel=0.01)
-    assert as_json("status", status=1) == {"running": False}  # it had a daemon of its own
+    assert as_json("status", status=1) == {"running": False}  # the benchmark used its own daemon
 
 
 def test_the_naive_scan_it_compares_with_is_right() -> None:
@@ -49,7 +49,7 @@ def test_bench_compares() -> None:
     assert [row["speedup_naive"] is None for row in rows] == [False, False, True, True]
     refused = here("bench", "scan", "--shape", "8", "15", "2")
     assert refused.returncode != 0
-    assert "15 pixels are no square; try 16." in refused.stderr
+    assert "15 is not a square number; try 16." in refused.stderr
     told = as_json("bench", "model", "statistics", "glihamba-tiny", "--runs", "1")
     tiny = {result["model"]: result for result in told["results"]}["glihamba-tiny"]
     assert tiny["parameters"] > 100_000

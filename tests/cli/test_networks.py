@@ -43,7 +43,7 @@ def test_hdnet_lite_is_added_and_used_by_name_like_glihamba(tmp_path: Path) -> N
         assert done.returncode == 0, done.stderr
         assert json.loads(done.stdout)["model"] == "hdnet-lite"
     first, second = (image_files.read(output).pixels for output in outputs)
-    # Sums may round otherwise on another number of threads: one step of 255.
+    # With another number of threads sums may be rounded differently, by one step of 255.
     np.testing.assert_allclose(first.astype(int), second.astype(int), atol=1)
     assert np.array_equal(first[marked() == 0], scene()[marked() == 0])
     assert not np.array_equal(first, scene())

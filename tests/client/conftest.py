@@ -6,7 +6,7 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -18,8 +18,8 @@ from glihamba_client.host import Capture, Plane
 from glihamba_proto.endpoint import Endpoint
 
 
-def _plane(pixels: np.ndarray, channels: str) -> Plane:
-    return Plane(pixels.shape[1], pixels.shape[0], pixels.dtype.name, channels, pixels.tobytes())
+def _plane(pixels: np.ndarray, channels: Literal["rgb", "gray"]) -> Plane:
+    return Plane(pixels.shape[1], pixels.shape[0], "uint8", channels, pixels.tobytes())
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def make_capture() -> Callable[..., Capture]:
 
 
 class HeldUp(Runner):
-    """The real engine, which waits before each job until it is let go or the job is cancelled."""
+    """The real engine, which waits before each job until the test releases it or the job is cancelled."""
 
     def __init__(self, wanted: settings.Settings) -> None:
         super().__init__(wanted)
@@ -56,10 +56,11 @@ class HeldUp(Runner):
 @pytest.fixture
 def daemon(own_home: Path) -> Iterator[Daemon]:
     """A daemon with the real service, pipeline and models; `daemon.runner.go.clear()` holds its jobs up."""
-    wanted = settings.load(device="cpu", chunk_bytes=4096)
+    wanted = settings.in_force(device="cpu", chunk_bytes=4096)
+    runner = HeldUp(wanted)
     with contextlib.ExitStack() as stack:
-        running = stack.enter_context(Daemon(wanted, runner=HeldUp(wanted)))
-        stack.callback(running.runner.go.set)
+        running = stack.enter_context(Daemon(wanted, runner=runner))
+        stack.callback(runner.go.set)
         yield running
 
 

@@ -34,7 +34,7 @@ from glihamba_client.settings import Settings
 from glihamba_proto.endpoint import Endpoint
 from glihamba_proto.messages import Note
 
-PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
+PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 Make = Callable[..., Capture]
 
 
@@ -110,7 +110,7 @@ def test_refusals_carry_code_and_sentence(endpoint: Endpoint, make_capture: Make
 
 
 def test_a_refusal_in_the_middle_of_sending(endpoint: Endpoint, make_capture: Make) -> None:
-    """The daemon says no at the first message while megabytes are still to be sent."""
+    """The daemon refuses the first message while the client still has megabytes to send."""
     capture = make_capture(3000, 2000)
     assert refused(endpoint, capture, model="nonsuch").code == "UNKNOWN_MODEL"
 
@@ -154,7 +154,7 @@ def test_versions_that_do_not_fit(
 
 
 def test_cancel_is_immediate_and_frees_the_daemon(
-    daemon: Daemon, endpoint: Endpoint, make_capture: Make
+    daemon: Any, endpoint: Endpoint, make_capture: Make
 ) -> None:
     daemon.runner.go.clear()
     task = start(endpoint, make_capture())
@@ -169,7 +169,7 @@ def test_cancel_is_immediate_and_frees_the_daemon(
     assert harmonize(endpoint, make_capture()).plane.width == 64
 
 
-def test_cancel_while_queued(daemon: Daemon, endpoint: Endpoint, make_capture: Make) -> None:
+def test_cancel_while_queued(daemon: Any, endpoint: Endpoint, make_capture: Make) -> None:
     daemon.runner.go.clear()
     first = start(endpoint, make_capture())
     assert daemon.runner.begun.wait(PATIENCE)
@@ -194,7 +194,7 @@ def test_nothing_listens(make_capture: Make) -> None:
 
 
 def test_something_else_listens() -> None:
-    """A program that is no daemon took the port: it talks, but not our language."""
+    """Another program than the daemon has the port and answers in another protocol."""
 
     def chatter(server: socket.socket) -> None:
         with contextlib.suppress(OSError):
@@ -212,9 +212,9 @@ def test_something_else_listens() -> None:
 
 @pytest.mark.parametrize(("changes", "code"), [({}, "SHUTTING_DOWN"), ({"instance": ""}, "REMOTE_GONE")])
 def test_a_shutdown_tells_the_job(
-    daemon: Daemon, endpoint: Endpoint, make_capture: Make, changes: dict[str, str], code: str
+    daemon: Any, endpoint: Endpoint, make_capture: Make, changes: dict[str, Any], code: str
 ) -> None:
-    """Of a daemon on another machine nobody may promise that it starts anew."""
+    """The message about a remote daemon must not promise that it starts again."""
     endpoint = replace(endpoint, **changes)
     daemon.runner.go.clear()
     task = start(endpoint, make_capture())
@@ -265,7 +265,7 @@ def box(own_home: Path, tmp_path: Path, certificate: tuple[Path, Path]) -> Itera
     """A daemon that serves a network by TLS, and the settings that reach it."""
     token = tmp_path / "token"
     token.write_text("s3cret-of-the-studio\n")
-    wanted = settings.load(device="cpu")
+    wanted = settings.in_force(device="cpu")
     with Daemon(wanted, tls_cert=certificate[0], tls_key=certificate[1], token_file=token) as running:
         yield Settings("", 1.0, f"127.0.0.1:{running.tls_port}", str(token), str(certificate[0]))
 

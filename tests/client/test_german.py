@@ -1,9 +1,10 @@
-"""A German editor hears German, with the numbers in it, from a daemon that speaks English."""
+"""A German editor shows German messages with their numbers, although the daemon's are English."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -92,7 +93,7 @@ def test_the_notice_and_what_the_engine_warns_of(
     device = Device("cpu", "a processor", Note("NOTICE.CPU_PYTORCH"))
     run = daemon.runner.run
 
-    def warned(*arguments: object) -> object:
+    def warned(*arguments: Any) -> Any:
         outcome = run(*arguments)
         outcome.warnings.append(Note("WARNING.CPU_INSTEAD"))
         return outcome
@@ -108,7 +109,7 @@ def test_the_notice_and_what_the_engine_warns_of(
     "sent", [{}, {NOTE_KEY: b"\xff\xff"}, {NOTE_KEY: pb.Note(message="EMPTY_MASK").SerializeToString()}]
 )
 def test_an_older_daemon_sends_a_code_and_a_sentence(sent: dict[str, bytes]) -> None:
-    """The code counts; whatever does not belong to it is left aside."""
+    """The code decides the message. Fields that do not belong to it are ignored."""
     note = note_in(sent, "FULL_MASK", "The mask covers everything.")
     assert messages.sentence(note, "en") == "The mask covers everything."
     assert messages.sentence(note, "de") == messages.catalogue("de")["FULL_MASK"]

@@ -25,7 +25,7 @@ from glihamba_client.service import DaemonService
 from glihamba_proto import endpoint, places
 
 SERVE = [sys.executable, "-m", "glihamba", "serve", "--device", "cpu"]
-PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
+PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 Make = Callable[..., Capture]
 
 pytestmark = pytest.mark.usefixtures("own_home")
@@ -78,7 +78,7 @@ def test_started_once_then_found(make_capture: Make) -> None:
     first = connect(SERVE, report=lambda progress: stages.append(progress.stage))
     assert stages == ["CONNECTING", "STARTING"]
     assert connect(SERVE) == first
-    if os.name == "posix":  # in a session of its own: no signal meant for the editor reaches it
+    if os.name == "posix":  # in a session of its own, so that signals for the editor do not reach it
         assert os.getsid(first.pid) != os.getsid(0)
     os.kill(first.pid, signal.SIGTERM)
     assert gone(first.pid)
@@ -92,7 +92,7 @@ def test_two_launchers_one_daemon() -> None:
 
 
 def as_from_afar(found: endpoint.Endpoint, capture: Capture) -> Task[Harmonized]:
-    """A job for a daemon that is reached as one on another machine."""
+    """A job for a daemon that is reached as if it were on another machine."""
 
     async def work(task: Task[Harmonized]) -> Harmonized:
         return await Client(replace(found, instance="", pid=0)).harmonize(capture, report=task.report)
@@ -149,7 +149,7 @@ def test_a_stale_endpoint_file_counts_as_none() -> None:
 
 
 def test_another_daemon_at_the_old_port(daemon: Any) -> None:
-    """The port was taken over by a daemon of another token: not ours."""
+    """Another daemon, with another token, has the port now. It is not ours."""
     leave_endpoint(port=daemon.port)
     assert call(launcher.running) is None
     leave_endpoint(port=daemon.port, token=daemon.token)
@@ -166,6 +166,25 @@ def test_a_daemon_that_cannot_start_is_quoted() -> None:
         f"The daemon did not start: no torch here. Run “glihamba doctor”; the log is {log}."
     )
     assert log.read_text().strip() == "no torch here"
+
+
+def test_why_a_daemon_cannot_start_is_said_in_the_editor_s_language(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("GLIHAMBA_RUNTIME_DIR", str(tmp_path / "file"))
+    error = failure([sys.executable, "-m", "glihamba", "serve"])
+    assert error.code == "START_FAILED"
+    assert error.sentence("de").startswith(
+        f"Der Dienst ist nicht gestartet: Der Ordner {tmp_path / 'file'} ist nicht benutzbar ("
+    )
+    assert error.sentence("en").startswith(
+        f"The daemon did not start: The folder {tmp_path / 'file'} can't be used ("
+    )
+    monkeypatch.setenv("GLIHAMBA_THREADS", "many")
+    assert "GLIHAMBA_THREADS muss eine ganze Zahl von 0 bis 1024 sein" in failure(
+        [sys.executable, "-m", "glihamba", "serve"]
+    ).sentence("de")
 
 
 def test_a_command_that_does_not_exist() -> None:
@@ -217,7 +236,7 @@ def test_an_editor_s_bundle_does_not_reach_the_daemon() -> None:
 
 
 def test_works_where_an_event_loop_already_runs() -> None:
-    """An editor's plug-in may itself live in one."""
+    """An editor's plug-in may itself run in a virtual environment."""
 
     async def outer() -> Any:
         return call(launcher.running)

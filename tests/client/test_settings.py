@@ -1,4 +1,4 @@
-"""Settings keep what the person set; the client is pure Python."""
+"""Settings are kept, and the client is pure Python."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ PACKAGE = Path(glihamba_client.__file__).parent
 
 def test_settings_are_kept(tmp_path: Path) -> None:
     path = tmp_path / "data" / "settings.json"
-    assert settings.load(path) == Settings()
+    assert settings.read(path) == Settings()
     mine = Settings(model="statistics", strength=0.5, remote="studio:50051", language="de")
     settings.save(mine, path)
-    assert settings.load(path) == mine
+    assert settings.read(path) == mine
     assert [p.name for p in path.parent.iterdir()] == ["settings.json"]
     path.write_text(json.dumps({"strength": 1, "from_the_future": True}))
-    assert settings.load(path) == Settings(strength=1)
+    assert settings.read(path) == Settings(strength=1)
 
 
 @pytest.mark.parametrize("name", ["file/settings.json", "s" * 250])
 def test_settings_that_cannot_be_written_are_said(tmp_path: Path, name: str) -> None:
-    """No folder can be made where a file is, no part file beside so long a name: also for root."""
+    """A file in place of the folder and a name that is too long stop root too."""
     (tmp_path / "file").write_text("")
     with pytest.raises(ClientError) as failure:
         settings.save(Settings(), tmp_path / name)
@@ -48,7 +48,7 @@ def test_damaged_settings_are_named_and_kept(tmp_path: Path, text: str) -> None:
     path = tmp_path / "settings.json"
     path.write_text(text)
     with pytest.raises(ClientError) as failure:
-        settings.load(path)
+        settings.read(path)
     said = failure.value.sentence("en")
     assert said.startswith(f"The settings in {path} cannot be read")
     assert said.endswith("Correct or delete the file.")
@@ -57,11 +57,11 @@ def test_damaged_settings_are_named_and_kept(tmp_path: Path, text: str) -> None:
 
 def test_one_version_and_one_protocol() -> None:
     assert glihamba_client.__version__ == glihamba.__version__
-    assert client.PROTOCOL is service.PROTOCOL
+    assert client.PROTOCOL is service.PROTOCOL  # type: ignore[attr-defined]  # both import it
 
 
 def test_nothing_but_pure_python_is_imported() -> None:
-    """What an editor's Python has: the standard library, the vendored wheels, this package, the contract."""
+    """An editor's modules: the standard library, the vendored wheels, this package, the contract."""
     program = (
         "import sys; before = set(sys.modules);"
         "import glihamba_client.service, glihamba_client.harmonize_layer, glihamba_client.settings;"

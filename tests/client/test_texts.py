@@ -1,4 +1,4 @@
-"""What both editors say: in every language, and nothing that nobody says."""
+"""The editors' texts exist in every language, and each text is used."""
 
 from __future__ import annotations
 
@@ -34,6 +34,14 @@ def test_a_plugin_s_own_words_come_first() -> None:
         texts.find("GIMP", "nonsense", "en")
 
 
+def test_a_plugin_s_refusal_gets_its_language_where_it_is_shown() -> None:
+    own, shared = texts.refusal("GIMP", "one layer", count=3), texts.refusal("KRITA", "hidden", layer="Schuh")
+    assert own.sentence("en").startswith("Harmonize works on one layer at a time, and 3 are chosen.")
+    assert own.sentence("de") == texts.find("GIMP", "one layer", "de", count=3)
+    assert shared.sentence("en") == texts.find("KRITA", "hidden", "en", layer="Schuh")
+    assert shared.sentence("de").startswith("„Schuh“ oder eine Gruppe darum")
+
+
 def test_a_job_s_place_in_the_queue() -> None:
     assert texts.stage(Progress("QUEUED", 0.1, 3), "en") == "Waiting for other jobs (3 more before it)"
     assert texts.stage(Progress("QUEUED"), "de") == "Warten auf andere Aufträge (als nächstes)"
@@ -55,7 +63,7 @@ def test_what_a_daemon_runs_on() -> None:
     assert texts.device(info) == "AMD (cpu)"
     info.notice = "No GPU."
     info.device.name = ""
-    assert texts.device(info, "de") == "cpu (cpu)\nNo GPU."  # an older daemon says it in English only
+    assert texts.device(info, "de") == "cpu (cpu)\nNo GPU."  # an older daemon sends English only
     info.notice_note.message = "NOTICE.NO_GPU"
     assert texts.device(info, "de").endswith(
         "\nDie GPU wird nicht genutzt, weil PyTorch keine brauchbare GPU findet."

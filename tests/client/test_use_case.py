@@ -1,4 +1,4 @@
-"""The use case in steps, with a host that records what a person's editor would do."""
+"""The use case in steps, with a host that records what an editor would do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Make = Callable[..., Capture]
 
 
 class Editor:
-    """Holds a capture; notes what it is told."""
+    """A host that holds a capture and notes what it is told."""
 
     def __init__(self, capture: Capture) -> None:
         self.picture = capture
@@ -50,7 +50,7 @@ class Editor:
 
 
 class SlowEditor(Editor):
-    """Reads and writes in steps; notes when it does what."""
+    """A host that reads and writes in steps and notes their order."""
 
     def __init__(self, capture: Capture) -> None:
         super().__init__(capture)

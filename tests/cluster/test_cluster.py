@@ -1,4 +1,4 @@
-"""`glihamba harmonize --cluster` on a Ray of two workers, and the manifest's words."""
+"""`glihamba harmonize --cluster` on a Ray with two workers, and the messages about manifests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COUNT = 12
 
 @pytest.fixture(scope="module")
 def workers():
-    """A Ray of this machine with two workers, which is ended."""
+    """A Ray on this machine with two workers. The fixture ends it."""
     ray = pytest.importorskip("ray", reason="no Ray here: pip install 'glihamba[cluster]'")
     pytest.importorskip("ray.data", reason="no ray.data here: pip install 'glihamba[cluster]'")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100_000_000)
@@ -95,7 +95,7 @@ def test_a_job_lists_failures_and_is_resumed(workers, manifest, tmp_path, own_ho
     assert (before[~mask] == after[~mask]).all()
     assert (before[mask] != after[mask]).any()
 
-    # The list of failures is a manifest: one of the two is mended, and only those two are tried.
+    # The list of failures is a manifest. One of its two pictures is repaired, and only those two are tried.
     (tmp_path / "in" / "later.png").rename(tmp_path / "in" / "m4.png")
     failures = tmp_path / "list-failed.csv"
     assert failures.read_text("utf-8").startswith("composite,mask,output,reason")
@@ -104,7 +104,7 @@ def test_a_job_lists_failures_and_is_resumed(workers, manifest, tmp_path, own_ho
     assert [row["composite"].rpartition("/")[2] for row in again["done"]] == ["4.png"]
     assert len(again["failed"]) == 1
 
-    # The whole list again: nothing that is there is made again.
+    # The whole list is run again, and existing outputs are not made again.
     written = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
     (tmp_path / "in" / "3.png").write_bytes((tmp_path / "in" / "2.png").read_bytes())
     done = run(*command)
@@ -116,7 +116,7 @@ def test_a_job_lists_failures_and_is_resumed(workers, manifest, tmp_path, own_ho
 
 
 def test_a_worker_that_dies_takes_its_picture_along_and_nothing_else(workers, manifest, deadly, monkeypatch):
-    """It is the only one: whatever waits behind the deadly picture waits at the worker that dies."""
+    """There is only one worker, so every other picture waits at the worker that dies."""
     monkeypatch.setattr(workers, "cluster_resources", lambda: {"CPU": 1})
     _, given = told(manifest, "--cluster", "--model", "statistics")
     reasons = {row["composite"].rpartition("/")[2]: row["reason"] for row in given["failed"]}
@@ -152,14 +152,14 @@ def test_a_folder_needs_no_manifest_and_no_ray_when_all_is_done(manifest, tmp_pa
     assert "There is no mask for it" in given["failed"][0]["reason"]
     assert (tmp_path / "done" / "failed.csv").is_file()
 
-    # The list is a manifest, as is said; what has no mask still has none, and the list stays the only one.
+    # The list can be run again. The picture without a mask fails again, and no second list is written.
     listed = tmp_path / "done" / "failed.csv"
     before = listed.read_text("utf-8")
     status, again = told(listed, "--cluster")
     assert (status, again) == (1, {"done": [], "kept": 0, "failed": given["failed"]})
     assert listed.read_text("utf-8") == before
     assert [path.name for path in (tmp_path / "done").glob("*.csv")] == ["failed.csv"]
-    # With its mask named and its output there, nothing is left to list.
+    # Once its mask is named and its output exists, nothing has failed and the list is deleted.
     (tmp_path / "done" / "b.png").write_bytes((tmp_path / "in" / "0.png").read_bytes())
     mask = tmp_path / "in" / "m0.png"
     write(listed, [(tmp_path / "composites" / "b.png", mask, tmp_path / "done" / "b.png")])
@@ -179,7 +179,7 @@ def test_a_folder_needs_no_manifest_and_no_ray_when_all_is_done(manifest, tmp_pa
             [("a", "b")],
             "has no column mask: its first line must be composite,mask,output.",
         ),
-        (cluster.COLUMNS, [], "lists no pictures: a line composite,mask,output comes first."),
+        (cluster.COLUMNS, [], "lists no pictures: add one a line below its header."),
         (cluster.COLUMNS, [("a", "b", "c"), ("a", "", "d")], "has no mask in line 3."),
         ((*cluster.COLUMNS, "reason"), [("a", "", "", "why")], "has no output in line 2."),
         (cluster.COLUMNS, [("a", "b", "c"), ("d", "b", "c")], "in lines 2 and 3."),
@@ -192,9 +192,9 @@ def test_a_bad_manifest_is_refused(tmp_path, columns, lines, words):
 
 
 def test_wrong_calls_are_refused(tmp_path, manifest):
-    assert "it is no CSV in UTF-8" in sentence(run(tmp_path / "in" / "0.png", "--cluster").exception)
+    assert "it is not a CSV file in UTF-8" in sentence(run(tmp_path / "in" / "0.png", "--cluster").exception)
     assert "No such file" in sentence(run(tmp_path / "none.csv", "--cluster").exception)
-    assert "leave --local and --remote out" in str(run(manifest, "--cluster", "--local").exception)
-    assert "leave --mask and -o out" in str(run(manifest, "--cluster", "-o", tmp_path).exception)
+    assert "leave out --local and --remote" in str(run(manifest, "--cluster", "--local").exception)
+    assert "leave out --mask and -o" in str(run(manifest, "--cluster", "-o", tmp_path).exception)
     assert "A folder needs --mask" in str(run(tmp_path / "in", "--cluster").exception)
     assert "nonsuch" in sentence(run(manifest, "--cluster", "--model", "nonsuch").exception)

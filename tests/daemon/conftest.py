@@ -1,8 +1,7 @@
-"""A real daemon on a port of its own, and a client that says exactly what a test wants said."""
+"""A real daemon on a port of its own, and a client that sends exactly the messages of a test."""
 
 from __future__ import annotations
 
-import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable, Iterator
@@ -15,6 +14,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from job_pictures import object_mask, picture, scaled  # noqa: F401 - scaled is for the tests
 
 from glihamba import settings
 from glihamba.daemon.server import Daemon
@@ -24,15 +24,12 @@ from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
 from glihamba_proto.endpoint import address
 
-sys.path.append(str(Path(__file__).resolve().parents[1]))
-from job_pictures import object_mask, picture, scaled  # noqa: F401 - scaled is for the tests
-
 KINDS = {"uint8": pb.Plane.UINT8, "uint16": pb.Plane.UINT16, "float32": pb.Plane.FLOAT32}
 CHUNK = 4096
-PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
+PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 
 
-def plane(role: int, pixels: np.ndarray, channels: int = 0, **fields: Any) -> pb.Plane:
+def plane(role: Any, pixels: np.ndarray, channels: Any = 0, **fields: Any) -> pb.Plane:
     channels = channels or (
         pb.Plane.GRAY if pixels.ndim == 2 else {3: pb.Plane.RGB, 4: pb.Plane.RGBA}[pixels.shape[2]]
     )
@@ -74,7 +71,7 @@ def plain_job(composite: np.ndarray | None = None, mask: np.ndarray | None = Non
 
 @dataclass
 class Reply:
-    """What came down a stream."""
+    """The messages that arrived on a stream."""
 
     accepted: pb.Accepted | None = None
     progress: list[pb.Progress] = field(default_factory=list)
@@ -114,8 +111,11 @@ class Peer:
         credentials: grpc.ChannelCredentials | None = None,
         name: str = "",
     ) -> None:
-        """`name`: what the certificate calls the daemon, where that is not its address."""
-        options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", 64 << 20)]
+        """`name` is the daemon's name in the certificate if it is not the address."""
+        options: list[tuple[str, Any]] = [
+            ("grpc.use_local_subchannel_pool", 1),
+            ("grpc.max_receive_message_length", 64 << 20),
+        ]
         options.append(("grpc.max_send_message_length", 64 << 20))
         if name:
             options.append(("grpc.ssl_target_name_override", name))
@@ -158,7 +158,7 @@ def told(error: Any) -> tuple[grpc.StatusCode, str, str]:
 
 
 class Gate(Statistics):
-    """A real network that waits at its gate, so that a test can look at the daemon while it works."""
+    """A real network that waits for the test, which can look at the working daemon meanwhile."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -175,7 +175,7 @@ class Gate(Statistics):
 
 
 class WatchedRunner(Runner):
-    """Remembers the composites it was given, without keeping them, and whose they were, by width."""
+    """A runner that notes weak references to its composites, and their widths, which name the clients."""
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
@@ -190,8 +190,8 @@ class WatchedRunner(Runner):
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Nothing of the person's own is read or written."""
-    for setting in settings.describe(settings.load({})):
+    """Use folders of the test's own instead of the person's."""
+    for setting in settings.describe(settings.in_force({})):
         monkeypatch.delenv(setting.variable, raising=False)
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "data"))
     monkeypatch.setenv("GLIHAMBA_DEVICE", "cpu")
@@ -204,7 +204,7 @@ def start() -> Iterator[Callable[..., Daemon]]:
     with ExitStack() as running:
 
         def begin(network: Any = None, daemon: dict[str, Any] | None = None, **overrides: Any) -> Daemon:
-            table = settings.load(chunk_bytes=overrides.pop("chunk_bytes", CHUNK), **overrides)
+            table = settings.in_force(chunk_bytes=overrides.pop("chunk_bytes", CHUNK), **overrides)
             runner = WatchedRunner(table, None if network is None else lambda name, device: network)
             served = Daemon(table, runner=runner, **(daemon or {}))
             return running.enter_context(served)
@@ -242,5 +242,5 @@ def gate() -> Iterator[Gate]:
 
 @pytest.fixture
 def said() -> SimpleNamespace:
-    """The helpers of this file: tests can't import a conftest."""
+    """The helpers of this file, because tests cannot import a conftest."""
     return SimpleNamespace(**{name: thing for name, thing in globals().items() if not name.startswith("_")})

@@ -1,4 +1,4 @@
-"""Whatever breaks the contract is refused with a code and a sentence, and the daemon lives on."""
+"""Requests that break the contract are refused with a code and a sentence, and the daemon keeps running."""
 
 # ruff: noqa: E501 - a case is a line of its table
 

@@ -1,4 +1,4 @@
-"""The queue: bounded, fair, cancellable; and the memory of a job nobody waits for is let go."""
+"""The queue is bounded, fair and cancellable, and frees the memory of abandoned jobs."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from glihamba.daemon.jobs import Jobs
 from glihamba.networks.statistics import Statistics
 from glihamba_proto import harmonizer_pb2 as pb
 
-PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
+PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 
 
 def until(condition: Callable[[], bool]) -> None:
-    """Wait for it, long; fail if it never comes."""
+    """Wait long for a condition. Fails if it never becomes true."""
     deadline = time.monotonic() + PATIENCE
     while not condition():
         assert time.monotonic() < deadline
@@ -30,7 +30,7 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def gone(reference: weakref.ref[Any]) -> bool:
-    """Let go by its last owner, not only found by the garbage collector some day."""
+    """The object is freed by its last owner, without the garbage collector."""
     return reference() is None
 
 
@@ -38,7 +38,8 @@ class Follower:
     """A job whose answers are read on a thread of its own."""
 
     def __init__(self, said: SimpleNamespace, call: Any) -> None:
-        self.call, self.reply, self.error = call, said.Reply(), None
+        self.call, self.reply = call, said.Reply()
+        self.error: Any = None
         self.accepted, self._said = threading.Event(), said
         self.thread = threading.Thread(target=self._read, daemon=True)
         self.thread.start()
@@ -87,7 +88,7 @@ def test_a_full_queue_refuses_at_once(
     sentence = "The daemon is busy: 2 jobs are waiting already. Try again when one of them is done."
     refused = connect(daemon).refusal(said.plain_job())
     assert refused == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", sentence)
-    info = connect(daemon).info()  # answers although every place is taken
+    info = connect(daemon).info()  # the daemon answers although the queue is full
     assert (info.jobs_waiting, info.job_running) == (2, True)
     gate.open.set()
     assert all(follower.ended().reply.end for follower in (running, *waiting))
@@ -298,16 +299,15 @@ def test_the_idle_model_is_unloaded_and_comes_back(
 
 
 def test_progress_of_a_job_keeps_its_height() -> None:
-    """A stage that counts from the beginning again does not take the bar back."""
-    seen = []
+    """The fraction does not fall when a stage counts from 0 again."""
 
-    def work(request: str, progress: Callable[[str, float], None], cancelled: Callable[[], bool]) -> str:
+    def work(request: Any, progress: Callable[[str, float], None], cancelled: Callable[[], bool]) -> Any:
         for fraction in (0.2, 0.6, 0.4, 7.0):
             progress("PREDICTING", fraction)
             time.sleep(0.02)
         return request.upper()
 
-    jobs: Jobs[str, str] = Jobs(work, length=1, megabytes=1)
+    jobs: Any = Jobs(work, length=1, megabytes=1)  # whose requests and outcomes are words
     job = jobs.reserve(lambda: None)
     jobs.submit(job, "client", "done")
     seen = [update.fraction for update in job.updates()]

@@ -15,7 +15,7 @@ from glihamba.models import registry, store
 from glihamba.networks import build, class_of, names
 from glihamba.pipeline.harmonize import harmonize
 
-# Narrow, for speed; the record of the weights says how narrow, as one of full width would say it is not.
+# The networks are narrow, for speed. The record of the weights holds their configuration.
 CONFIG: dict[str, dict[str, Any]] = {
     "glihamba": {"width": 8, "encoder": [1, 1, 1, 1], "decoder": [1, 1, 1], "state_dimension": 1},
     "unet": {"width": 8},
@@ -29,7 +29,7 @@ CONFIG: dict[str, dict[str, Any]] = {
 
 
 def add(name: str, network: Any, called: str) -> None:
-    """Put its weights into the person's folder."""
+    """Put the network's weights into the models folder."""
     record = registry.Record(
         name=called,
         title=name,
@@ -60,7 +60,7 @@ def test_a_network_is_served_by_its_name(
     reply = peer.harmonize(said.plain_job(composite, mask, model=called))
     assert reply.end.model == called
     expected = harmonize(composite, mask, network).pixels
-    # Sums may round otherwise on another number of threads: one step of 255.
+    # With another number of threads sums may be rounded differently, by one step of 255.
     np.testing.assert_allclose(reply.pixels().astype(int), expected.astype(int), atol=1)
     np.testing.assert_array_equal(reply.pixels()[mask == 0], composite[mask == 0])
     if getattr(network.config, "output", "image") == "image":
@@ -70,7 +70,7 @@ def test_a_network_is_served_by_its_name(
 def test_other_weights_of_the_same_name_take_the_place_of_the_first(
     start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
 ) -> None:
-    """Trained, tried, removed, trained anew and added again, while one daemon runs."""
+    """A model is trained, tried, removed, trained again and added again while one daemon runs."""
     peer = connect(start(default_model="statistics"))
     composite, mask = said.picture(), said.object_mask()
     seen = []

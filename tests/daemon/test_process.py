@@ -1,4 +1,4 @@
-"""The daemon as a process of its own: started, told to end, killed, idle, and only ever one."""
+"""The daemon as a process: its start, its end, a kill, idleness, and never two at once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from glihamba import __version__
 from glihamba_proto import endpoint as record
 from glihamba_proto.endpoint import Endpoint
 
-PATIENCE = 3600.0  # seconds: pytest's own limit ends what hangs long before
+PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 posix = pytest.mark.skipif(os.name != "posix", reason="this system has no POSIX modes and signals")
 
 
@@ -45,7 +45,7 @@ class Slow(Statistics):
         return super().colour_transform(composite, mask)
 
 try:
-    table = settings.load()
+    table = settings.in_force()
     serve(settings=table, runner=Runner(table, lambda name, device: Slow()), {options})
 except CannotServe as error:
     print(error)
@@ -156,7 +156,7 @@ def test_a_daemon_nobody_needs_ends(process: Callable[..., Any], home: Path, sai
     endpoint = endpoint_of(daemon, home)
     peer = said.Peer(f"127.0.0.1:{endpoint.port}", endpoint.token)
     begun = time.monotonic()
-    while time.monotonic() < begun + 5:  # being asked is being needed
+    while time.monotonic() < begun + 5:  # a request keeps the daemon alive
         assert peer.info().instance == endpoint.instance
         time.sleep(0.2)
     peer.channel.close()

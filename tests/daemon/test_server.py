@@ -64,7 +64,7 @@ def test_only_the_owner_reads_endpoint_and_log(start: Callable[..., Any], home: 
 
 @posix
 def test_a_folder_of_the_person_s_keeps_its_mode(start: Callable[..., Any], tmp_path: Path) -> None:
-    """Such as a folder for the logs of several programs."""
+    """The log folder exists already and holds files of other programs."""
     tmp_path.chmod(0o755)
     start(log_dir=tmp_path)
     assert (tmp_path / "daemon.log").is_file()
@@ -72,7 +72,7 @@ def test_a_folder_of_the_person_s_keeps_its_mode(start: Callable[..., Any], tmp_
 
 
 def test_leaving_removes_the_endpoint_but_not_a_successors(home: Path) -> None:
-    table = settings.load()
+    table = settings.in_force()
     with Daemon(table):
         assert table.endpoint_file.exists()
     assert not table.endpoint_file.exists()
@@ -80,7 +80,9 @@ def test_leaving_removes_the_endpoint_but_not_a_successors(home: Path) -> None:
         table.endpoint_file.write_text(
             table.endpoint_file.read_text("utf-8").replace(daemon.instance, "another")
         )
-    assert record.read(table.endpoint_file).instance == "another"
+    noted = record.read(table.endpoint_file)
+    assert noted
+    assert noted.instance == "another"
 
 
 def test_a_second_daemon_is_told_of_the_first(start: Callable[..., Any]) -> None:
@@ -112,15 +114,15 @@ def test_garbage_in_place_of_an_endpoint_is_replaced(
 
 def test_a_folder_that_cannot_be_used(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
-    table = settings.load(runtime_dir=tmp_path / "file")
+    table = settings.in_force(runtime_dir=tmp_path / "file")
     with pytest.raises(CannotServe) as raised:
         Daemon(table).__enter__()
     assert str(raised.value).startswith(f"The folder {tmp_path / 'file'} can't be used (")
     assert str(raised.value).endswith("make it writable, or name another in GLIHAMBA_RUNTIME_DIR.")
-    table = settings.load(log_dir=tmp_path / "file")
+    table = settings.in_force(log_dir=tmp_path / "file")
     with pytest.raises(CannotServe, match=r"The log file .* can't be written .*GLIHAMBA_LOG_DIR"):
         Daemon(table).__enter__()
-    with Daemon(settings.load()):  # the failed starts left no lock behind
+    with Daemon(settings.in_force()):  # the failed starts left no lock behind
         pass
 
 
@@ -191,7 +193,9 @@ def test_tls_with_token_serves_the_network_and_this_machine(
     daemon = start(daemon=options)
     assert daemon.token == "a-token-of-someones-own"
     assert connect(daemon).info().instance == daemon.instance
-    assert record.read(daemon.settings.endpoint_file).port == daemon.port != daemon.tls_port
+    noted = record.read(daemon.settings.endpoint_file)
+    assert noted
+    assert noted.port == daemon.port != daemon.tls_port
     trust = grpc.ssl_channel_credentials(pair.cert.read_bytes())
     remote = said.Peer(f"localhost:{daemon.tls_port}", daemon.token, trust)
     assert remote.harmonize(said.plain_job()).end
@@ -333,7 +337,9 @@ def test_loopback_by_any_name(start: Callable[..., Any], connect: Callable[..., 
     except OSError:
         pytest.skip(f"this machine has no address {plain}")
     daemon = start(daemon={"host": host})
-    assert record.read(daemon.settings.endpoint_file).host == plain
+    noted = record.read(daemon.settings.endpoint_file)
+    assert noted
+    assert noted.host == plain
     assert connect(daemon).info().instance == daemon.instance
 
 

@@ -1,4 +1,4 @@
-"""One stream, one job: what comes back is what the pipeline made; what breaks the contract is named."""
+"""One stream is one job. The pipeline's result comes back, or the name of the broken rule."""
 
 from __future__ import annotations
 
@@ -156,8 +156,11 @@ def record(folder: Path, name: str, source: str, sha256: str, size: int) -> None
         "description": "",
         "architecture": "glihamba-tiny",
         "licence": "MIT",
+        "training_data": "none",
+        "source": source,
+        "sha256": sha256,
+        "bytes": size,
     }
-    table |= {"training_data": "none", "source": source, "sha256": sha256, "bytes": size}
     (folder / f"{name}.json").write_text(json.dumps(table), "utf-8")
 
 
@@ -212,7 +215,7 @@ def test_a_mistake_of_ours_is_logged_and_told(
     daemon = start(Faulty(lambda: 1 // 0))
     peer = connect(daemon)
     sentence = "The daemon failed in a way it should not. Its log says more; run “glihamba doctor”."
-    for _ in range(2):  # the worker lives on
+    for _ in range(2):  # the worker still runs
         assert peer.refusal(said.plain_job()) == (grpc.StatusCode.INTERNAL, "INTERNAL", sentence)
     events = [json.loads(line) for line in daemon.settings.log_file.read_text("utf-8").splitlines()]
     failures = [event for event in events if event["event"] == "a job failed"]

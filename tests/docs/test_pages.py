@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from glihamba.daemon.failures import STATUS
-from glihamba.settings import describe, load
+from glihamba.settings import describe, in_force
 from glihamba_proto.messages import catalogue
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -30,7 +30,7 @@ NOT_OURS = ("DATA_DIR/", "photos/", "dist/", "runs/", "build/", "logs/", "run/",
 
 
 def files(*suffixes: str) -> list[Path]:
-    """The checkout's files with one of these suffixes, without what was built and hidden folders."""
+    """The checkout's files with one of these suffixes, outside build and hidden folders."""
     found = []
     for folder, inside, names in os.walk(REPOSITORY):
         inside[:] = [name for name in inside if name == ".github" or (name[0] != "." and name not in BUILT)]
@@ -73,14 +73,14 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 def test_every_file_in_a_table_exists(name: str) -> None:
     rows = [line for line in prose(REPOSITORY / name).splitlines() if line.startswith("|")]
     files = {file for row in rows for file in FILE.findall(row) if not file.startswith(NOT_OURS)}
-    # After a folder or a file, a row may name its siblings shortly.
+    # After a folder or a file, a row may name its siblings by their last part.
     missing = [file for file in files if not exists(file) and not beside(file, rows)]
     assert files
     assert not missing
 
 
 def beside(file: str, rows: list[str]) -> bool:
-    """Whether a row that names `file` names a folder that holds it, or a file beside it, too."""
+    """Return True if a row that names `file` also names its folder or a file beside it."""
     for row in rows:
         named = FILE.findall(row)
         if file in named:
@@ -121,7 +121,10 @@ def test_troubleshooting_quotes_messages_that_there_are() -> None:
 
 def test_the_user_guide_has_every_setting_with_its_default() -> None:
     rows = re.findall(r"^\| `(GLIHAMBA_\w+)` \| (.+?) \|", prose(REPOSITORY / "docs" / "user-guide.md"), re.M)
-    table = {row.variable: row.default for row in describe(load(environ={"HOME": "/home/somebody"}))}
+    table = {
+        setting.variable: setting.default
+        for setting in describe(in_force(environ={"HOME": "/home/somebody"}))
+    }
     assert [variable for variable, _ in rows] == list(table)
     for variable, default in rows:
         if default.strip("`").replace(",", "").isalnum():
@@ -134,7 +137,7 @@ def test_the_protocol_has_every_error_with_its_status() -> None:
 
 
 def says(text: str, quote: str) -> bool:
-    """Whether `quote`, with … for what varies, is part of a message."""
+    """Return True if `quote` is part of a message. An … stands for text that varies."""
     return bool(re.search(".*".join(re.escape(part) for part in quote.split("…")), text))
 
 

@@ -35,7 +35,7 @@ _ON_THE_HOST = ("/usr/sbin/chroot", "/.host")
 
 
 def in_root(root: str, command: Sequence[str]) -> list[str]:
-    """The command inside the Debian in that folder; unchanged when there is none."""
+    """Return the command that runs inside the Debian in that folder, or the same command without a folder."""
     if not root:
         return list(command)
     apart = ["unshare", "--mount", "--propagation", "private", "bash", "-euc", _IN_ROOT]
@@ -83,7 +83,7 @@ def cases_of(script: Path) -> list[str]:
 
 
 def check(report: Mapping[str, Any], case: str) -> dict[str, Any]:
-    """A case's facts; fails with what failed in the editor."""
+    """Return a case's facts. Fails with the failure inside the editor."""
     assert case in report["cases"], report.get("ended", "the case did not run")
     result = report["cases"][case]
     assert not result["error"], result["error"]
@@ -95,6 +95,7 @@ def told(script: Path, folder: Path, cases: Sequence[str]) -> dict[str, str]:
     """The environment that tells a driver what to run, and where to leave its report."""
     (folder / "report.json").unlink(missing_ok=True)
     return {
+        "GLIHAMBA_TEST_HELPERS": str(Path(__file__).resolve().parent),
         "GLIHAMBA_TEST_SCRIPT": str(script),
         "GLIHAMBA_TEST_FOLDER": str(folder),
         "GLIHAMBA_TEST_CASES": " ".join(cases),
@@ -102,7 +103,7 @@ def told(script: Path, folder: Path, cases: Sequence[str]) -> dict[str, str]:
 
 
 def reported(folder: Path, log: str, status: int) -> dict[str, Any]:
-    """What the driver has left there; fails when it could not run any case."""
+    """Return the driver's report. Fails if it could not run any case."""
     report = folder / "report.json"
     said = (folder / log).read_text("utf-8", "replace")[-6000:]
     assert report.exists(), f"The editor ended with status {status} and no report:\n{said}"
@@ -125,8 +126,7 @@ def left(folder: Path, case: str, *names: str, size: Sequence[int]) -> list[np.n
 def demo_layers(folder: Path, order: str) -> str:
     """The composite that ships, as bytes and PNGs: `scene`, and `cup` cut out; returns "width height"."""
     demo = REPOSITORY / "backend" / "glihamba" / "demo"
-    composite, mask = (Image.open(demo / f"{name}.png") for name in ("composite", "mask"))
-    mask = mask.convert("L")
+    composite, mask = Image.open(demo / "composite.png"), Image.open(demo / "mask.png").convert("L")
     for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("cup", mask)):
         layer = composite.convert("RGB")
         layer.putalpha(alpha)

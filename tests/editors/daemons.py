@@ -53,7 +53,7 @@ def person(tmp_path_factory: pytest.TempPathFactory, serve: list[str]) -> Iterat
 
 @pytest.fixture(scope="module")
 def daemon(person: Path) -> Iterator[Daemon]:
-    wanted = settings.load(device="cpu", queue_length=2)
+    wanted = settings.in_force(device="cpu", queue_length=2)
     with Daemon(wanted, runner=HeldUp(wanted, person / "hold")) as running:
         yield running
 
@@ -84,7 +84,7 @@ def add_tiny_model(folder: Path) -> None:
     torch.manual_seed(3)
     network = build("glihamba", **config)
     with torch.no_grad():
-        for parameter in network.head.parameters():
+        for parameter in network.get_submodule("head").parameters():
             parameter.add_(0.02 * torch.randn_like(parameter))
     record = registry.Record(
         name="tiny",

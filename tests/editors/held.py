@@ -1,4 +1,4 @@
-"""The daemon for cases inside either editor: hold its jobs, let them go, start another person's."""
+"""The daemon for cases inside either editor: hold and release its jobs, and start one of another person."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def let_go():
 
 
 def person(folder, **note):
-    """Another person's data folder; `note` is what install.py has noted there."""
+    """A data folder of another person. `note` is the content of the file that install.py writes there."""
     os.makedirs(folder)
     with open(os.path.join(folder, "settings.json"), "w") as file:
         json.dump({"model": "statistics", "language": "en"}, file)

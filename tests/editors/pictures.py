@@ -48,7 +48,7 @@ def large_object_bytes(width, height):
 
 
 def swapped(raw):
-    """8-bit pixels with red and blue in each other's place."""
+    """8-bit pixels with red and blue swapped."""
     pixels = bytearray(raw)
     pixels[0::4], pixels[2::4] = pixels[2::4], pixels[0::4]
     return bytes(pixels)
@@ -108,7 +108,7 @@ def unchanged_outside(before, after, rect, width, size=4):
 
 
 def settings(**changes):
-    """What the person sets; the plugin reads it at each use."""
+    """Write the plugin's settings, which it reads at each use."""
     path = os.path.join(os.environ["GLIHAMBA_DATA_DIR"], "settings.json")
     with open(path, encoding="utf-8") as file:
         values = json.load(file)

@@ -1,4 +1,4 @@
-"""A plugin's files without its editor: modules loaded by themselves, and what they say."""
+"""A plugin's files without its editor: modules loaded one by one, and their texts."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from glihamba_proto import messages
 
 
 def load(path: Path) -> Any:
-    """A module that needs no editor, by itself."""
+    """Load a module that needs no editor."""
     spec = importlib.util.spec_from_file_location(f"plugin_{path.stem}", path)
     assert spec
     assert spec.loader

@@ -1,4 +1,4 @@
-"""A job shares the processor with a busy editor: its threads must not spin while they wait for each other."""
+"""A job shares the processor with a busy editor, so its threads must not spin while they wait."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 SECONDS = 1.5  # of a window in which rounds are counted
 WINDOWS = 3  # of each kind, in turn
-MOST = 2.5  # times fewer rounds beside a neighbour; 20 where threads spin
+MOST = 2.5  # times fewer rounds beside a neighbour; spinning threads make it 20
 
 ROUNDS = """
 import sys, time

@@ -1,4 +1,4 @@
-"""The network's keeper: which device, and what happens when its memory runs out."""
+"""The runner: which device it uses, and what it does when the device's memory runs out."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_the_cpu_when_asked_for() -> None:
 
 
 def test_what_the_gpu_has_no_memory_for_is_done_on_the_cpu() -> None:
-    """The device is said to be a GPU; its network runs out of memory for real."""
+    """The device claims to be a GPU, and its network raises a real out-of-memory error."""
     asked: list[str] = []
 
     def load(name: str, kind: str) -> Statistics:
         asked.append(kind)
         return TooLarge() if kind == "cuda" else Statistics()
 
-    runner = Runner(settings.load(), load)
+    runner = Runner(settings.in_force(), load)
     runner._device = Device("cuda", "a small GPU")
     for _ in range(2):  # the next job tries the GPU again
         outcome = run(runner)
@@ -55,7 +55,7 @@ def test_what_the_gpu_has_no_memory_for_is_done_on_the_cpu() -> None:
 
 
 def test_when_the_cpu_has_none_either() -> None:
-    runner = Runner(settings.load(), lambda name, kind: TooLarge())
+    runner = Runner(settings.in_force(), lambda name, kind: TooLarge())
     runner._device = Device("cuda", "a small GPU")
     with pytest.raises(OutOfMemory, match="There is not enough memory"):
         run(runner)
@@ -69,7 +69,7 @@ def test_another_model_takes_the_place_of_the_first() -> None:
         loaded.append(name)
         return Statistics()
 
-    runner = Runner(settings.load(default_model="statistics-full"), load)
+    runner = Runner(settings.in_force(default_model="statistics-full"), load)
     for _ in range(2):
         assert run(runner).model == "statistics-full"
     assert run(runner, "statistics").model == "statistics"
@@ -90,7 +90,7 @@ def test_a_warm_runner_has_loaded_and_tried_the_default_model() -> None:
         begun.append(name)
         return Counted()
 
-    runner = Runner(settings.load(default_model="statistics-full"), load)
+    runner = Runner(settings.in_force(default_model="statistics-full"), load)
     runner.warm()
     assert begun == ["statistics-full", "tried"]
     run(runner)
@@ -98,7 +98,7 @@ def test_a_warm_runner_has_loaded_and_tried_the_default_model() -> None:
 
 
 def test_what_cannot_be_warmed_is_told_by_the_job(caplog: pytest.LogCaptureFixture) -> None:
-    runner = Runner(settings.load(default_model="no-such-model"))
+    runner = Runner(settings.in_force(default_model="no-such-model"))
     runner.warm()
     warned = [record.message for record in caplog.records if record.levelname == "WARNING"]
     assert warned == ["the default model could not be tried"]

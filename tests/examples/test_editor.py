@@ -1,4 +1,4 @@
-"""docs/add-an-editor.md done once: the sample editor harmonizes a layer through a real daemon."""
+"""The steps of docs/add-an-editor.md: the sample editor harmonizes a layer through a real daemon."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""docs/add-a-model.md done once, step by step, with the sample network and a copy of the backend."""
+"""The steps of docs/add-a-model.md, with the sample network and a copy of the backend."""
 
 from __future__ import annotations
 

@@ -62,7 +62,7 @@ def main():
     driver = Driver()
     try:
         Gegl.init(None)
-        sys.path.insert(0, os.path.dirname(SCRIPT))
+        sys.path[:0] = [os.path.dirname(SCRIPT), os.environ["GLIHAMBA_TEST_HELPERS"]]
         space = {"__name__": "gimp_cases", "__file__": SCRIPT}
         with open(SCRIPT, encoding="utf-8") as file:
             exec(compile(file.read(), SCRIPT, "exec"), space)

@@ -23,7 +23,7 @@ def report(profile: Profile, real_daemon: Path, tmp_path_factory: pytest.TempPat
 def test_large_pictures(
     report: dict[str, Any], case: str, artefacts: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The figures depend on the machine and its load, so this only checks that the plug-in works."""
+    """Check only that the plug-in works, because the figures depend on the machine and its load."""
     line, figures = apps.figures(report, case, artefacts)
     with capsys.disabled():
         print(f"{line}, GIMP {report['gimp']}")

@@ -50,7 +50,7 @@ def mask(folder: Path, case: str) -> np.ndarray:
 
 @pytest.mark.parametrize("case", [case for case in SPACES if case.endswith("adobe")])
 def test_the_way_there_and_back_changes_no_colour(report: dict[str, Any], folder: Path, case: str) -> None:
-    """With 8 bits not at all, with more by less than 1/50 of a level of 8 bits."""
+    """8-bit pixels do not change. Deeper pixels change by less than 1/50 of an 8-bit level."""
     apps.check(report, case)
     worst = np.abs(picture(folder, case, "before") - picture(folder, case, "unchanged")).max()
     assert worst <= (0.0 if case.startswith("u8") else 0.02), worst
@@ -64,7 +64,7 @@ def test_the_result_is_that_of_8_bit_srgb(report: dict[str, Any], folder: Path, 
     assert np.array_equal(inside, mask(folder, "u8_non_linear_srgb"))
     reference, found = (picture(folder, name, "after")[inside] for name in ("u8_non_linear_srgb", case))
     worst = np.abs(reference - found).max()
-    # 8 bits of linear light are coarse in the dark.
+    # 8-bit linear light has coarse steps in dark colours.
     assert worst <= (7 if case.startswith("u8_linear") else 2), worst
 
 

@@ -15,7 +15,7 @@ FILES = sorted(PLUGIN.glob("*.py"))
 
 @pytest.mark.parametrize("path", [PLUGIN.with_name("glihamba.py"), *FILES], ids=lambda path: path.name)
 def test_the_syntax(path: Path) -> None:
-    """The files that GIMP reads first must say what is wrong where Python cannot read the others."""
+    """The files that GIMP reads first must explain the failure if Python cannot read the others."""
     oldest = (3, 7) if path.name in ("glihamba.py", "__init__.py", "procedure.py") else (3, 10)
     ast.parse(path.read_text("utf-8"), str(path), feature_version=oldest)
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import apps
 import gimp_app
+import krita_app
 import numpy as np
 import pytest
 from PIL import Image
-
-sys.path.append(str(gimp_app.HERE.parent / "krita"))
-import krita_app
 
 DEMO = apps.REPOSITORY / "backend" / "glihamba" / "demo"
 
@@ -45,7 +42,7 @@ def test_outside_the_selection_it_is_the_picture_bit_by_bit(saved: dict[str, np.
 
 @pytest.mark.parametrize("host", ["krita", "gimp"])
 def test_inside_it_is_what_the_command_line_makes(saved: dict[str, np.ndarray], host: str) -> None:
-    """At soft edges each host mixes and rounds by itself."""
+    """At soft edges each host blends and rounds in its own way."""
     apart = np.abs(saved[host].astype(int) - saved["files"])
     inside, soft = saved["mask"] == 255, (saved["mask"] > 0) & (saved["mask"] < 255)
     assert np.abs(saved["files"].astype(int) - saved["before"])[inside].mean() > 3

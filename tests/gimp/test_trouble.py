@@ -33,14 +33,14 @@ def test_in_gimp(report: dict[str, Any], case: str) -> None:
 
 @pytest.fixture
 def damaged(gimp: None, tmp_path: Path) -> Profile:
-    """A GIMP of its own, whose plug-in a test may spoil."""
+    """A separate GIMP, whose plug-in a test may damage."""
     made = Profile(tmp_path / "profile")
     assemble.assemble("gimp", made.plugins)
     return made
 
 
 def said(damaged: Profile, folder: Path) -> str:
-    """What the procedure answers there. Its menu entry must exist, whatever is wrong."""
+    """Return the procedure's answer in the damaged GIMP. Its menu entry must exist in any case."""
     report = gimp_app.run(damaged, gimp_app.HERE / "cases" / "broken.py", folder)
     facts = apps.check(report, "broken")
     assert facts["menu"] == "Har_monize…"

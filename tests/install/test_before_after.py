@@ -1,4 +1,4 @@
-"""The picture that the installation ends with is only drawn of a result that deserves it."""
+"""The installation's picture of before and after is drawn only if the object alone has changed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_both_are_drawn_side_by_side(composite: np.ndarray, coverage: np.ndarray
 @pytest.mark.parametrize(
     ("fault", "words"),
     [
-        ("unchanged", "is the composite, unchanged."),
+        ("unchanged", "shows the composite without any change."),
         ("scene", "differs from the composite outside the mask."),
         ("size", "has another size or depth than the composite."),
     ],

@@ -1,4 +1,4 @@
-"""install.py where something has gone since, and where another installation is beside it."""
+"""install.py with a damaged installation, and with a second installation beside it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def gimp(folder: Path) -> Gimp:
 
 
 def installed(path: Path, *editors: Gimp, python: Path | str = sys.executable) -> Root:
-    """A root whose environment leads to that Python, and whose command does nothing well."""
+    """A root whose environment links to that Python, and whose command fails."""
     root = Root(path)
     command = root.command("env-1")
     command.parent.mkdir(parents=True)
@@ -50,7 +50,7 @@ def installed(path: Path, *editors: Gimp, python: Path | str = sys.executable) -
 
 @on_posix
 def test_without_the_python_it_was_made_with(tmp_path: Path) -> None:
-    """As after an upgrade of the distribution, which takes the old Python away."""
+    """The Python is gone, as after an upgrade of the distribution."""
     python, editor = tmp_path / "python3", gimp(tmp_path / "gimp")
     python.symlink_to(sys.executable)
     root = installed(tmp_path / "root", editor, python=python)
@@ -87,7 +87,7 @@ def test_repair_without_its_folder_of_logs(tmp_path: Path, capsys: Any) -> None:
 def test_the_plugins_of_the_usual_installation_stay(
     variable: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
-    """Also where the variable says for the moment that the tried one is the usual one."""
+    """The plugin stays even if GLIHAMBA_DATA_DIR names the second installation."""
     shared, own = gimp(tmp_path / "gimp"), gimp(tmp_path / "other")
     usual, tried = Root(default_root()), Root(tmp_path / "tried")
     for root, editors in ((usual, [shared]), (tried, [shared, own])):

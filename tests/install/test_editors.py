@@ -1,4 +1,4 @@
-"""Where Krita keeps its things on each system, and what installing and removing the plugin leaves there."""
+"""Krita's folders on each system, and their content after installing and removing the plugin."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_linux_package_flatpak_and_snap(tmp_path: Path) -> None:
     assert kritas("linux", {"PATH": ""}, tmp_path) == []
     for name in (".config", ".var/app/org.kde.krita", "snap/krita/current"):
         (tmp_path / name).mkdir(parents=True)
-    (tmp_path / ".config" / "kritarc").touch()  # the AppImage's too
+    (tmp_path / ".config" / "kritarc").touch()  # the AppImage uses them too
     assert folders(kritas("linux", {"PATH": ""}, tmp_path), tmp_path) == {
         "Krita": (".local/share/krita", ".config/kritarc"),
         "Krita (Flatpak)": (
@@ -125,7 +125,7 @@ def test_removing_leaves_other_plugins_and_a_plugin_that_was_switched_off(tmp_pa
 
 @pytest.mark.skipif(os.name != "posix", reason="POSIX modes, and links that anybody may make")
 def test_a_link_stays_one_and_modes_and_foreign_bytes_stay(tmp_path: Path) -> None:
-    """As with those who keep their settings elsewhere (stow, chezmoi), in whatever encoding."""
+    """kritarc may be a link, as stow and chezmoi make it, in any encoding."""
     kept, before = tmp_path / "kept" / "kritarc", b"[a]\nname=B\xe4r\x85\n[z]\nb=\xe2\x80\xa8\n"
     kept.parent.mkdir()
     kept.write_bytes(before)

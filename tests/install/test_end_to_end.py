@@ -1,4 +1,4 @@
-"""`python install.py` as a person runs it: from nothing to a harmonized picture, and back to nothing."""
+"""`python install.py` as a person runs it: install, harmonize a picture, and uninstall."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_it_ends_with_a_harmonized_picture(installed: subprocess.CompletedProces
     )
     inside, scene = mask > 200, mask == 0
     assert np.array_equal(before[scene], after[scene])
-    # The cup is too bright for the night that it was pasted into: that is what must have changed.
+    # The cup is too bright for the night scene, so it must be darker now.
     brightness = [float(image[inside, :3].mean()) for image in (before, after)]
     assert brightness[1] < brightness[0] - 10
     with Image.open(picture) as image:
@@ -175,7 +175,7 @@ def test_nothing_was_written_elsewhere(installed: subprocess.CompletedProcess[st
 def test_a_damaged_environment_is_noticed_and_built_again_beside_it(
     installed: subprocess.CompletedProcess[str], place: Place
 ) -> None:
-    """The rebuilding itself is stopped short by an index that is not there."""
+    """The test stops the rebuilding early with an index that cannot be reached."""
     env = place.root / place.state()["current"]["env"]
     (damaged,) = env.rglob("glihamba/cli.py")
     text = damaged.read_bytes()
@@ -197,7 +197,7 @@ def test_a_damaged_environment_is_noticed_and_built_again_beside_it(
     assert "did not pass its test" in done.stdout
     assert "It is built again." in done.stdout
     assert "[2/8] Making an environment ... done" in done.stdout
-    assert "The package index did not answer" in done.stderr
+    assert "The package index did not provide a package" in done.stderr
     assert place.root / place.state()["current"]["env"] == env
     assert env.is_dir()
 

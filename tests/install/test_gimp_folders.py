@@ -1,4 +1,4 @@
-"""Where GIMP 3 keeps its plug-ins on each system, and what installing and removing ours leaves there."""
+"""GIMP 3's folders on each system, and their content after installing and removing our plug-in."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def program(folder: Path, name: str) -> dict[str, str]:
     return {"PATH": str(folder)}
 
 
-OLD = "GIMP 2.10 cannot run the plugin, its Python and its way with plug-ins are others: update to GIMP 3,"
+OLD = "GIMP 2.10 cannot run the plugin, because it starts plug-ins in another way: update to GIMP 3,"
 
 
 def test_gimp_2_10_gets_a_sentence(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_gimp_2_10_gets_a_sentence(tmp_path: Path) -> None:
 
 
 def test_a_gimp_that_was_never_started_gets_a_sentence(tmp_path: Path) -> None:
-    """Its first start takes over what an older GIMP left, unless there is a folder already."""
+    """GIMP's first start imports the settings of an older GIMP, unless its folder exists already."""
     environ = program(tmp_path / "bin", "gimp-3.0")
     assert gimps("linux", environ, tmp_path) == []
     assert gimp_hint("linux", environ, tmp_path) == (
@@ -118,7 +118,7 @@ def test_an_entry_finds_its_editor(tmp_path: Path) -> None:
 
 
 def test_gimp_can_start_it(tmp_path: Path) -> None:
-    """A folder and a program in it of one name, with the run bit and a line that names the interpreter."""
+    """A folder and an executable program of the same name in it, whose first line names the interpreter."""
     package, script = assemble.assemble("gimp", tmp_path)
     assert script == tmp_path / editors.GIMP_PLUGIN / f"{editors.GIMP_PLUGIN}.py"
     assert package.parent == script.parent

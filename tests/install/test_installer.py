@@ -1,4 +1,4 @@
-"""install.py before and around the real thing: what it refuses, what it leaves, what it says."""
+"""install.py without an installation: what it refuses, what it leaves and what it prints."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def test_the_data_folder_is_the_daemon_s_and_the_plugins(
         monkeypatch.delenv(name, raising=False)
     for name, value in environ.items():
         monkeypatch.setenv(name, value)
-    assert layout.default_root() == places.data_folder() == settings.load().data_dir
-    assert places.data_folder(system, environ) == settings.load(environ, platform=system).data_dir
+    assert layout.default_root() == places.data_folder() == settings.in_force().data_dir
+    assert places.data_folder(system, environ) == settings.in_force(environ, platform=system).data_dir
 
 
 def test_a_relative_data_folder_is_refused(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
@@ -119,7 +119,7 @@ def test_a_folder_with_other_people_s_files_is_refused(tmp_path: Path, capsys: A
         assert (tmp_path / "thesis.odt").read_text() == "years"
     said = capsys.readouterr().err
     assert f"{tmp_path} holds files that GLIHamba did not put there (thesis.odt); name an empty" in said
-    assert f"{tmp_path} is not an installation of GLIHamba; nothing was deleted." in said
+    assert f"{tmp_path} is not an installation of GLIHamba. Nothing was deleted." in said
 
 
 def test_a_file_in_the_folder_s_place_is_refused(tmp_path: Path, capsys: Any) -> None:
@@ -225,6 +225,8 @@ def test_uninstall_removes_the_program_and_purge_the_data(tmp_path: Path, capsys
     (outside / "precious").write_text("kept")
     for name in ("env-1/lib", "bin", "demo", "models", "run", "logs"):
         (root.path / name).mkdir(parents=True)
+    for name in ("daemon.json.part", ".daemon.json.0a1b2c3d.part", ".settings.json.0a1b2c3d.part"):
+        (root.path / name).write_text("what a killed process left")
     (root.path / "env-1" / "link").symlink_to(outside, target_is_directory=True)
     (root.path / "models" / "linked").symlink_to(outside, target_is_directory=True)
     (root.path / "models" / "mine.safetensors").write_bytes(b"weights")
@@ -232,7 +234,8 @@ def test_uninstall_removes_the_program_and_purge_the_data(tmp_path: Path, capsys
     (root.path / "env-1" / "readonly").chmod(0o400)
     root.save(State())
     assert main(["uninstall", "--prefix", str(root.path)]) == 0
-    assert f"Left in {root.path}: models" in capsys.readouterr().out
+    assert not list(root.path.glob("*daemon.json*"))
+    assert f"Left in {root.path}: .settings.json.0a1b2c3d.part, models" in capsys.readouterr().out
     assert (root.path / "models" / "mine.safetensors").read_bytes() == b"weights"
     assert main(["uninstall", "--purge", "--prefix", str(root.path)]) == 0
     assert not root.path.exists()

@@ -1,4 +1,4 @@
-"""Machines on which an installation would fail later are told so first."""
+"""install.py refuses machines on which the installation would fail later."""
 
 from __future__ import annotations
 
@@ -28,5 +28,5 @@ def test_the_stores_python_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_pip_and_uv_without_a_network_are_understood(tmp_path: Path, tail: str) -> None:
     said = machine.sentence_for(tail, Root(tmp_path), offline=False)
     assert said.startswith(
-        "The package index did not answer with what is needed: check the network (or proxy)"
+        "The package index did not provide a package that is needed: check the network (or proxy)"
     )

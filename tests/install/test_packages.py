@@ -35,7 +35,7 @@ def test_no_network_is_said_and_the_next_run_goes_on(tmp_path: Path) -> None:
     assert "[3/8] Installing PyTorch ... failed" in first.stdout
     sentence = first.stderr.strip()
     assert sentence.startswith(
-        "The package index did not answer with what is needed: check the network (or proxy)"
+        "The package index did not provide a package that is needed: check the network (or proxy)"
     )
     assert str(root.log) in sentence
     assert "Traceback" not in first.stderr
@@ -51,7 +51,7 @@ def test_no_network_is_said_and_the_next_run_goes_on(tmp_path: Path) -> None:
 def test_offline_without_wheels_says_what_to_name(tmp_path: Path) -> None:
     done = install("--prefix", tmp_path / "root", "--offline", **NO_INDEX)
     assert done.returncode == 1
-    assert "A package that is needed is not on this machine; its name is at the end of" in done.stderr
+    assert "A package that is needed is not on this machine. Its name is at the end of" in done.stderr
     assert "--wheels FOLDER" in done.stderr
 
 
@@ -86,7 +86,7 @@ def test_ctrl_c_ends_everything_and_keeps_what_there_was(tmp_path: Path) -> None
             while connection.recv(65536):  # ends when pip has ended too
                 pass
     assert process.returncode == 130, out + err
-    assert "Interrupted. What was installed before still works; run install.py again" in err
+    assert "Interrupted. What was installed before still works. Run install.py again" in err
     assert "Traceback" not in err
     assert (root.load().building or {})["done"] == ["environment"]
 
@@ -123,7 +123,7 @@ def test_a_cpu_build_that_pip_knows_is_taken(versions: list[str], wanted: str | 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the ordinary index has the CPU build")
 def test_pytorch_s_own_index_out_of_reach_names_the_other_way(tmp_path: Path) -> None:
-    """pip knows no CPU build, so uv asks PyTorch's index, here through a proxy that is not there."""
+    """pip finds no CPU build, so uv asks PyTorch's index, here through a proxy that does not exist."""
     wheels, python = tmp_path / "wheels", str(tmp_path / "env" / "bin" / "python")
     torch_wheel(wheels, "2.13.0")
     subprocess.run([sys.executable, "-m", "venv", tmp_path / "env"], check=True)
@@ -131,5 +131,5 @@ def test_pytorch_s_own_index_out_of_reach_names_the_other_way(tmp_path: Path) ->
     nowhere = dict.fromkeys(("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY"), "http://127.0.0.1:9")
     extra = {**nowhere, "UV_NO_CACHE": "1", "UV_HTTP_RETRIES": "0", **NO_INDEX}
     console, pip = Console(tmp_path / "log", 1), ["--no-index", "--find-links", str(wheels)]
-    with pytest.raises(InstallError, match=r"PyTorch's own index.*or say --device cuda for the large build"):
+    with pytest.raises(InstallError, match=r"PyTorch's own index.*or use --device cuda for the large build"):
         machine.install_torch(console, python, "cpu", pip, extra)

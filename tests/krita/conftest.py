@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
+import apps
+import krita_app
 import pytest
-
-HERE = Path(__file__).resolve().parent
-REPOSITORY = HERE.parents[1]
-sys.path[:0] = [str(HERE), str(HERE.parent / "editors"), str(REPOSITORY / "plugins")]
-
-import apps  # noqa: E402
-import krita_app  # noqa: E402
-from daemons import daemon, person, real_daemon  # noqa: E402, F401
-from krita_app import Profile  # noqa: E402
+from daemons import daemon, person, real_daemon  # noqa: F401
+from krita_app import Profile
 
 
 @pytest.fixture(scope="session")
@@ -37,6 +31,6 @@ def serve() -> list[str]:
 @pytest.fixture(scope="session")
 def artefacts() -> Path:
     """Where screenshots are kept to be looked at."""
-    folder = REPOSITORY / "build" / "krita" / "artefacts"
+    folder = apps.REPOSITORY / "build" / "krita" / "artefacts"
     folder.mkdir(parents=True, exist_ok=True)
     return folder

@@ -77,7 +77,7 @@ def test_a_layer_of_8_bits_in_a_document_of_16(report: dict[str, Any], folder: P
 def test_equals_the_command_line(
     report: dict[str, Any], folder: Path, tmp_path: Path, case: str, kind: str
 ) -> None:
-    """16 bits and floats, sample by sample."""
+    """Compare 16-bit and float pictures sample by sample."""
     import pyvips
 
     krita_app.check(report, case)

@@ -41,7 +41,7 @@ def test_equals_the_command_line(report: dict[str, Any], folder: Path, tmp_path:
     assert np.abs(after[..., :3].astype(int) - before[..., :3])[mask == 255].max() > 4
     whole = mask == 255
     assert np.array_equal(wanted[whole], after[..., :3][whole])
-    if case in ("multiplied", "soft_selection"):  # here the command line's mixing at soft edges is the same
+    if case in ("multiplied", "soft_selection"):  # here the command line blends soft edges in the same way
         assert np.abs(wanted.astype(int) - after[..., :3]).max() <= 1
 
 

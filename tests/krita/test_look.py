@@ -44,7 +44,7 @@ def test_in_krita(report: dict[str, Any], case: str) -> None:
 def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, name: str) -> None:
     image = Image.open(artefacts / f"{name}.png").convert("RGB")
     assert image.size == (1280, 800)
-    assert len(image.getcolors(image.width * image.height)) > 500
+    assert len(image.getcolors(image.width * image.height) or ()) > 500
 
 
 def test_the_shipped_weights_do_in_krita_what_they_do_in_files(

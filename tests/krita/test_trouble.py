@@ -24,8 +24,8 @@ def remote(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator
     certificate, key = certificate_for_loopback(folder)
     for name in ("right", "wrong"):
         (folder / f"{name}.token").write_text(f"{name}-token-of-{'x' * 20}")
-    wanted = settings.load({}, data_dir=folder / "data", device="cpu")
-    options = {"tls_cert": certificate, "tls_key": key, "token_file": folder / "right.token"}
+    wanted = settings.in_force({}, data_dir=folder / "data", device="cpu")
+    options: dict[str, Any] = {"tls_cert": certificate, "tls_key": key, "token_file": folder / "right.token"}
     with Daemon(wanted, **options) as running:
         yield {
             "remote": f"127.0.0.1:{running.tls_port}",

@@ -31,7 +31,7 @@ class WeightsServer(ThreadingHTTPServer):
         return f"http://127.0.0.1:{self.server_address[1]}/weights.safetensors"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away in the middle is part of the tests."""
+        """Ignore clients that disconnect early, because some tests do."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -76,7 +76,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[half:])
 
     def log_message(self, *arguments: object) -> None:
-        """The tests' own output is enough."""
+        """Print nothing."""
 
 
 @contextmanager

@@ -223,7 +223,7 @@ def test_a_disk_too_small_is_said_before_a_byte_is_fetched(server: Any) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
 def test_a_disk_that_fills_up_leaves_the_old_file(server: Any) -> None:
-    """A limit on file size is the disk's end, as the kernel tells it, for this one process."""
+    """A limit on the file size stands in for a full disk."""
     record = install(b"old", record_of(CONTENT, server.url))
     code = """
 import resource

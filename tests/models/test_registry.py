@@ -1,4 +1,4 @@
-"""What models there are, and what is said of a name that is none."""
+"""The models of the registry, and the message for an unknown name."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 import sys
 from dataclasses import FrozenInstanceError, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -125,7 +126,7 @@ def test_an_added_record_never_replaces_one_that_ships(caplog: pytest.LogCapture
     ],
 )
 def test_a_broken_added_record_is_passed_over_and_the_rest_still_listed(
-    change: dict[str, str], words: str, caplog: pytest.LogCaptureFixture
+    change: dict[str, Any], words: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(replace(RECORD, **change))
     put(replace(RECORD, name="whole"))

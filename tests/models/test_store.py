@@ -1,4 +1,4 @@
-"""Weights on disk: what is loaded is what was published, and what is there is never lost."""
+"""Weights on disk: loaded weights are verified, and files are never lost."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import safetensors.torch
@@ -52,7 +53,7 @@ def install(content: bytes, record: Record | None = None) -> Record:
     return record
 
 
-def published(tmp_path: Path, **change: str) -> tuple[Path, Record, torch.nn.Module]:
+def published(tmp_path: Path, **change: Any) -> tuple[Path, Record, torch.nn.Module]:
     """A weights file as training writes it, its record and its network."""
     network = networks.build(ARCHITECTURE)
     draft = replace(record_of(b"", registry.PACKAGE), sha256="", bytes=0, **change)
@@ -91,12 +92,15 @@ def test_one_flipped_bit_is_damage() -> None:
     flipped = bytearray(CONTENT)
     flipped[-1] ^= 1
     registry.weights_path(record).write_bytes(flipped)
-    with pytest.raises(ModelDamaged, match="'mine' are damaged: their SHA-256 is not the record's"):
+    with pytest.raises(ModelDamaged, match="'mine' are damaged: their SHA-256 is not the record's") as raised:
         store.open_weights(record)
+    assert raised.value.sentence("de").startswith(
+        "Die Gewichte von „mine“ sind beschädigt. Führen Sie „glihamba models remove mine“ aus, und fügen"
+    )
 
 
 class Bomb:
-    """Unpickling it leaves a file."""
+    """An object whose unpickling writes a file."""
 
     def __init__(self, target: Path) -> None:
         self.target = target
@@ -252,7 +256,7 @@ def test_removing(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
 def test_a_disk_that_fills_up_while_adding_leaves_nothing_behind(tmp_path: Path, data_folder: Path) -> None:
-    """A limit on file size is the disk's end, as the kernel tells it, for this one process."""
+    """A limit on the file size stands in for a full disk."""
     path, _, _ = published(tmp_path)
     code = f"""
 import resource

@@ -1,4 +1,4 @@
-"""What the transform head reads of colours: the numbers themselves, on pictures whose answer is known."""
+"""The colour statistics of the transform head, on pictures whose statistics are known."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ def test_fit_recovers_a_transform():
     assert fitted.grid.shape == (2, 3, 4, 4, 4)
     assert fitted.base.dtype == torch.float32
     error = (fitted.apply(source) - target).abs().max()
-    assert error < 0.01  # not exact: the quadratic is fitted first, and the grid to what it left over
+    assert error < 0.01  # not exact, because the quadratic is fitted first, and the grid to the residual
 
 
 def test_fit_looks_only_where_the_weight_is():
@@ -164,7 +164,7 @@ class Oracle(Harmonizer):
 
 @pytest.mark.shared
 def test_the_form_is_not_the_limit_on_real_triples(shared_data):
-    """The oracle: fitted to the truth at 256 pixels, 48 dB where the composites have 23."""
+    """An oracle, fitted to the real picture at 256 pixels, reaches 48 dB. The composites have 23 dB."""
     found = []
     for path in sorted((shared_data / "iharmony4_sample").glob("*/composite_images/*.jpg")):
         picture = path.stem.split("_")[0]

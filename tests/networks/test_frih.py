@@ -1,6 +1,8 @@
-"""FRIH where it is easy to cheat: clusters by colour, as many as the picture asks for, in bounded time."""
+"""Details of FRIH: clusters by colour, as many as the picture needs, in bounded time."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import pytest
 import torch
@@ -10,11 +12,11 @@ from torch.utils._pytree import tree_leaves
 from glihamba.networks import build
 from glihamba.networks.density_peaks import SAMPLES, clusters
 
-NARROW = {"base": (4, 8, 8, 8, 8, 8, 8), "cascaded": (4,) * 7, "fusion": 4}
+NARROW: dict[str, Any] = {"base": (4, 8, 8, 8, 8, 8, 8), "cascaded": (4,) * 7, "fusion": 4}
 
 
 def painted(colours, counts, noise=0.0, seed=0):
-    """(N,3): so many pixels of each colour, shuffled."""
+    """(N,3): the given numbers of pixels of each colour, shuffled."""
     g = torch.Generator().manual_seed(seed)
     pixels = torch.cat([torch.tensor([c]).expand(n, 3) for c, n in zip(colours, counts, strict=True)])
     pixels = pixels + noise * torch.randn(pixels.shape, generator=g)
@@ -56,7 +58,7 @@ def test_small_objects_are_clustered_as_the_paper_prints_it(seed):
     assert ours.max() + 1 == len(ours.unique())
 
 
-@pytest.mark.parametrize("size", [1, 4])  # below and above what is searched whole
+@pytest.mark.parametrize("size", [1, 4])  # less and more than the number of pixels that are all searched
 @pytest.mark.parametrize(
     "colours",
     [
@@ -77,14 +79,14 @@ def test_how_many_clusters_there_are_follows_from_the_picture(colours, size):
 
 @pytest.mark.parametrize(("scale", "speck", "found"), [(1, 9, 2), (1, 12, 3), (6, 9, 2), (6, 60, 3)])
 def test_a_colour_of_ten_pixels_or_fewer_is_an_outlier_and_no_cluster(scale, speck, found):
-    """Also where the object is sampled: densities are scaled to all its pixels."""
+    """Sampled objects too: densities are scaled to all pixels of the object."""
     colours = [(0.2, 0.2, 0.2), (0.8, 0.3, 0.3), (0.1, 0.9, 0.1)]
     pixels = painted(colours, (400 * scale, 300 * scale, speck))
     assert clusters(pixels, 0.1, 10).max() + 1 == found
 
 
 def test_sampling_finds_what_the_whole_object_has():
-    """Four times as many pixels as are searched: nearly every pixel gets the cluster its blob deserves."""
+    """With four times as many pixels as are searched, nearly every pixel gets the cluster of its blob."""
     colours = [(0.15, 0.2, 0.3), (0.75, 0.6, 0.3), (0.9, 0.9, 0.95)]
     pixels = painted(colours, (2000, 1200, 900), 0.02)
     labels = clusters(pixels, 0.1, 10)
@@ -103,7 +105,7 @@ def test_the_same_pixels_give_the_same_clusters_without_touching_chance():
 
 
 class Work(TorchDispatchMode):
-    """Adds up how many numbers all operations wrote."""
+    """Counts the numbers that all operations write."""
 
     written = 0
 
@@ -115,7 +117,7 @@ class Work(TorchDispatchMode):
 
 @pytest.mark.parametrize("pixels", ["noise", "flat"])
 def test_clustering_a_whole_picture_is_bounded_work(pixels):
-    """256 x 256, all of it object. Every pixel against every other would be 4,300 million numbers."""
+    """A 256 x 256 picture that is all object. Comparing all pairs of pixels would take 4.3e9 numbers."""
     g = torch.Generator().manual_seed(0)
     colours = torch.rand(256 * 256, 3, generator=g) if pixels == "noise" else torch.full((256 * 256, 3), 0.4)
     with Work() as work:
@@ -127,7 +129,7 @@ def test_clustering_a_whole_picture_is_bounded_work(pixels):
 
 
 def test_submasks_are_disjoint_and_add_up_to_the_mask():
-    network = build("frih", **NARROW).eval()
+    network: Any = build("frih", **NARROW).eval()
     composite, mask = torch.full((3, 32, 32), 0.2), torch.zeros(1, 32, 32)
     mask[:, 4:20, 6:26] = 1
     mask[:, 4, 6:26] = 0.3
@@ -144,12 +146,12 @@ def test_submasks_are_disjoint_and_add_up_to_the_mask():
 @pytest.mark.parametrize("training", [False, True])
 def test_each_submask_is_refined_on_its_own_and_k_differs_in_a_batch(training):
     torch.manual_seed(0)
-    network = build("frih", **NARROW).train(training)
+    network: Any = build("frih", **NARROW).train(training)
     composite, mask = torch.rand(1, 3, 128, 128).expand(2, -1, -1, -1).clone(), torch.zeros(2, 1, 128, 128)
     mask[..., 40:80, 40:80] = 1
     composite[..., 40:80, 40:80] = 0.3
     composite[1, 0, 40:80, 60:80] = 0.9
-    seen = []
+    seen: list[Any] = []
     network.cascaded.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     with torch.no_grad():
         stages = network.stages(composite, mask)
@@ -172,15 +174,16 @@ def test_each_submask_is_refined_on_its_own_and_k_differs_in_a_batch(training):
 @pytest.mark.parametrize("place", [(40, 90, 50, 70), (0, 3, 100, 128), (127, 128, 0, 1)])
 def test_predicting_within_the_submask_s_box_is_what_the_whole_picture_would_give(place):
     torch.manual_seed(0)
-    module = build("frih", **NARROW).eval().cascaded
+    network: Any = build("frih", **NARROW).eval()
+    module = network.cascaded
     top, bottom, left, right = place
     picture, features = torch.rand(1, 4, 128, 128), []
     picture[:, 3] = 0
     for depth, width in enumerate(NARROW["base"], 1):
         features.append(torch.rand(1, width, 128 >> depth, 128 >> depth))
-    seen = []
+    seen: list[Any] = []
     module.predict.register_forward_pre_hook(lambda layer, args: seen.append(args[0].shape[-2:]))
-    picture[:, 3, top:bottom, left:right] = 1e-6  # next to nothing, so that the encoder cannot tell
+    picture[:, 3, top:bottom, left:right] = 1e-6  # so small that the encoder cannot see the difference
     with torch.no_grad():
         boxed = module(picture, features)
         picture[:, 3] += 1e-6
@@ -192,8 +195,8 @@ def test_predicting_within_the_submask_s_box_is_what_the_whole_picture_would_giv
 
 
 def test_the_second_stage_trains_the_first():
-    """End to end, as the paper has it: the result's error reaches the base network."""
-    network = build("frih", **NARROW)
+    """Training is end to end, as in the paper: the gradient of the result reaches the base network."""
+    network: Any = build("frih", **NARROW)
     composite, mask = torch.rand(2, 3, 64, 64), torch.zeros(2, 1, 64, 64)
     mask[..., 10:40, 10:40] = 1
     network.stages(composite, mask).harmonized.square().mean().backward()

@@ -1,6 +1,8 @@
-"""GKNet where it is easy to cheat: kernels of their own for every pixel and channel, at every level."""
+"""Details of GKNet: each pixel and channel has its own kernel, at every level."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,9 +21,9 @@ def pictures(size=32, seed=0):
 
 
 def predicted(network, composite):
-    """The kernels of all levels, with the biased start removed: what the picture itself asks for."""
+    """Return the encoder's features and the kernels of all levels that it predicts from them."""
     x = torch.cat((2 * composite - 1, torch.zeros_like(composite[:, :1])), 1)
-    features = []
+    features: list[torch.Tensor] = []
     for layers in network.encoder:
         x = layers(F.max_pool2d(x, 2) if features else x)
         features.append(x)
@@ -29,7 +31,7 @@ def predicted(network, composite):
 
 
 def test_kernels_are_per_pixel_and_per_channel_at_every_level():
-    network = build("gknet", **NARROW).eval()
+    network: Any = build("gknet", **NARROW).eval()
     composite, _ = pictures()
     with torch.no_grad():
         features, kernels = predicted(network, composite)
@@ -42,7 +44,7 @@ def test_kernels_are_per_pixel_and_per_channel_at_every_level():
 
 
 def test_every_level_s_kernels_take_part_in_the_answer():
-    network = build("gknet", **NARROW).eval()
+    network: Any = build("gknet", **NARROW).eval()
     composite, mask = pictures()
     with torch.no_grad():
         before = network(composite, mask)
@@ -68,7 +70,7 @@ def test_modulation_is_equation_6():
 
 
 def test_kernels_begin_as_the_identity():
-    network = build("gknet", **NARROW).eval()
+    network: Any = build("gknet", **NARROW).eval()
     composite, _ = pictures()
     with torch.no_grad():
         _, kernels = predicted(network, composite)
@@ -78,14 +80,14 @@ def test_kernels_begin_as_the_identity():
 
 
 def test_a_far_corner_reaches_every_kernel_through_the_reference():
-    """LRE: without it a kernel at one end could not know of the other end of a large picture."""
-    network = build("gknet", **NARROW).eval()
+    """LRE lets a kernel at one end of a large picture depend on the other end."""
+    network: Any = build("gknet", **NARROW).eval()
     composite, _ = pictures(128)
     other = composite.clone()
     other[..., :8, :8] = 1 - other[..., :8, :8]
     with torch.no_grad():
         for block in network.kernels:
-            block.fuse.select[0].weight.zero_()  # so that nothing but features hands it on
+            block.fuse.select[0].weight.zero_()  # so that only the features pass it on
             block.fuse.select[1].weight.zero_()
             for mlp in block.fuse.vectors:
                 mlp[-1].weight.zero_()
@@ -95,7 +97,7 @@ def test_a_far_corner_reaches_every_kernel_through_the_reference():
 
 
 def test_scf_weighs_channels_by_the_correlation_of_both_sources():
-    """Eq. 2 to 4 by hand."""
+    """Compare with Eq. 2 to 4, computed by hand."""
     torch.manual_seed(0)
     module = SelectiveCorrelationFusion(16, 8, groups=4)
     encoded, below = torch.randn(2, 8, 6, 6), torch.randn(2, 16, 3, 3)

@@ -79,8 +79,10 @@ def test_encoder_reads_the_mask_only_when_told():
     for told in (False, True):
         torch.manual_seed(0)
         network = build("glihamba-tiny", **SMALL, mask_in_encoder=told).eval()
-        seen = []
-        network.merge[0].register_forward_hook(lambda module, args, out, seen=seen: seen.append(out))
+        seen: list[torch.Tensor] = []
+        network.get_submodule("merge.0").register_forward_hook(
+            lambda module, args, out, seen=seen: seen.append(out)
+        )
         with torch.no_grad():
             network(composite, mask)
             network(composite, 1 - mask)
@@ -130,7 +132,7 @@ def test_global_tokens_reach_every_position():
     features, mask = torch.randn(1, 8, 8, 16), torch.zeros(1, 8, 8, 1)
     with torch.no_grad():
         before = block(features, mask)
-        block.globals.project.bias += 1
+        block.globals.project.bias.add_(1)
         after = block(features, mask)
     assert ((after - before).abs().amax(-1) > 0).all()
 

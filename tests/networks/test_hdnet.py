@@ -1,4 +1,4 @@
-"""HDNet where it is easy to cheat: LD's references are background, MGD's kernels are the picture's own."""
+"""Details of HDNet: LD's references are background, and MGD's kernels depend on the picture."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from glihamba.networks.hdnet import RAIN, LocalDynamic, MaskAwareGlobalDynamic
 
 
 def scene(size=8, channels=6, seed=0):
-    """Features; a mask four times as large that covers cells (2..4, 3..5) and one more by a hair; those."""
+    """Return features, a mask four times as large, and its cells: (2..4, 3..5) and one just touched."""
     g = torch.Generator().manual_seed(seed)
     features = torch.randn(1, channels, size, size, generator=g)
     mask = torch.zeros(1, 1, 4 * size, 4 * size)
@@ -24,7 +24,7 @@ def scene(size=8, channels=6, seed=0):
 
 @pytest.mark.parametrize("neighbours", [1, 3])
 def test_ld_picks_the_nearest_background_positions_and_no_other(neighbours):
-    """By hand, one position after the other. Without the restriction each would pick itself."""
+    """Compare with a loop over the positions. Without the restriction each position would choose itself."""
     features, _, covered = scene()
     tokens, background = features.flatten(2).transpose(1, 2), ~covered.flatten()[None]
     reference = LocalDynamic(6, neighbours).reference(tokens, background)
@@ -52,7 +52,7 @@ def test_ld_never_takes_from_the_object_even_from_a_position_just_like_it():
     others = covered.clone()
     others[4, 5] = others[5, 3] = False
     assert torch.equal(before[..., others], after[..., others])
-    changed = features + 3 * torch.randn_like(features) * ~covered  # while the scene's own matter
+    changed = features + 3 * torch.randn_like(features) * ~covered  # but a change of the scene counts
     with torch.no_grad():
         assert not torch.equal(before[..., covered], local(changed, mask)[..., covered])
 
@@ -100,7 +100,7 @@ def test_rain_gives_the_object_the_scene_s_mean_and_spread():
     features[..., mask[0, 0] == 1] = 5 + 0.1 * features[..., mask[0, 0] == 1]
     module = RAIN(3)
     with torch.no_grad():
-        module.gain[1], module.shift[1] = 2, 7  # the scene's own: they must not touch the object
+        module.gain[1], module.shift[1] = 2, 7  # the scene's gain and shift, which must not change the object
         out = module(features, mask)
     inside, outside = out[..., mask[0, 0] == 1], features[..., mask[0, 0] == 0]
     torch.testing.assert_close(inside.mean(-1), outside.mean(-1), atol=1e-3, rtol=0)

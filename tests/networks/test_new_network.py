@@ -1,4 +1,4 @@
-"""A new network is one new file: the sample's, built, saved, loaded and harmonizing."""
+"""A new network is one new file: the sample network is built, saved, loaded and used."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_one_file_is_all_that_a_new_network_needs(
     assert settings_of("gain-shift") == ("hidden", "working_size")
     torch.manual_seed(0)
     network = build("gain-shift", hidden=4).eval()
-    torch.nn.init.normal_(network.answer.weight)
+    torch.nn.init.normal_(network.get_parameter("answer.weight"))
     record = Record(
         name="mine",
         title="Mine",

@@ -1,4 +1,4 @@
-"""Regional references where it is easy to cheat: masked attention, overlapping patches, masked statistics."""
+"""Details of the regional references: masked attention, overlapping patches, masked statistics."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def scene(size, channels=4, cell=2, seed=0):
 
 
 def test_ltl_s_references_are_a_mixture_of_background_locations_only():
-    """Eq. 1 by hand; with the object's own tokens among the keys each would find itself first."""
+    """Compare with Eq. 1, computed by hand. With the object's tokens as keys, each would find itself."""
     features, _, inside = scene(8)
     tokens, background = features.flatten(2).transpose(1, 2), ~inside.flatten()[None]
     out = related(tokens, background)
@@ -37,7 +37,7 @@ def test_ltl_leaves_the_background_s_tokens_and_fuses_the_object_s():
     with torch.no_grad():
         out = module(features, mask)
         attended = module(features, torch.ones_like(mask))  # no background: attention only
-        module.fuse.bias += 1
+        module.fuse.bias.add_(1)
         moved = module(features, mask)
     assert torch.equal(out[..., ~inside], attended[..., ~inside])
     assert not torch.allclose(out[..., inside], attended[..., inside])
@@ -47,7 +47,7 @@ def test_ltl_leaves_the_background_s_tokens_and_fuses_the_object_s():
 
 @pytest.mark.parametrize(("size", "patch", "stride"), [(128, 16, 4), (64, 8, 2), (32, 4, 1)])
 def test_ptl_s_patches_overlap_and_their_statistics_count_the_background_only(size, patch, stride):
-    """Eq. 3 patch by patch: an eighth of the side, a 32nd apart, 29 x 29 of them."""
+    """Compare with Eq. 3 patch by patch: 29 x 29 patches of 1/8 of the side, at steps of 1/32."""
     features, _, inside = scene(size)
     features = features * 0.3 + 4
     background = (~inside).float()[None, None]
@@ -94,12 +94,12 @@ def test_ptl_lends_the_appearance_of_background_patches_and_reads_nothing_of_the
 
 
 def test_ptl_adapts_each_location_to_the_patches_like_it():
-    """Two halves of the scene of different spread: not every location gets the same mixture."""
+    """The halves of the scene differ in spread, so locations get different mixtures."""
     features, mask, inside = scene(64)
     features[..., 32:] = features[..., 32:] * 4 + 3
     module = PatchesToLocation()
     with torch.no_grad():
-        module.squeeze *= 4
+        module.squeeze.mul_(4)
         share, mean, spread, content = module.describe(features, (~inside).float()[None, None])
         out = module(features, mask)[0][:, inside]
         usable = share[0, 0] > 0

@@ -1,4 +1,4 @@
-"""The weights-free floor: Lab statistics."""
+"""The method without weights: Lab statistics."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_scene_is_untouched_and_the_soft_edge_blended():
 
 
 def test_the_ring_counts_more_than_the_far_background():
-    """A dark picture but for a bright patch around a grey object: the ring pulls it up, the rest down."""
+    """A grey object in a bright patch of a dark picture: the ring brightens it, the rest darkens it."""
     mask = torch.zeros(1, 1, 80, 80)
     mask[..., 34:46, 34:46] = 1
     composite = torch.full((1, 3, 80, 80), 0.1)

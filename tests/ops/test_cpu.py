@@ -1,4 +1,4 @@
-"""The numba kernels: every number of states and width, extremes, and what is missing on odd machines."""
+"""The numba kernels: all numbers of states and widths, extreme values, and machines that lack something."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def single(exact: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def as_read(values: dict[str, Tensor]) -> dict[str, Tensor]:
-    """What float32 holds of them, in float64: the oracle then starts from the same numbers."""
+    """Round to float32 and return float64, so that the oracle starts from the same numbers."""
     return {name: t.double() for name, t in single(values).items()}
 
 
@@ -94,7 +94,7 @@ def test_forward_and_gradients_match_float64(
 
 @pytest.mark.parametrize("lanes", [4, 8, 16])
 def test_every_register_width_gives_the_same(lanes: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What AVX-512, AVX and NEON would run: LLVM splits or joins the vectors for this processor."""
+    """The vector widths of AVX-512, AVX and NEON. LLVM splits or joins the vectors for this processor."""
     monkeypatch.setattr(cpu, "LANES", lanes)
     monkeypatch.setattr(cpu, "WIDE", 4 * lanes)
     cpu._compiled.cache_clear()
@@ -125,7 +125,7 @@ def test_any_shape(
         del exact["h0"]
     wanted = gradients(ss2d_reference, exact, height, width)
     got = gradients(ss2d, single(exact), height, width)
-    # A handful of values may cancel: then what float32 itself can do is the measure.
+    # A few values may cancel. The bound is then the error of the reference in float32.
     plain = gradients(ss2d_reference, single(exact), height, width)
     for ours, theirs, right, bound in zip(got, plain, wanted, [1e-6] + [1e-5] * 9, strict=False):
         assert relative(ours, right) < max(bound, 5 * relative(theirs, right))
@@ -147,7 +147,7 @@ def test_extremes_stay_finite_and_right(name: str, change, states: int) -> None:
     exact = as_read({**exact, name: change(exact[name])})
     wanted, got = gradients(ss2d_reference, exact, 6, 6), gradients(ss2d, single(exact), 6, 6)
     assert torch.isfinite(got[0]).all()
-    # Steps of hundreds are rounded where exp magnifies it: what float32 itself can do is the measure.
+    # exp magnifies the rounding of steps of hundreds. The bound is the error of the reference in float32.
     plain = gradients(ss2d_reference, single(exact), 6, 6)
     assert relative(got[0], wanted[0]) < max(1e-6, 3 * relative(plain[0], wanted[0]))
     for n, ours, theirs, right in zip(NAMES, got[1:], plain[1:], wanted[1:], strict=True):
@@ -186,7 +186,7 @@ def test_ten_runs_are_bit_equal_forward_and_back() -> None:
 
 
 def test_eight_callers_at_once_get_what_one_gets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cpu, "WORTH_A_THREAD", 1)  # small as it is, every call is shared
+    monkeypatch.setattr(cpu, "WORTH_A_THREAD", 1)  # threads share every call, however small it is
     monkeypatch.setattr(torch, "get_num_threads", lambda: 3)
     several = [single(inputs(2, 40, 99, 2, 2, seed)) for seed in range(8)]
     alone = [gradients(ss2d, values, 9, 11) for values in several]
@@ -253,7 +253,7 @@ def test_the_whole_model_is_within_a_ten_thousandth_of_the_reference(
 def elsewhere(
     code: str, *, folder: Path | None = None, **environment: str
 ) -> subprocess.CompletedProcess[str]:
-    """The code in a Python of its own; with `folder`, on the copy of `glihamba.ops` in it."""
+    """Run code in a new Python, with `folder` on the copy of `glihamba.ops` in it."""
     path = os.pathsep.join([*([str(folder)] if folder else []), os.environ.get("PYTHONPATH", "")])
     return subprocess.run(
         [sys.executable, "-c", code],
@@ -290,7 +290,7 @@ def test_a_broken_llvm_counts_as_missing() -> None:
 
 
 def test_where_nothing_can_be_kept_it_is_compiled_each_time(tmp_path: Path) -> None:
-    """Neither beside the module nor in the home: both places are files where folders should be."""
+    """No cache folder can be made beside the module or in the home, because files are in their place."""
     package = tmp_path / "glihamba"
     shutil.copytree(OPS, package / "ops", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").write_text("")
@@ -313,12 +313,12 @@ def test_where_nothing_can_be_kept_it_is_compiled_each_time(tmp_path: Path) -> N
     answer, file = done.stdout.split()
     assert answer == "True"
     assert Path(file).is_relative_to(tmp_path)
-    assert "The compiled kernel is not kept for the next start" in done.stderr
+    assert "The compiled kernel is not cached for the next start" in done.stderr
     assert not list(tmp_path.rglob("*.nbc"))
 
 
 def test_a_changed_vector_is_compiled_anew(tmp_path: Path) -> None:
-    """Numba itself looks at the kernels' own file only."""
+    """Numba watches only the kernels' own file."""
     package, kept = tmp_path / "glihamba", tmp_path / "kept"
     shutil.copytree(OPS, package / "ops", ignore=shutil.ignore_patterns("__pycache__"))
     (package / "__init__.py").write_text("")

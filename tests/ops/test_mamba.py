@@ -63,7 +63,7 @@ def test_the_cross_scan_around_it_equals_the_torch_scan(installed):
     shapes = [(2, 6, 5), (2, 6, 4, 2), (4, 5, 2), (4, 5), (2, 6, 4, 3), (2, 6, 4, 3), (4, 5, 3), (4, 5)]
     tensors = [torch.randn(shape, generator=g) for shape in shapes]
     tensors[6] = -tensors[6].abs()
-    given = ScanInputs(*tensors, 2, 3)
+    given = ScanInputs._make((*tensors, 2, 3, None))
     assert torch.allclose(mamba.ss2d_mamba(given), ss2d_torch(given), atol=1e-5)
 
 

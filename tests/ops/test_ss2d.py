@@ -58,7 +58,7 @@ def test_scan_orders_read_rows_columns_and_both_reversed():
 @pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (3, 5), (17, 19)])
 @pytest.mark.parametrize("with_h0", [False, True])
 @pytest.mark.parametrize("scan", [ss2d_cpu, ss2d_torch])
-def test_forward_matches_the_reference(scan, size, states, with_h0):
+def test_forward_matches_the_reference(scan, size: tuple[int, int], states, with_h0):
     exact, h0 = inputs(2, 14, *size, states)
     wanted = ss2d_reference(ScanInputs(**exact, height=size[0], width=size[1], h0=h0 if with_h0 else None))
     single = {name: t.float() for name, t in exact.items()}
@@ -129,7 +129,7 @@ def test_backward_matches_autograd_through_the_reference(scan, states):
 def test_reference_passes_gradcheck():
     exact, h0 = inputs(1, 2, 2, 2, 2, rank=1)
     leaves = [t.requires_grad_() for t in (*exact.values(), h0)]
-    assert torch.autograd.gradcheck(lambda *t: ss2d_reference(ScanInputs(*t[:8], 2, 2, t[8])), leaves)
+    assert torch.autograd.gradcheck(lambda *t: ss2d_reference(ScanInputs._make((*t[:8], 2, 2, t[8]))), leaves)
 
 
 def test_long_scans_without_gradient_are_read_in_pieces_and_equal():

@@ -1,4 +1,4 @@
-"""Work shared among threads: by PyTorch's OpenMP, and by the pool of systems that have none of its kind."""
+"""Work shared among threads, by PyTorch's OpenMP or by our own pool on systems without it."""
 
 from __future__ import annotations
 

@@ -5,6 +5,7 @@ GPU with those that are used there.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -85,14 +86,14 @@ def relative(got, wanted):
 
 
 def reference(tensors, size, with_h0=True):
-    return ss2d_reference(ScanInputs(*tensors[:8], *size, tensors[8] if with_h0 else None))
+    return ss2d_reference(ScanInputs._make((*tensors[:8], *size, tensors[8] if with_h0 else None)))
 
 
 @pytest.mark.parametrize("plan", FORWARD_PLANS.values(), ids=FORWARD_PLANS)
 @pytest.mark.parametrize("size", SIZES)
-def test_forward_matches_the_reference(plan, size):
+def test_forward_matches_the_reference(plan, size: tuple[int, int]):
     exact = inputs(2, 40 if REAL else 3, *size, 3)
-    got = Launches(ScanInputs(*lower(exact)[:8], *size, None)).forward(plan)
+    got = Launches(ScanInputs._make((*lower(exact)[:8], *size, None))).forward(plan)
     assert got.dtype == torch.float32
     assert relative(got, reference(exact, size, with_h0=False)) < FORWARD
 
@@ -103,7 +104,7 @@ def test_forward_from_a_given_state(plan, states):
     size = (64, 48) if REAL else (2, 3)
     exact = inputs(1, 40 if REAL else 4, *size, states, rank=3)
     tensors = lower(exact)
-    got = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).forward(plan)
+    got = Launches(ScanInputs._make((*tensors[:8], *size, tensors[8]))).forward(plan)
     assert relative(got, reference(exact, size)) < FORWARD
 
 
@@ -112,21 +113,24 @@ def test_forward_from_a_given_state(plan, states):
 def test_half_precision_in_and_out(plan, dtype):
     size = 2, 4
     halves = lower(inputs(1, 40 if REAL else 4, *size, 2), dtype)
-    got = Launches(ScanInputs(*halves[:8], *size, halves[8])).forward(plan)
+    got = Launches(ScanInputs._make((*halves[:8], *size, halves[8]))).forward(plan)
     assert got.dtype == dtype
     assert relative(got, reference([t.double().cpu() for t in halves], size)) < HALF
 
 
 @pytest.mark.parametrize("plan", BACKWARD, ids=str)
 @pytest.mark.parametrize(("size", "states"), [((5, 2), 2), ((1, 1), 1)] + [((40, 24), 16)] * REAL)
-def test_gradients_match_autograd_through_the_reference(plan, size, states):
+def test_gradients_match_autograd_through_the_reference(plan, size: tuple[int, int], states):
     exact = [t.detach().requires_grad_() for t in inputs(2, 40 if REAL else 5, *size, states)]
     y = reference(exact, size)
     upstream = torch.randn(y.shape, dtype=y.dtype, generator=torch.Generator().manual_seed(1))
     wanted = torch.autograd.grad(y, exact, upstream)
     tensors = lower(exact)
-    got = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).backward(upstream.float().to(DEVICE), plan)
+    got = Launches(ScanInputs._make((*tensors[:8], *size, tensors[8]))).backward(
+        upstream.float().to(DEVICE), plan
+    )
     for index, (ours, right) in enumerate(zip(got, wanted, strict=True)):
+        assert ours is not None
         assert ours.shape == right.shape
         assert relative(ours, right) < GRADIENT, index
 
@@ -140,14 +144,14 @@ def test_autograd_takes_the_kernels_and_returns_each_dtype(monkeypatch):
     for parameter in (2, 3, 7):  # as in a network cast to bfloat16, where A alone stays float32
         leaves[parameter] = leaves[parameter].bfloat16()
     leaves = [t.detach().requires_grad_() for t in leaves]
-    y = triton_scan.ss2d_triton(ScanInputs(*leaves[:8], *size, leaves[8]))
+    y = triton_scan.ss2d_triton(ScanInputs._make((*leaves[:8], *size, leaves[8])))
     y.float().square().sum().backward()
     right = [t.detach().cpu().double().requires_grad_() for t in leaves]
     reference(right, size).square().sum().backward()
     for index, (ours, wanted) in enumerate(zip(leaves, right, strict=True)):
         assert ours.grad.dtype == ours.dtype
         assert relative(ours.grad, wanted.grad) < 1e-2, index
-    without = triton_scan.ss2d_triton(ScanInputs(*leaves[:8], *size))
+    without = triton_scan.ss2d_triton(ScanInputs._make((*leaves[:8], *size, None)))
     assert torch.autograd.grad(without.sum(), leaves[:8], retain_graph=True)[0].shape == leaves[0].shape
 
 
@@ -159,7 +163,7 @@ def test_extreme_steps_stay_exact(plan, scale):
     exact[2] = exact[2] * scale
     exact[3] = exact[3] - (12 if scale < 1 else 0)  # tiny steps: softplus(-17) = 4e-8
     tensors = lower(exact)
-    got = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).forward(plan)
+    got = Launches(ScanInputs._make((*tensors[:8], *size, tensors[8]))).forward(plan)
     assert torch.isfinite(got).all()
     assert relative(got, reference([t.double().cpu() for t in tensors], size)) < 5e-6
 
@@ -171,7 +175,7 @@ def test_what_is_not_finite_stays_so_and_in_its_channel(plan, value):
     exact = inputs(1, 4, *size, 2)
     exact[0][0, 5, 1] = value
     tensors = lower(exact)
-    got = Launches(ScanInputs(*tensors[:8], *size, None)).forward(plan).cpu()
+    got = Launches(ScanInputs._make((*tensors[:8], *size, None))).forward(plan).cpu()
     wanted = reference(exact, size, with_h0=False)
     assert torch.equal(got.isfinite(), wanted.isfinite())
     assert not got[..., 1].isfinite().any()
@@ -221,9 +225,9 @@ def test_few_plans_are_tried_and_one_reads_the_whole_sequence():
 
 
 def test_shapes_with_other_plans_are_remembered_apart(monkeypatch):
-    """Else the one would find the other's plan, which is none of its own, and be timed each time."""
+    """Shapes with different plans need different keys, or one would find the other's plan."""
     monkeypatch.setattr(triton_tuning, "_multiprocessors", lambda x: 132)
-    plans = {}
+    plans: dict[Any, Any] = {}
     for batch, length in ((1, 1000), (1, 1024), (3, 1024), (4, 1024), (4, 700)):
         x = torch.empty(batch, length, 96, device=DEVICE)
         found = triton_tuning.forward_plans(x)
@@ -238,7 +242,7 @@ if REAL:
         size = 24, 40
         exact = inputs(2, 48, *size, 4)
         leaves = [t.detach().requires_grad_() for t in lower(exact)]
-        y = ss2d(ScanInputs(*leaves[:8], *size, leaves[8]))
+        y = ss2d(ScanInputs._make((*leaves[:8], *size, leaves[8])))
         assert not caplog.records
         assert relative(y, reference(exact, size)) < FORWARD
         y.sum().backward()
@@ -248,10 +252,10 @@ if REAL:
     def test_cuda_graphs_replay_the_scan():
         size = 16, 16
         tensors = lower(inputs(1, 64, *size, 4))
-        wanted = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).forward(TILES)
+        wanted = Launches(ScanInputs._make((*tensors[:8], *size, tensors[8]))).forward(TILES)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
-            got = Launches(ScanInputs(*tensors[:8], *size, tensors[8])).forward(TILES)
+            got = Launches(ScanInputs._make((*tensors[:8], *size, tensors[8]))).forward(TILES)
         got.zero_()
         graph.replay()
         assert torch.equal(got, wanted)

@@ -72,14 +72,14 @@ def compiled(kernel, constants, warps, capability):
 
 
 def figures(ptx, assembler):
-    target = re.search(r"\.target (\w+)", ptx).group(1)
+    target = re.findall(r"\.target (\w+)", ptx)[0]
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "kernel.ptx").write_text(ptx)
         binary = Path(folder) / "kernel.cubin"
         command = [assembler, "-v", f"--gpu-name={target}", Path(folder) / "kernel.ptx", "-o", binary]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
         code = subprocess.run([TOOLS / "nvdisasm", "-c", binary], capture_output=True, text=True, check=True)
-    registers = int(re.search(r"Used (\d+) registers", said).group(1))
+    registers = int(re.findall(r"Used (\d+) registers", said)[0])
     spilled = sum(map(int, re.findall(r"(\d+) bytes spill", said)))
     return registers, spilled, code.stdout.count("SHFL")
 

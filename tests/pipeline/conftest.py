@@ -28,7 +28,7 @@ class Fixed(Harmonizer):
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
-    """Tiny tensors on busy cores: more threads would only wait for each other."""
+    """Use one thread, because the tensors are tiny and the cores are busy."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

@@ -1,4 +1,4 @@
-"""The correction at full size: exact where it must be, the same however it is cut and computed."""
+"""The correction at full size: exact outside the mask, and the same for every way to divide the work."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def test_the_grid_lies_over_the_window_and_is_constant_beyond_it(picture, bend):
 
 
 def test_highlights_keep_their_distance(bend):
-    """Beyond 1 the correction is that of the clipped colour: no polynomial runs away."""
+    """Above 1 the correction is that of the clipped colour, so that the polynomial stays bounded."""
     pixels = np.array([[[1, 1, 1], [5, 1, 1], [1e30, 1, -3]]], np.float32)
     mask = np.ones((1, 3), np.float32)
     flat = ColourTransform(bend.base, torch.zeros(1, 3, 4, 1, 1))
@@ -211,7 +211,7 @@ def test_views_of_any_layout_and_read_only(picture, soft_mask, bend):
 
 def test_cancelled_between_bands(monkeypatch, picture, soft_mask, bend):
     monkeypatch.setattr(correction, "_BAND_PIXELS", 100)
-    asked = []
+    asked: list[None] = []
 
     def cancelled():
         asked.append(None)
@@ -224,7 +224,7 @@ def test_cancelled_between_bands(monkeypatch, picture, soft_mask, bend):
 
 def test_advance_rises_to_one(monkeypatch, picture, soft_mask, bend):
     monkeypatch.setattr(correction, "_BAND_PIXELS", 100)
-    told = []
+    told: list[float] = []
     correction.apply(picture(60, 60), soft_mask(60, 60), bend, Box(0, 0, 60, 60), advance=told.append)
     assert len(told) > 5
     assert told == sorted(told)

@@ -1,4 +1,4 @@
-"""Where the network looks, and what it sees."""
+"""The window that the network gets, and its pixels."""
 
 from __future__ import annotations
 
@@ -66,7 +66,8 @@ def test_the_network_sees_what_pillow_would_show_it(dtype, size):
     eight = np.asarray(image)
     pixels = {"u1": eight, "u2": eight.astype(np.uint16) * 257, "f4": eight.astype(np.float32) / 255}
     picture = pixels[np.dtype(dtype).str[1:]]
-    mask = mask_with(*picture.shape[:2], Box(0, 0, picture.shape[0] // 2, picture.shape[1]))
+    height, width = picture.shape[:2]
+    mask = mask_with(height, width, Box(0, 0, height // 2, width))
     rgb, covered, opacity = at_working_size(picture, mask, Box(0, 0, *mask.shape), 64)
     assert np.abs(rgb[0].permute(1, 2, 0).numpy() - wanted).max() < 2.5 / 255
     assert covered.shape == (1, 1, 64, 64)
@@ -89,7 +90,7 @@ def test_a_transparent_pixels_colour_is_not_seen(dtype):
 
 def test_an_opaque_alpha_makes_no_difference(picture):
     colours = picture(300, 200)
-    colours[:, :100] = 0  # far from the mean: nothing of it may be mixed in
+    colours[:, :100] = 0  # far from the mean, so that any of it would show
     opaque = np.dstack((colours, np.full((300, 200), 255, np.uint8)))
     mask = mask_with(300, 200, Box(5, 5, 50, 50))
     first, second = (at_working_size(p, mask, Box(0, 0, 300, 200), 32)[0] for p in (colours, opaque))
@@ -112,7 +113,7 @@ def test_highlights_are_clipped_before_they_are_averaged():
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 20000), (20000, 1), (3, 2), (513, 1)])
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
-def test_any_shape(picture, shape, dtype):
+def test_any_shape(picture, shape: tuple[int, int], dtype):
     mask = mask_with(*shape, Box(0, 0, 1, 1), 1, dtype)
     window = context_window(mask, 32)
     assert window & Box(0, 0, *shape) == window

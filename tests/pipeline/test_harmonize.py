@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import tracemalloc
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -134,7 +136,7 @@ def test_any_picture_and_mask(height, width, channels, dtype, mask_dtype, seed):
     assert np.array_equal(result.pixels[..., 3:], composite[..., 3:])
 
 
-# --- refusals, and their words
+# --- refusals and their messages
 
 
 def refused(error, words, *args, **options):
@@ -259,7 +261,7 @@ def test_a_network_that_gives_nonsense_changes_nothing(fixed, value):
     ids=["torch", "numpy"],
 )
 def test_out_of_memory_says_what_to_do(demand):
-    """More than any machine has is really asked for."""
+    """The test really asks for more memory than any machine has."""
 
     def paint(composite, mask):
         demand()
@@ -299,8 +301,9 @@ def stages(told):
 
 def test_progress_names_every_stage_and_never_falls(monkeypatch, fixed, bend):
     monkeypatch.setattr(transfer, "_BAND_PIXELS", 100)
-    told = []
-    harmonize(*dark_object(), fixed(bend), progress=lambda *step: told.append(step))
+    composite, mask = dark_object()
+    told: list[Any] = []
+    harmonize(composite, mask, fixed(bend), progress=lambda *step: told.append(step))
     assert stages(told) == ["PREPARING", "PREDICTING", "APPLYING"]
     fractions = [fraction for _, fraction in told]
     assert fractions == sorted(fractions)
@@ -311,18 +314,16 @@ def test_progress_names_every_stage_and_never_falls(monkeypatch, fixed, bend):
 def test_it_can_be_cancelled_at_every_step(monkeypatch, fixed, bend):
     monkeypatch.setattr(transfer, "_BAND_PIXELS", 600)
     composite, mask = dark_object()
+    once = partial(harmonize, composite, mask, fixed(bend))
     steps = []
-    harmonize(composite, mask, fixed(bend), progress=lambda *step: steps.append(step))
+    once(progress=lambda *step: steps.append(step))
     reached = set()
     for last in range(len(steps)):
-        told = []
+        told: list[Any] = []
         with pytest.raises(Cancelled, match=r"^Cancelled\. Nothing was changed\.$"):
-            harmonize(
-                composite,
-                mask,
-                fixed(bend),
+            once(
                 progress=lambda *step, told=told: told.append(step),
-                cancelled=lambda told=told, last=last: len(told) >= last,
+                cancelled=lambda: len(told) >= last,  # noqa: B023 - called before the next turn
             )
         assert told == steps[:last]
         reached.update(stages(told))
@@ -335,7 +336,7 @@ def test_it_can_be_cancelled_at_every_step(monkeypatch, fixed, bend):
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("channels", [3, 4])
 def test_no_full_size_temporary(fixed, bend, dtype, channels):
-    """Beyond the result itself, less than a quarter of what the picture would take as float32."""
+    """Besides the result, less memory is used than a quarter of the picture as float32."""
     composite, mask = dark_object(dtype, channels, size=(120, 160))
     composite, mask = np.tile(composite, (20, 20, 1)), np.kron(mask, np.ones((20, 20), mask.dtype))
     tracemalloc.start()

@@ -1,4 +1,4 @@
-"""A file is there whole, or as it was."""
+"""A file is replaced as a whole or not at all."""
 
 from __future__ import annotations
 

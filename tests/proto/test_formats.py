@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,12 +19,13 @@ from glihamba_proto.messages import Note
 
 
 def test_the_numbers_are_the_contract_s() -> None:
-    for table, enum in (
+    tables: list[tuple[Mapping[Any, Any], Any]] = [
         (formats.SAMPLES, pb.Plane.SampleType),
         (formats.CHANNELS, pb.Plane.Channels),
         (formats.TRANSFERS, pb.Plane.Transfer),
         (formats.ROLES, pb.Plane.Role),
-    ):
+    ]
+    for table, enum in tables:
         ours = {name.upper(): entry.number for name, entry in table.items()}
         theirs = {name: number for name, number in enum.items() if number and name != "RESULT"}
         assert ours == theirs

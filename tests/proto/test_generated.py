@@ -1,4 +1,4 @@
-"""The committed code is the contract's, and each side loads without the other's library."""
+"""The committed code matches the contract, and each side loads without the other's library."""
 
 from __future__ import annotations
 

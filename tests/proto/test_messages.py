@@ -1,4 +1,4 @@
-"""Everything that is said has a sentence in every language, with the same placeholders."""
+"""Every message has a sentence in every language, with the same placeholders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from string import Formatter
 import pytest
 
 from glihamba import errors
+from glihamba.daemon.discovery import AlreadyRunning, CannotServe
 from glihamba.daemon.failures import STATUS
+from glihamba.settings import BadSetting
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import messages
 from glihamba_proto.errors import Failure
@@ -30,6 +32,8 @@ CODES = {
     for name, kind in vars(errors).items()
     if isinstance(kind, type) and issubclass(kind, errors.HarmonizeError)
 }
+# Classes whose failures take their sentence from the catalogue, and their codes.
+SAID_BY = CODES | {kind.__name__: kind.code for kind in (AlreadyRunning, BadSetting, CannotServe)}
 
 
 def placeholders(text: str) -> set[str]:
@@ -52,8 +56,8 @@ def said_in(path: Path) -> Iterator[tuple[str, set[str] | None]]:
         words = {keyword.arg: keyword.value for keyword in node.keywords}
         fields = None if None in words else {str(word) for word in words if word != "case"}
         cases = constants(words["case"]) if "case" in words else [""]
-        if name in CODES and not node.args:
-            yield from ((f"{CODES[name]}.{case}".rstrip("."), fields) for case in cases)
+        if name in SAID_BY and not node.args:
+            yield from ((f"{SAID_BY[name]}.{case}".rstrip("."), fields) for case in cases)
         elif name == "ClientError" and node.args:
             known = None if len(node.args) > 1 else fields
             yield from ((code, known) for code in constants(node.args[0]))
@@ -64,7 +68,7 @@ def said_in(path: Path) -> Iterator[tuple[str, set[str] | None]]:
 
 
 def constants_of_keys(table: ast.Dict) -> list[str]:
-    return [key.value for key in table.keys if isinstance(key, ast.Constant)]
+    return [str(key.value) for key in table.keys if isinstance(key, ast.Constant)]
 
 
 def test_the_languages_say_the_same() -> None:
@@ -100,7 +104,7 @@ def test_failures_and_warnings_are_sentences(language: str) -> None:
 def test_everything_that_is_said_is_in_the_catalogue_with_its_fields(path: Path) -> None:
     texts = messages.catalogue("en")
     for message, fields in said_in(path):
-        if message in ("BAD_FILE",):  # a sentence of its own, about a file of the command line's
+        if message in ("BAD_FILE",):  # a sentence of the command line about a file
             continue
         assert message in texts, (path.name, message)
         assert fields is None or placeholders(texts[message]) <= fields, (path.name, message)
@@ -142,7 +146,7 @@ def test_placeholders() -> None:
     assert messages.sentence(note, "de").startswith(
         "Das sind 60 x 40 Pixel (Maske), und höchstens 2.399 werden"
     )
-    assert "? x ?" in messages.sentence(Note("TOO_LARGE"), "en")  # what an older daemon leaves out
+    assert "? x ?" in messages.sentence(Note("TOO_LARGE"), "en")  # fields that an older daemon does not send
 
 
 def test_a_detail_is_for_english_and_for_what_the_catalogue_lacks() -> None:
@@ -153,6 +157,28 @@ def test_a_detail_is_for_english_and_for_what_the_catalogue_lacks() -> None:
     assert messages.sentence(newer, "de") == messages.catalogue("de")["EMPTY_MASK"]
     assert messages.sentence(Note("FROM_THE_FUTURE", {}, "It says so."), "de") == "It says so."
     assert messages.sentence(Note("FROM_THE_FUTURE"), "en") == messages.catalogue("en")["INTERNAL"]
+
+
+def test_a_note_as_a_line_and_in_another_note() -> None:
+    why = Note("CANNOT_SERVE.LOG", {"path": Path("ö"), "reason": "full"})
+    line = messages.line_of(why)
+    assert line.isascii()
+    assert messages.note_of_line(line) == why._replace(fields={"path": "ö", "reason": "full"})
+    for other in (
+        "",
+        "{}",
+        "[1]",
+        "Error: no.",
+        '{"glihamba-note": 3}',
+        '{"glihamba-note": {"message": "A"}}',
+    ):
+        assert messages.note_of_line(other) is None
+    failed = Failure("START_FAILED", reason=why, log="launch.log")
+    assert failed.sentence("de") == (
+        "Der Dienst ist nicht gestartet: Die Protokolldatei ö ließ sich nicht schreiben (full): Machen Sie "
+        "ihren Ordner beschreibbar, oder nennen Sie in GLIHAMBA_LOG_DIR einen anderen. "
+        "Führen Sie „glihamba doctor“ aus; das Protokoll ist launch.log."
+    )
 
 
 def test_the_language_is_the_person_s(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,7 +28,7 @@ ENVIRONMENTS = [
 @pytest.mark.parametrize("platform", ["linux", "win32", "darwin"])
 @pytest.mark.parametrize("environ", ENVIRONMENTS)
 def test_client_and_daemon_agree_on_the_endpoint(platform: str, environ: dict[str, str]) -> None:
-    loaded = settings.load(environ, platform=platform)
+    loaded = settings.in_force(environ, platform=platform)
     assert places.data_folder(platform, environ) == loaded.data_dir
     assert places.runtime_folder(platform, environ) == loaded.runtime_dir
     assert places.endpoint_file(platform, environ) == loaded.endpoint_file
@@ -49,7 +49,7 @@ def test_a_relative_folder_is_refused_by_both_in_the_same_words() -> None:
         "GLIHAMBA_DATA_DIR must be an absolute path, but is 'kept/here': write the whole path, or unset it."
     )
     with pytest.raises(settings.BadSetting) as daemon:
-        settings.load(environ)
+        settings.in_force(environ)
     with pytest.raises(ValueError, match="must be an absolute path") as client:
         places.endpoint_file(environ=environ)
     assert str(daemon.value) == str(client.value) == sentence
@@ -62,10 +62,10 @@ def test_environment_then_overrides() -> None:
         "GLIHAMBA_UNLOAD_MINUTES": "0.5",
         "GLIHAMBA_LOG_LEVEL": "",
     }
-    loaded = settings.load(environ, threads=None, queue_length=4)
+    loaded = settings.in_force(environ, threads=None, queue_length=4)
     assert (loaded.device, loaded.threads, loaded.unload_minutes) == ("cpu", 3, 0.5)
     assert (loaded.queue_length, loaded.log_level) == (4, "info")
-    assert settings.load(environ, device="cuda").device == "cuda"
+    assert settings.in_force(environ, device="cuda").device == "cuda"
 
 
 @pytest.mark.parametrize(
@@ -97,25 +97,25 @@ def test_environment_then_overrides() -> None:
 )
 def test_a_bad_value_is_one_sentence(variable: str, value: str, sentence: str) -> None:
     with pytest.raises(settings.BadSetting) as raised:
-        settings.load({variable: value})
+        settings.in_force({variable: value})
     assert str(raised.value) == sentence
 
 
 def test_a_bad_override_names_the_option() -> None:
     with pytest.raises(settings.BadSetting) as raised:
-        settings.load({}, pixel_limit=0)
+        settings.in_force({}, pixel_limit=0)
     assert str(raised.value) == "pixel limit must be a whole number from 1 to 2147483647, but is '0'."
     with pytest.raises(TypeError, match="no such setting: colour"):
-        settings.load({}, colour="blue")
+        settings.in_force({}, colour="blue")
 
 
-def test_every_row_says_what_it_is() -> None:
-    rows = {row.name: row for row in settings.describe(settings.load({"GLIHAMBA_THREADS": "2"}))}
-    assert rows["threads"] == (
+def test_every_setting_says_what_it_is() -> None:
+    table = {row.name: row for row in settings.describe(settings.in_force({"GLIHAMBA_THREADS": "2"}))}
+    assert table["threads"] == (
         "threads", "GLIHAMBA_THREADS", "int", "0", "2", "CPU threads for a network; 0: one for each core",
     )  # fmt: skip
-    assert rows["device"].type == "auto|cpu|cuda"
-    assert all(row.help and row.default for row in rows.values())
+    assert table["device"].type == "auto|cpu|cuda"
+    assert all(row.help and row.default for row in table.values())
 
 
 def test_settings_load_nothing_heavy() -> None:

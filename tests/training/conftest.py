@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import sys
 import tarfile
 from pathlib import Path
 
@@ -11,11 +10,9 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from training_pictures import RECIPE
 
 from glihamba_training.run.train import train
-
-sys.path.append(str(Path(__file__).parent))
-from training_pictures import RECIPE
 
 
 def encoded(pixels: np.ndarray, kind: str) -> bytes:

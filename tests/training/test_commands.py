@@ -1,4 +1,4 @@
-"""The commands as they are typed: what they write, and the one sentence for what is wrong."""
+"""The commands of training as a person runs them: their output, and one sentence for each failure."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -32,7 +33,7 @@ encoder = [1, 1, 1]
 
 @pytest.fixture
 def glihamba(capsys, monkeypatch, tmp_path):
-    """Runs a command line; gives status, output and the last line of what went to standard error."""
+    """Run a command line. Returns its status, its output and the last line of standard error."""
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     (tmp_path / "r.toml").write_text(RECIPE)
@@ -93,7 +94,7 @@ def test_train_from_photographs_and_fine_tune(glihamba, tmp_path, photo_shards):
 
 
 def trained(glihamba, *words):
-    """Two steps with the recipe at hand; the run's checkpoint."""
+    """Train two steps with the recipe. Returns the run's checkpoint."""
     assert glihamba("train", "r.toml", "--steps", 2, *words)[0] == 0
     return f"{words[words.index('--run') + 1]}/last.ckpt"
 
@@ -106,7 +107,7 @@ def exported(glihamba, checkpoint, name, *words):
 
 
 def test_the_licence_of_the_weights_it_starts_from_goes_along(glihamba, tmp_path, photo_shards):
-    """From a model, from a file, from a checkpoint; and through a second start."""
+    """Start from a model, from a file and from a checkpoint, and start again from the result."""
     research = exported(
         glihamba, trained(glihamba, "--data", photo_shards, "--run", "a"), "research",
         "--licence", "Research only", "--count", 1,
@@ -126,7 +127,7 @@ def test_the_licence_of_the_weights_it_starts_from_goes_along(glihamba, tmp_path
     again = trained(glihamba, *on_free, "again", "--from", checkpoint)
     assert exported(glihamba, again, "again", "--count", 1)[0]["licence"] == record["licence"]
 
-    # A checkpoint's own pictures count, whatever its record would say of them.
+    # The checkpoint's own pictures are scored, whatever its record says of them.
     tuned = trained(glihamba, *on_free, "tuned", "--from", "a/last.ckpt")
     record, _ = exported(glihamba, tuned, "tuned", "--count", 1)
     assert record["licence"] == "as the training pictures' licences allow: made here, CC0"
@@ -145,11 +146,11 @@ def test_a_small_checkpoint_is_exported_and_gone_on_from(glihamba, tmp_path, pho
     record, _ = exported(glihamba, "on/last.ckpt", "on", "--count", 1)
     assert record["licence"] == "as the training pictures' licences allow: made here"
     assert record["training_data"].endswith(": 32 composites seen, the last of 32 x 32 pixels.")
-    # It is a checkpoint itself: a model can be made of it, and what it was trained on has no folder any more.
+    # The file is a checkpoint, so a model can be made of it. The folder of its training data is gone.
     record, said = exported(glihamba, "kept/small.safetensors", "model")
     assert (record["metrics"], said) == ({}, "")
     status, _, said = glihamba("export", trained, "--name", "x", "-o", "kept", "--checkpoint", "--half")
-    assert (status, said) == (2, "Error: --checkpoint goes with --name and --output alone.")
+    assert (status, said) == (2, "Error: --checkpoint takes --name and --output only.")
 
 
 def test_pictures_without_a_licence_are_said_to_have_none(glihamba, tmp_path):
@@ -194,7 +195,7 @@ def test_export_scores_as_many_pictures_as_it_is_told(glihamba, tmp_path):
     )
     assert status == 1
     assert said == (
-        "Error: Two of the folders to score on are called copy, and the record would keep one: rename a"
+        "Error: Two of the folders to score on are called copy, and the record would keep only one: rename a"
         " folder, or name others with --data."
     )
 
@@ -230,7 +231,7 @@ def test_what_is_wrong_with_a_training_is_one_sentence(glihamba, tmp_path, monke
     )
     (tmp_path / "r.toml").write_text(RECIPE)
     assert told("r.toml", "--data", root, "--from", "nonsuch").startswith(
-        "There is no model called 'nonsuch'."
+        "There is no model called “nonsuch”."
     )
     cut_short(root / "HFlickr/composite_images/f0_1_1.jpg")
     assert told("r.toml", "--data", root) == (
@@ -289,7 +290,7 @@ def test_view_writes_a_sheet(glihamba, tmp_path, photo_shards, caplog):
             "data", "view", photo_shards, "--recipe", "r.toml", "--count", 7, "-o", "seen.png"
         )
     assert status == 0
-    assert out.startswith("Written: seen.png. Foreground MSE, least to most in quarters: ")
+    assert out.startswith("Written: seen.png. Quartiles of the foreground MSE, least to greatest: ")
     with Image.open(tmp_path / "seen.png") as sheet:
         assert sheet.size == (3 * (3 * 96 + 18) + 6, 3 * (96 + 22) + 6)
     status, _, said = glihamba("data", "view", photo_shards, "-o", "seen.jpg")
@@ -313,7 +314,8 @@ def test_the_readme_s_commands_are_real_and_train_every_network():
     lines = re.findall(r"(?:^|`)(glihamba [a-z].*?)(?: *#.*)?(?:`|$)", text, re.M)
     trained = set()
     for line in lines:
-        command, words = cli, shlex.split(line)[1:]
+        command: Any = cli
+        words = shlex.split(line)[1:]
         while hasattr(command, "get_command"):
             command = command.get_command(None, words.pop(0))
         known = {option for parameter in command.params for option in parameter.opts}

@@ -7,6 +7,7 @@ import logging
 import os
 import tarfile
 from itertools import islice
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,7 +16,7 @@ from PIL import Image
 from training_pictures import cut_short, iharmony4, photographs, scene
 
 from glihamba.errors import BadRequest
-from glihamba_training.data.check import check
+from glihamba_training.data.check import check_data
 from glihamba_training.data.iharmony4 import BadList, read_triples
 from glihamba_training.data.photos import examples, licences, photo_dataset
 from glihamba_training.data.pictures import BadPicture, read_photo
@@ -68,7 +69,7 @@ def test_iharmony4_is_cropped_and_mirrored_as_the_recipe_says(tmp_path):
 @pytest.mark.parametrize("layout", [iharmony4, photographs])
 def test_the_loader_gives_the_same_batches_by_any_number_of_threads(tmp_path, layout, threads):
     source, _ = open_source(layout(tmp_path / "data"), RECIPE)
-    batches = iter(Loader(source, RECIPE, first_step=3, threads=threads))
+    batches: Any = iter(Loader(source, RECIPE, first_step=3, threads=threads))
     for step, batch in enumerate(islice(batches, 4), 3):
         for got, wanted in zip(batch, source.batch(step, 32, 4), strict=True):
             assert torch.equal(got, wanted)
@@ -119,7 +120,7 @@ def test_tars_with_and_without_a_split_of_their_own(tmp_path):
 
 
 def test_a_tar_that_was_corrected_is_decoded_anew(tmp_path):
-    """The corrected one has the same names and size."""
+    """The corrected tar has the same names and the same size."""
     photos = photographs(tmp_path / "photos", 3)
     (tmp_path / "tars").mkdir()
     tar = packed(photos, tmp_path / "tars" / "train.tar")
@@ -130,7 +131,7 @@ def test_a_tar_that_was_corrected_is_decoded_anew(tmp_path):
     assert changed.stat().st_size == size
     after = photo_dataset(tmp_path / "tars", "train", 24)
     assert (before.masks != after.masks).any((1, 2)).tolist() == [False, True, False]
-    # What another folder's tars of the same names hold is nothing of ours.
+    # Tars of the same names in another folder must not be used.
     (tmp_path / "other").mkdir()
     other = packed(photographs(tmp_path / "more", 3), tmp_path / "other" / "train.tar")
     os.utime(other, ns=(0, changed.stat().st_mtime_ns))
@@ -176,7 +177,7 @@ def test_a_tar_that_is_cut_short_is_named(tmp_path):
     with pytest.raises(BadPicture) as raised:
         photo_dataset(tmp_path, "train", 24)
     assert str(raised.value) == sentences[0]
-    report = check(tmp_path)
+    report = check_data(tmp_path)
     assert report.problems == sentences
     assert report.rows == [{"photographs": 4, "masks": 4, "without masks": 0}], "the third's"
 
@@ -188,7 +189,7 @@ def test_a_manifest_as_a_spreadsheet_writes_it(tmp_path):
     assert licences(root, None) == {"CC0": 1, "Müller's": 1}
     path.write_text("name,licence\np0,Müller's\n", "latin-1")
     with pytest.raises(BadRequest) as raised:
-        check(root)
+        check_data(root)
     assert str(raised.value) == f"{path} is not a CSV file in UTF-8: save it again as that, or take it out."
     path.write_text("name;licence\np0;CC0\n")
     with pytest.raises(BadRequest) as raised:
@@ -205,7 +206,7 @@ def test_masks_that_the_manifest_forgets_are_named(tmp_path, caplog):
     sentence = (
         f'{root / "p0.mask1.png"} has no letter in manifest.csv: its mask_kinds must have 2 for p0, not "r".'
     )
-    assert check(root).problems == [sentence]
+    assert check_data(root).problems == [sentence]
     with caplog.at_level(logging.WARNING):
         assert len(photo_dataset(root, "train", 24).masks) == 3
     assert f"Left out: {sentence}" in caplog.text
@@ -222,7 +223,7 @@ def test_every_twentieth_photograph_of_a_plain_folder_is_held_out(tmp_path):
 
 def test_objects_are_found_in_photographs_without_masks(tmp_path):
     y, x = np.mgrid[0:150, 0:150]
-    mask = np.uint8((y - 80) ** 2 + (x - 70) ** 2 < 30**2) * 255
+    mask = ((y - 80) ** 2 + (x - 70) ** 2 < 30**2).astype(np.uint8) * 255
     grain = np.random.default_rng(0).normal(0, 12, (150, 150, 1))
     pixels = np.where(mask[..., None] > 0, (190, 70, 60), (70, 120, 80)) + grain
     pixels = pixels.clip(0, 255).astype(np.uint8)
@@ -291,7 +292,7 @@ def test_broken_pictures_of_iharmony4_stop_with_their_name(tmp_path, how):
         open_source(root, RECIPE)
     others = "" if how == "cut short" else " 1 more are wrong: see `glihamba data check`."
     assert str(raised.value) == SENTENCES[how].format(name) + others
-    assert SENTENCES[how].format(name) in check(root).problems
+    assert SENTENCES[how].format(name) in check_data(root).problems
     with pytest.raises(BadPicture):
         list(read_triples(root, "train"))
 
@@ -306,7 +307,7 @@ def test_broken_photographs_are_left_out_and_named(tmp_path, how, caplog):
         dataset = photo_dataset(root, "train", 32)
     assert len(dataset.photos) == 7 - len(list(examples(root, "val")))
     assert f"Left out: {sentence}" in caplog.text
-    assert check(root).problems == [sentence]
+    assert check_data(root).problems == [sentence]
 
 
 def test_a_photograph_of_another_size_than_its_composite_is_named(tmp_path):
@@ -337,7 +338,7 @@ def test_missing_files_lists_and_roots_are_named(tmp_path):
         "IHD_train.txt names HFlickr/composite_images/f2_1_1.jpg: HFlickr/masks/f2_1.png is missing"
         " (and 1 more: see `glihamba data check`). Complete the copy, or take it off the list."
     )
-    report = check(root)
+    report = check_data(root)
     assert "HFlickr/masks/f2_1.png is missing (HFlickr/composite_images/f2_1_2.jpg)." in report.problems
     (root / "IHD_train.txt").rename(root / "IHD_test.txt")
     with pytest.raises(FileNotFoundError, match=r"is not a copy of iHarmony4: IHD_train\.txt is missing"):
@@ -352,7 +353,7 @@ def test_missing_files_lists_and_roots_are_named(tmp_path):
         with pytest.raises(FileNotFoundError, match=sentence):
             open_source(tmp_path / name, RECIPE)
     with pytest.raises(FileNotFoundError, match=r"holds neither iHarmony4 .* nor photographs"):
-        check(tmp_path / "empty")
+        check_data(tmp_path / "empty")
 
 
 def test_check_counts_against_the_official_lists_and_notes_small_objects(tmp_path):
@@ -360,7 +361,7 @@ def test_check_counts_against_the_official_lists_and_notes_small_objects(tmp_pat
     speck = np.zeros((90, 120), np.uint8)
     speck[40:43, 50:53] = 255  # 9 of 10,800 pixels: 55 of 65,536
     Image.fromarray(speck).save(root / "HFlickr/masks/f0_1.png")
-    report = check(root)
+    report = check_data(root)
     (row,) = [row for row in report.rows if row["listed"]]
     assert row == {"list": "train", "subset": "HFlickr", "official": 7449, "listed": 6, "whole": 6}
     assert report.problems[0] == "IHD_test.txt is missing, with its 7,404 composites."
@@ -374,7 +375,7 @@ def test_check_counts_against_the_official_lists_and_notes_small_objects(tmp_pat
 
 
 def test_check_of_photographs_counts_and_tells_licences(photo_shards):
-    report = check(photo_shards)
+    report = check_data(photo_shards)
     assert report.rows == [{"photographs": 30, "masks": 30, "without masks": 0}]
     assert report.problems == []
     assert report.notes == ["30 photographs: made here"]

@@ -1,4 +1,4 @@
-"""The fast way to make composites: the same pictures as the direct one, nearly."""
+"""The fast way to make composites gives nearly the same pictures as the direct way."""
 
 from __future__ import annotations
 

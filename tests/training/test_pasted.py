@@ -1,4 +1,4 @@
-"""Objects set elsewhere into their photographs, and masks that do not fit."""
+"""Objects that are moved within their photographs, and masks that do not fit."""
 
 from __future__ import annotations
 

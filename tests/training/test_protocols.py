@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,7 @@ def decibels(mse, spread):
 
 @pytest.mark.parametrize("name", PROTOCOLS)
 def test_where_nothing_tells_them_apart_they_agree(name):
-    """A quarter of the picture off by 10 levels, 256 x 256, a hard mask; but for the range of PSNR."""
+    """A 256 x 256 picture with a hard mask, a quarter of which is wrong by 10 levels."""
     mask = square(256)
     triple = flat(mask, np.where(mask, 110, FLAT))
     scores = PROTOCOLS[name](triple, None)
@@ -80,7 +82,7 @@ def test_soft_masks_stay_soft_or_become_one_bit():
         assert levels == pytest.approx([0, 1] if name in ("dovenet", "gtbg") else [share]), name
         assert planes.ratio == pytest.approx(share, abs=0.005), name
     scores = {name: PROTOCOLS[name](triple, None) for name in PROTOCOLS}
-    # The whole picture is wrong; what each counts of it:
+    # The whole picture is wrong. Each protocol counts another part of it as foreground.
     for name, share_counted in {
         "strict": 1,
         "dovenet": 1,
@@ -128,7 +130,7 @@ def test_damage_to_the_background():
 
 
 def test_answers_are_rounded_to_eight_bits_or_not():
-    """0.4 of a level off, which rounding takes away."""
+    """An error of 0.4 levels, which rounding removes."""
     real = torch.full((1, 3, 256, 256), FLAT / 255)
     planes = Planes(real, torch.ones(1, 1, 256, 256), real)
     for name, protocol in PROTOCOLS.items():
@@ -153,14 +155,15 @@ def test_similarity_is_torchmetrics(box):
     got = wanted.clone()
     top, bottom, left, right = box
     got[:, :, top:bottom, left:right] = (got[:, :, top:bottom, left:right] * 0.7 + 20).round()
-    theirs = float(structural_similarity_index_measure(got, wanted, data_range=255.0))
+    theirs_as_tensor: Any = structural_similarity_index_measure(got, wanted, data_range=255.0)
+    theirs = float(theirs_as_tensor)
     assert ssim(got, wanted) == pytest.approx(theirs, abs=2e-6)
     assert theirs < 1
 
 
 @pytest.mark.parametrize("box", [(30, 50, 70, 88), (0, 3, 0, 3), (57, 60, 40, 90), (0, 60, 0, 90)])
 def test_similarity_behind_a_mask_is_the_whole_pictures(box):
-    """Only the surroundings of the mask are looked at; the figure is that of the whole picture."""
+    """Only the surroundings of the mask are computed, and the score is that of the whole picture."""
     random = np.random.default_rng(5)
     real = random.integers(0, 255, (60, 90, 3), np.uint8)
     mask = np.zeros((60, 90), np.uint8)
@@ -171,7 +174,8 @@ def test_similarity_behind_a_mask_is_the_whole_pictures(box):
     share = mask[..., None] / 255
     blended = (real + share * (composite.astype(float) - real)).transpose(2, 0, 1)[None]
     got, wanted = (torch.tensor(p, dtype=torch.float32) for p in (blended, real.transpose(2, 0, 1)[None]))
-    theirs = float(structural_similarity_index_measure(got, wanted, data_range=255.0))
+    theirs_as_tensor: Any = structural_similarity_index_measure(got, wanted, data_range=255.0)
+    theirs = float(theirs_as_tensor)
     assert scores.ssim == pytest.approx(theirs, abs=2e-6)
     squared = share * (composite.astype(float) - real) ** 2
     assert scores.mse == pytest.approx(squared.mean(), rel=1e-5)

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ for (const width of [PHONE, DESK]) {
 def models():
     orange = build("glihamba-tiny").eval()
     with torch.no_grad():
-        orange.head.base.bias.view(3, 10)[:, 0] = torch.tensor([1.0, 0.0, -1.0])
+        orange.get_parameter("head.base.bias").view(3, 10)[:, 0] = torch.tensor([1.0, 0.0, -1.0])
     return {COMPOSITE: None, "statistics": build("statistics"), "orange": orange}
 
 
@@ -224,6 +225,8 @@ def test_differences_by_hand():
     everything = report_compare.table(measured, "strict", "a", "b").lines[0]
     a, b, mean, low, high, median, better = everything.values[:7]
     assert (a, b, mean, median, better) == (20, 21, 1, 1.5, 3)
+    assert low is not None
+    assert high is not None
     assert -2 <= low < 1 < high <= 3
     assert everything.values[7:] == pytest.approx((100, 90, -10, -10, -10, -10, 4))
     assert report_compare.interval(np.array([1.0, 2.0])) == (None, None)
@@ -234,7 +237,7 @@ def test_differences_by_hand():
 
 
 def test_many_pictures_are_drawn_as_a_sample():
-    svg = distributions({"m": np.linspace(0, 1, 3 * MOST_DOTS)}, "axis")
+    svg = distributions({"m": np.linspace(0, 1, 3 * MOST_DOTS).tolist()}, "axis")
     assert svg.count("<circle") == MOST_DOTS
     assert "median 0.50, middle half 0.25 to 0.75" in svg
     assert "<text" in distributions({"all the same": [3.0, 3.0]}, "axis")
@@ -262,8 +265,9 @@ def test_costs_are_counted_and_do_not_depend_on_the_kernel(monkeypatch):
         def forward(self, composite, mask):
             return self.scan(composite)
 
+    alone: Any = Alone()
     linear = 20 * 8 * 4 * (1 + 2 + 2)
     with torch.inference_mode():
-        counted = count(Alone(), torch.rand(1, 4, 5, 8), torch.zeros(1))
+        counted = count(alone, torch.rand(1, 4, 5, 8), torch.zeros(1))
     assert counted == (linear, 4 * 20 * 8 * (9 * 2 + 1))
     assert table_3(measure({"statistics": build("statistics")}, "here", runs=1)).lines[0].values[2] == 0

@@ -129,7 +129,7 @@ def test_compare_takes_models_and_folders(root, theirs, tmp_path):
     assert everything["values"][2] == pytest.approx(20 * np.log10(2), abs=0.15)
     assert everything["values"][6] == 3
     assert "theirs ahead by" in page.read_text("utf-8")
-    assert "Both are called theirs" in refused("compare", theirs, theirs, "--data", root)
+    assert "Both methods are called theirs" in refused("compare", theirs, theirs, "--data", root)
 
 
 def test_missing_doubled_and_mis_sized_results_are_named(root, theirs):
@@ -186,7 +186,7 @@ def test_wrong_calls_are_refused_before_any_work(root, theirs, tmp_path, photo_s
     )
     again = tmp_path / "again" / "theirs"
     shutil.copytree(theirs, again)
-    assert "Two of what is to be scored are called theirs: rename a folder." in refused(
+    assert "Two methods are called theirs: rename a folder." in refused(
         "evaluate", "--data", root, "--results", theirs, "--results", again
     )
     assert complain(BadResults("x")) == 1
@@ -229,7 +229,7 @@ def test_what_is_in_harmony_is_given_as_it_is(root, theirs, tmp_path):
     assert overall["statistics"]["psnr"] > 45, "gray on the same gray"
     assert page.is_file()
     assert refused(*words, "--results", theirs) == (
-        "Results are of the composites: --harmonious is for models alone, without --results."
+        "--harmonious is for models, and --results holds harmonized composites: leave out one."
     )
 
 
@@ -245,5 +245,5 @@ def test_objects_can_be_scored_where_they_are_not_at_home(root, tmp_path):
     assert away["composite"] == away["composite"] | {"worsened": 0}
     assert page.is_file()
     assert refused("evaluate", "--data", root, "--pasted") == (
-        f"{root} is iHarmony4, whose composites are made already: --pasted is for photographs."
+        f"{root} is iHarmony4, which has its own composites. Leave out --pasted: it is for photographs."
     )

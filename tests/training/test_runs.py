@@ -1,4 +1,4 @@
-"""Runs that meet the world: killed, out of disk, on two processes, started from other weights."""
+"""Runs that are killed, fill the disk, use two processes or start from other weights."""
 
 from __future__ import annotations
 
@@ -67,6 +67,7 @@ def test_killed_in_the_middle_and_resumed_it_is_the_unbroken_run(photo_shards, t
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "XDG_CACHE_HOME": str(tmp_path / "cache")}
     words = command("train", "--recipe", recipe, "--data", photo_shards, "--run", run, "--workers", 1)
     process = subprocess.Popen(words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    assert process.stderr
     try:
         while not (run / "last.ckpt").exists() or read_checkpoint(run / "last.ckpt")["global_step"] < 4:
             assert process.poll() is None, process.stderr.read().decode()
@@ -184,7 +185,7 @@ def test_a_training_is_never_overwritten(photo_shards, trained):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="a graphics card here is trained on")
 def test_an_apple_s_graphics_are_left_alone(photo_shards, tmp_path, monkeypatch):
-    """The batches are made on the processor, and the scan has no kernel for them."""
+    """Batches are made on the CPU, and the scan has no kernel for Apple's graphics."""
     monkeypatch.setattr("lightning.fabric.accelerators.MPSAccelerator.is_available", lambda: True)
     source, _ = open_source(photo_shards, RECIPE)
     trainer = _trainer(RECIPE, tmp_path, 1, source)

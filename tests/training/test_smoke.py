@@ -134,7 +134,7 @@ def test_recipes_say_what_the_papers_say(name, batch, epochs, rate, drops, decay
 
 
 def test_refining_trains_on_what_the_network_has_left_of_strong_casts(photo_shards):
-    """A network that adds to every object: what it moves far enough is met with that on it."""
+    """A network that changes every object, so that objects it changes enough come back with the change."""
     recipe = load_recipe("glihamba-tiny-fine")
     batch = Synthesis(photo_dataset(photo_shards, "train", 48), recipe.synthesis, 3).batch(0, 32, 4)
 
@@ -165,7 +165,7 @@ def test_frih_s_loss_is_equations_6_to_8():
 
     real, mask = torch.zeros(2, 3, 256, 256), torch.zeros(2, 1, 256, 256)
     mask[0, 0, :20, :20] = 1  # 400 pixels
-    mask[1, 0, :20, :10] = 1  # 200, of which 25 are a submask of their own
+    mask[1, 0, :20, :10] = 1  # 200, of which 25 form a submask
     small = torch.zeros(256, 256)
     small[:5, :5] = 1
     coarse, final = real.clone(), real.clone()

@@ -1,4 +1,4 @@
-"""Composites: the truth outside, recoloured inside, as strong as asked, the same for the same seed."""
+"""Composites: unchanged outside the mask, recoloured inside by the given strength, and fixed by the seed."""
 
 from __future__ import annotations
 

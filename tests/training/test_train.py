@@ -1,10 +1,11 @@
-"""Training for real, on few pictures: the loss falls, and a resumed run is the unbroken one."""
+"""Real training on few pictures: the loss falls, and a resumed run equals an uninterrupted one."""
 
 from __future__ import annotations
 
 import platform
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -17,7 +18,14 @@ from glihamba_training.run.train import averaged_weights, train
 from glihamba_training.synthesis.batch import Batch
 from glihamba_training.synthesis.composites import Synthesis
 
-SMALL = {"size": 32, "batch": 8, "warmup": 5, "checkpoint_every": 10, "learning_rate": 2e-3, "ema": 0.9}
+SMALL: dict[str, Any] = {
+    "size": 32,
+    "batch": 8,
+    "warmup": 5,
+    "checkpoint_every": 10,
+    "learning_rate": 2e-3,
+    "ema": 0.9,
+}
 
 
 def test_loss_is_the_squared_error_over_the_foreground():
@@ -120,4 +128,4 @@ for step in range(6):
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 300  # pages; mapped anew they are thousands
+    assert int(done.stdout) < 300  # pages; thousands would be read if the file were mapped again

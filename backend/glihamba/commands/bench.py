@@ -1,4 +1,4 @@
-"""`glihamba bench`: medians of repeated runs, each with the machine it was measured on."""
+"""`glihamba bench`: measure medians of repeated runs, and name the machine."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 Results = list[dict[str, Any]]
 Name = TypeVar("Name")
 runs_option = click.option(
-    "--runs", type=click.IntRange(1), default=5, show_default=True, help="Runs of each."
+    "--runs", type=click.IntRange(1), default=5, show_default=True, help="Runs of each measurement."
 )
 threads_option = click.option(
     "--threads",
@@ -39,7 +39,7 @@ model_option = click.option("--model", default="", help="Model to measure.  [def
 
 @click.group()
 def bench() -> None:
-    """Measure speed and memory on this machine. Times are medians; runs of several things alternate."""
+    """Measure speed and memory on this machine. Times are medians of alternating runs."""
 
 
 @bench.command("model")
@@ -51,10 +51,11 @@ def bench() -> None:
 def model_(
     names: tuple[str, ...], side: int | None, threads: tuple[int, ...], runs: int, as_json: bool
 ) -> None:
-    """Latency of models, one picture on the CPU, parameters and FLOPs (two to a multiply-add).
+    """Measure models: the latency of one picture on the CPU, the parameters and the FLOPs.
 
-    NAMES are networks with fresh weights (glihamba, hdnet, gknet, regional, frih, unet, ..., statistics) or
-    registered models; without any, GLIHamba's sizes and statistics.
+    A multiply-add counts as two FLOPs. NAMES are networks with fresh weights (glihamba, hdnet, gknet,
+    regional, frih, unet, ..., statistics) or registered models. Without NAMES, all sizes of GLIHamba and
+    statistics are measured.
     """
     import torch
 
@@ -97,7 +98,7 @@ def model_(
 @runs_option
 @json_option
 def pipeline(megapixels: tuple[float, ...], model: str, runs: int, as_json: bool) -> None:
-    """8-bit composites through a daemon of its own and back, with the daemon's peak memory."""
+    """Measure 8-bit composites on their way to a daemon of their own and back, and its peak memory."""
     results: Results = []
     with own_daemon() as service:
         harmonized = timed(service, capture(0.1), model)[1]  # loads the model
@@ -126,9 +127,9 @@ def pipeline(megapixels: tuple[float, ...], model: str, runs: int, as_json: bool
 @runs_option
 @json_option
 def transport(megabytes: float, runs: int, as_json: bool) -> None:
-    """RGB pixels to the daemon and back: the time a job takes beside its computing.
+    """Measure how fast RGB pixels travel to the daemon and back: a job's time without its computation.
 
-    The mask, a third of the picture's size, goes up too.
+    The mask, a third of the picture's size, is sent too.
     """
     picture = capture(megabytes / 3)
     size = picture.composite.byte_count / 1e6
@@ -178,13 +179,13 @@ def scan(
     runs: int,
     as_json: bool,
 ) -> None:
-    """SS2D as it is dispatched, against the naive scan (mamba-ssm's reference) and the best one in torch.
+    """Compare SS2D, as dispatched, with mamba-ssm's reference scan and the best scan in torch.
 
-    One picture in float32 on the CPU, and where there is a graphics card its own cases in bfloat16.
+    The CPU scans one picture in float32. A graphics card, if there is one, scans its own cases in bfloat16.
     """
     for _, length, _ in shapes:
         if (side := round(length**0.5)) ** 2 != length:
-            raise click.BadParameter(f"{length} pixels are no square; try {side**2}.")
+            raise click.BadParameter(f"{length} is not a square number; try {side**2}.")
     from glihamba.bench import cpu, gpu
 
     results = [
@@ -199,25 +200,28 @@ def scan(
     "--data",
     "root",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Photographs; made ones if not given.",
+    help="Photographs.  [default: synthetic ones]",
 )
 @click.option(
     "--size", "sizes", type=click.IntRange(8, 1024), multiple=True, default=(32, 64, 256), show_default=True
 )
-@click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True, help="Of the loader.")
+@click.option("--threads", type=click.IntRange(1, 256), default=2, show_default=True, help="Loader threads.")
 @runs_option
 @json_option
 def data_(root: Path | None, sizes: tuple[int, ...], threads: int, runs: int, as_json: bool) -> None:
-    """How fast the loader makes composites for training: samples a second."""
+    """Measure how fast the loader makes composites for training, in samples a second."""
     from glihamba.commands import bench_data
 
     report(bench_data.rows(runs, sizes, threads, root, machine()["cpu"]), as_json)
 
 
 def alternate(works: Mapping[Name, Callable[[], object]], runs: int) -> dict[Name, float]:
-    """Median seconds of each, run in turn so that the machine's moods meet all alike."""
+    """Return the median seconds of each work.
+
+    The works run in turn, so that other load on the machine slows all of them alike.
+    """
     for work in works.values():
-        work()  # compiles and warms up; not counted
+        work()  # compiles and warms up, and is not counted
     times: dict[Name, list[float]] = {name: [] for name in works}
     for _ in range(runs):
         for name, work in works.items():
@@ -228,7 +232,7 @@ def alternate(works: Mapping[Name, Callable[[], object]], runs: int) -> dict[Nam
 
 
 def machine() -> dict[str, Any]:
-    """What the figures hold for."""
+    """Return the machine that the figures hold for."""
     from glihamba.engine.device import cpu_name
 
     return {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform(terse=True)}
@@ -253,7 +257,7 @@ def report(results: Results, as_json: bool) -> None:
 
 @contextmanager
 def own_daemon() -> Iterator[Any]:
-    """The service of a daemon that only this benchmark uses, so that its memory is this benchmark's."""
+    """Yield the service of a daemon that only this benchmark uses, so that no other job uses its memory."""
     from glihamba_client.service import DaemonService
     from glihamba_proto import endpoint, places
 
@@ -273,7 +277,7 @@ def own_daemon() -> Iterator[Any]:
 
 
 def daemon_peak_mb() -> int | None:
-    """Peak resident memory of the daemon in MB so far, where the system tells (Linux)."""
+    """Return the daemon's peak resident memory so far, in MB. None on systems other than Linux."""
     from glihamba_proto import endpoint, places
 
     found = endpoint.read(places.endpoint_file())
@@ -284,7 +288,7 @@ def daemon_peak_mb() -> int | None:
 
 
 def timed(service: Any, picture: Capture, model: str) -> tuple[float, Harmonized]:
-    """Seconds from here to the daemon and back, and the result."""
+    """Return the seconds from the start of a job to its result, and the result."""
     begun = time.perf_counter()
     task = service.start(picture, model)
     try:
@@ -296,7 +300,7 @@ def timed(service: Any, picture: Capture, model: str) -> tuple[float, Harmonized
 
 
 def capture(megapixels: float) -> Capture:
-    """A 3:2 scene of gradients and grain with a brighter ellipse of a tenth of its area, 8-bit RGB."""
+    """Return a 3:2 scene in 8-bit RGB: gradients and grain, and a brighter ellipse on a tenth of its area."""
     import numpy as np
 
     from glihamba.file_host import plane

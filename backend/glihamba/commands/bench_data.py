@@ -1,4 +1,4 @@
-"""`glihamba bench data`: how fast training pictures are made, without any network."""
+"""`glihamba bench data`: measure how fast training pictures are made. No network runs."""
 
 from __future__ import annotations
 
@@ -7,22 +7,23 @@ import time
 from pathlib import Path
 from typing import Any
 
-PICTURES = 32  # in a batch: enough that the cost of starting one does not show
+PICTURES = 32  # in a batch; enough to make the cost of starting a batch negligible
 
 
 def rows(
     runs: int, sizes: tuple[int, ...], threads: int, root: Path | None, cpu: str
 ) -> list[dict[str, Any]]:
-    """The loader's samples for each second and for each CPU second, by size; medians of alternating runs.
+    """Return the loader's samples a second and samples a CPU second for each size.
 
-    root: photographs; None takes 48 synthetic ones of 384 x 384 pixels.
+    The figures are medians of `runs` alternating runs. sizes: pixels a side. root: a folder of photographs;
+    None uses 48 synthetic ones of 384 x 384 pixels. cpu: the processor's name for the rows.
     """
     import statistics
 
     if root is not None:
         figures = _measured(runs, sizes, threads, root)
     else:
-        # Windows does not delete mapped files: the loaders are gone when the call has returned.
+        # Windows does not delete mapped files, so the loaders live only inside the call of _measured.
         with tempfile.TemporaryDirectory(prefix="glihamba-bench-", ignore_cleanup_errors=True) as folder:
             photographs, cache = Path(folder, "photographs"), Path(folder, "cache")
             _make_photographs(photographs)
@@ -42,7 +43,7 @@ def rows(
 def _measured(
     runs: int, sizes: tuple[int, ...], threads: int, root: Path, cache: Path | None = None
 ) -> dict[int, list[tuple[float, float]]]:
-    """By size, the result of `_rate` in each run."""
+    """Return the results of `_rate` in all runs, by size."""
     from glihamba.commands.training import training_module
 
     recipes, sources = training_module("run.recipe"), training_module("run.sources")
@@ -55,7 +56,7 @@ def _measured(
     for run in range(runs + 1):
         for size, loader in loaders.items():
             figure = _rate(iter(loader), max(8, 1024 // size) * threads)
-            if run:  # the first compiles
+            if run:  # the first run compiles
                 figures[size].append(figure)
     return figures
 
@@ -63,7 +64,8 @@ def _measured(
 def _rate(batches: Any, count: int) -> tuple[float, float]:
     """Samples for each second and for each CPU second of this process, over the first `count` batches.
 
-    The loader must have nothing ready; batches that it makes ahead and nobody takes count against it.
+    The loader must not have batches ready at the start. Batches that it makes ahead and nobody takes cost it
+    time that counts.
     """
     begun, worked = time.perf_counter(), time.process_time()
     samples = sum(len(next(batches).mask) for _ in range(count))

@@ -1,8 +1,8 @@
-"""`glihamba harmonize --cluster`: a list of pictures on all the machines that Ray has.
+"""`glihamba harmonize --cluster`: harmonize a list of pictures on all machines of a Ray cluster.
 
-The job is resumable because it keeps no books: an output appears whole or not at all, and one that is there
-is done. It runs on `ray.data` with one worker a CPU, or a graphics card where there are any, each with its
-model loaded once.
+The job can be resumed without a record of its progress: an output file is written whole or not at all, and a
+picture whose output exists is done. The job runs on `ray.data`. There is one worker for each graphics card,
+or for each CPU core if there is no graphics card, and each worker loads the model once.
 """
 
 from __future__ import annotations
@@ -26,25 +26,33 @@ from glihamba.commands.training import NeedsExtra
 from glihamba_proto.files import replacing
 
 COLUMNS = ("composite", "mask", "output")
-_MOST_BLOCKS = 2_000  # of the list; Ray keeps an object for each
-_ATTEMPTS = 2  # more, at a block whose worker died
+_MOST_BLOCKS = 2_000  # that the list is divided into; Ray keeps an object for each
+_ATTEMPTS = 2  # retries of a block whose worker died
 
-Row = dict[str, Any]
+RayRow = dict[str, Any]
+"""A row of Ray's data set: a picture's files and what became of it."""
 
 
-def harmonize(composite: Path, mask: Path | None, output: Path | None, options: Row, as_json: bool) -> int:
-    """Every picture of a manifest, or of a folder with its masks; the exit status."""
+def harmonize(
+    composite: Path, mask: Path | None, output: Path | None, options: dict[str, Any], as_json: bool
+) -> int:
+    """Harmonize every picture of a manifest, or of a folder with its masks. Returns the exit status.
+
+    composite: a manifest (CSV) or a folder; mask and output are folders then, and None with a manifest.
+    options: model, strength, device, local and remote of `glihamba harmonize`. Raises BadPicture for a
+    manifest or a folder that cannot be used, and UnknownModel.
+    """
     from glihamba.image_files import BadPicture
 
     if options["local"] or options["remote"]:
-        raise click.UsageError("--cluster goes to Ray's workers: leave --local and --remote out.")
+        raise click.UsageError("--cluster uses Ray's workers: leave out --local and --remote.")
     if composite.is_dir():
         if mask is None or output is None:
-            raise click.UsageError("A folder needs --mask and --output; a manifest (CSV) has them in it.")
+            raise click.UsageError("A folder needs --mask and --output. A manifest (CSV) names them itself.")
         pictures, failures = pairs(composite, mask, output), output / "failed.csv"
     else:
         if mask is not None or output is not None:
-            raise click.UsageError(f"{composite} names masks and outputs itself: leave --mask and -o out.")
+            raise click.UsageError(f"{composite} names masks and outputs itself: leave out --mask and -o.")
         pictures = read_manifest(composite)
         failures = _beside(composite)
     rows = [_absolute(picture) for picture in pictures]
@@ -52,8 +60,8 @@ def harmonize(composite: Path, mask: Path | None, output: Path | None, options: 
     failed = [row for row in rows if row["reason"]]
     kept = len(rows) - len(waiting) - len(failed)
     _check_model(options["model"])
-    done: list[Row] = []
-    # Ray says on standard output which worker died; what a script reads there is the result alone.
+    done: list[RayRow] = []
+    # Ray reports dead workers on standard output, where a script expects the result alone.
     with bar(not as_json) as shown, contextlib.redirect_stdout(sys.stderr):
         for row in _finished(waiting, options):
             (failed if row["reason"] else done).append(row)
@@ -67,15 +75,15 @@ def harmonize(composite: Path, mask: Path | None, output: Path | None, options: 
 
 
 def _beside(manifest: Path) -> Path:
-    """Where a manifest's failures are listed; a list of failures is kept up to date itself."""
+    """Return the file for a manifest's failures. A list of failures that is run again is updated in place."""
     stem = manifest.stem
     return manifest.with_name(f"{stem}.csv" if f"-{stem}".endswith("-failed") else f"{stem}-failed.csv")
 
 
 def read_manifest(path: Path) -> list[Picture]:
-    """Composite, mask and output of each line, relative to the manifest; raises `BadPicture`.
+    """Return the pictures that a manifest lists. Raises BadPicture.
 
-    A line without a mask may give the `reason` why, as a list of failures does.
+    Paths are relative to the manifest. A line without a mask may give a `reason`, as a list of failures does.
     """
     from glihamba.image_files import BadPicture
 
@@ -83,10 +91,10 @@ def read_manifest(path: Path) -> list[Picture]:
         with path.open(newline="", encoding="utf-8-sig") as stream:
             lines = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = getattr(error, "strerror", None) or "it is no CSV in UTF-8"
+        reason = getattr(error, "strerror", None) or "it is not a CSV file in UTF-8"
         raise BadPicture(f"The manifest {path} cannot be read: {reason}.") from error
     if not lines:
-        raise BadPicture(f"The manifest {path} lists no pictures: a line composite,mask,output comes first.")
+        raise BadPicture(f"The manifest {path} lists no pictures: add one a line below its header.")
     if lacking := [name for name in COLUMNS if name not in lines[0]]:
         raise BadPicture(
             f"The manifest {path} has no column {', '.join(lacking)}: its first line must be"
@@ -110,8 +118,11 @@ def read_manifest(path: Path) -> list[Picture]:
     return found
 
 
-def write_failures(failed: list[Row], path: Path) -> None:
-    """The failed pictures as a manifest of their own, with the reasons; none left, no file."""
+def write_failures(failed: list[RayRow], path: Path) -> None:
+    """Write the failed pictures and the reasons as a manifest to run again.
+
+    If nothing failed, an old file is deleted. Raises OSError.
+    """
     if not failed:
         path.unlink(missing_ok=True)
         return
@@ -122,21 +133,24 @@ def write_failures(failed: list[Row], path: Path) -> None:
 
 
 class OneWorker:
-    """What runs on a machine: the model stays loaded from picture to picture."""
+    """One of Ray's workers. Its model stays loaded from picture to picture."""
 
     def __init__(self, model: str, strength: float, device: str | None) -> None:
         from glihamba import settings
         from glihamba.commands.local import LocalService
 
-        service = LocalService(settings.load(device=device))
+        service = LocalService(settings.in_force(device=device))
         self._work = Worker(service, model, strength)
         self._where = f"{platform.node()}:{os.getpid()}"
 
-    def __call__(self, row: Row) -> Row:
-        """The row with what became of it; nothing raises, for one bad file must not end a million others."""
+    def __call__(self, row: RayRow) -> RayRow:
+        """Harmonize a row's picture and return the row with the result or the reason of the failure.
+
+        Nothing is raised, because one bad file must not end the job.
+        """
         from glihamba.cli import sentence
 
-        if os.path.exists(row["output"]):  # by a worker that died after it had written it
+        if os.path.exists(row["output"]):  # a worker wrote it and then died
             return {**row, "worker": self._where}
         try:
             Path(row["output"]).parent.mkdir(parents=True, exist_ok=True)
@@ -147,13 +161,13 @@ class OneWorker:
         return {**row, "seconds": done["seconds"], "model": done["model"], "worker": self._where}
 
 
-def _finished(rows: list[Row], options: Row) -> Iterator[Row]:
-    """Each row when it is done, in any order."""
+def _finished(rows: list[RayRow], options: dict[str, Any]) -> Iterator[RayRow]:
+    """Yield each row when it is done, in any order."""
     if not rows:
         return
     ray = _ray()
     started = not ray.is_initialized()
-    if started:  # on the cluster that RAY_ADDRESS names, else on this machine
+    if started:  # connects to the cluster of RAY_ADDRESS, or starts Ray on this machine
         ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
     try:
         yield from _results(ray, rows, options)
@@ -162,25 +176,25 @@ def _finished(rows: list[Row], options: Row) -> Iterator[Row]:
             ray.shutdown()
 
 
-def _results(ray: Any, rows: list[Row], options: Row) -> Iterator[Row]:
+def _results(ray: Any, rows: list[RayRow], options: dict[str, Any]) -> Iterator[RayRow]:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
-    context.max_errored_blocks = -1  # what a dying worker takes along is listed below
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it prints to standard output, JSON or not
+    context.max_errored_blocks = -1  # the pictures of dead workers are found below
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # it prints to standard output, even with --json
     resources = ray.cluster_resources()
     graphics = 0 if options["device"] == "cpu" else int(resources.get("GPU", 0))
     workers = max(1, min(graphics or int(resources.get("CPU", 1)), len(rows)))
     listed = ray.data.from_items(rows, override_num_blocks=min(len(rows), _MOST_BLOCKS))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the attempts' arguments go in Ray 2.64, and have no successor
+        warnings.simplefilter("ignore")  # Ray 2.64 removes the arguments for restarts, and offers no others
         dataset = listed.map(
             OneWorker,
             fn_constructor_kwargs={name: options[name] for name in ("model", "strength", "device")},
-            # One at a time: whatever waits at a worker that dies is charged with that death too.
+            # One at a time: a picture that waits for a worker that dies would lose one of its retries.
             compute=ray.data.ActorPoolStrategy(size=workers, max_tasks_in_flight_per_actor=1),
             num_cpus=None if graphics else 1,
             num_gpus=1 if graphics else None,
-            max_restarts=-1,  # where no worker is left Ray waits for ever; the attempts are counted below
+            max_restarts=-1,  # with a limit, Ray would wait for ever once no worker is left
             max_task_retries=_ATTEMPTS,
         )
     missing = {row["output"]: row for row in rows}
@@ -188,10 +202,10 @@ def _results(ray: Any, rows: list[Row], options: Row) -> Iterator[Row]:
         missing.pop(row["output"], None)
         yield row
     for row in missing.values():
-        if os.path.exists(row["output"]):  # of a block that another picture of it ended
+        if os.path.exists(row["output"]):  # done, in a block that another picture ended
             yield row
             continue
-        reason = "Its worker died, perhaps for want of memory: run the job again, or this picture by itself."
+        reason = "Its worker died, perhaps because memory ran out: run the job again, or this picture alone."
         yield {**row, "reason": reason}
 
 
@@ -206,8 +220,8 @@ def _ray() -> Any:
     return ray
 
 
-def _absolute(picture: Picture) -> Row:
-    """A row for Ray, whose workers are started in folders of their own."""
+def _absolute(picture: Picture) -> RayRow:
+    """Return a row with absolute paths, because Ray's workers run in folders of their own."""
     mask, reason = ("", picture.mask) if isinstance(picture.mask, str) else (picture.mask.absolute(), "")
     return {
         "composite": str(picture.composite.absolute()),
@@ -221,18 +235,20 @@ def _absolute(picture: Picture) -> Row:
 
 
 def _check_model(name: str) -> None:
-    """An unknown model is said once, here, and not by each picture."""
+    """Raise UnknownModel once, before every picture would fail with it."""
     if name:
         from glihamba.models import registry
 
         registry.get(name)
 
 
-def _show(shown: Bar, row: Row, done: int, total: int) -> None:
+def _show(shown: Bar, row: RayRow, done: int, total: int) -> None:
     shown.show("all", f"{done:,} of {total:,}: {Path(row['composite']).name}", done, total)
 
 
-def _tell(count: int, done: list[Row], kept: int, failed: list[Row], failures: Path, as_json: bool) -> None:
+def _tell(
+    count: int, done: list[RayRow], kept: int, failed: list[RayRow], failures: Path, as_json: bool
+) -> None:
     if as_json:
         print_json({"done": done, "kept": kept, "failed": failed})
         return

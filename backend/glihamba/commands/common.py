@@ -1,4 +1,4 @@
-"""What several commands share."""
+"""Options and output that several commands share."""
 
 from __future__ import annotations
 
@@ -22,16 +22,17 @@ device_option = click.option(
 
 
 def serve_command(device: str | None = None) -> list[str]:
-    """How this very installation's daemon is started."""
+    """Return the command that starts the daemon of this installation."""
     return [sys.executable, "-m", "glihamba", "serve", *(["--device", device] if device else [])]
 
 
 def print_json(value: Any) -> None:
+    """Print a value as JSON. Values that JSON does not know, such as paths, become text."""
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
 def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> None:
-    """Columns whose name begins with ">" are aligned to the right."""
+    """Print a table. A column whose name begins with ">" is aligned to the right."""
     from rich.console import Console
     from rich.table import Table
 
@@ -41,28 +42,28 @@ def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> N
         table.add_column(column.lstrip(">"), justify="right" if right else "left", no_wrap=right)
     for row in rows:
         table.add_row(*(cell.replace("[", r"\[") for cell in row))
-    # A pipe has no width: let lines be as long as they are.
+    # A pipe has no width, so lines are not wrapped.
     width = None if sys.stdout.isatty() else 1000
     console = Console(highlight=False, width=width)
     console.print(table, soft_wrap=width is not None)
 
 
 def refuse_unwritable(*paths: Path | None) -> None:
-    """Raises BadRequest for a file whose folder is missing: said before an hour of work, not after."""
+    """Raise BadRequest for a file whose folder is missing, before the work that would be lost."""
     for path in paths:
         if path and not path.parent.is_dir():
             raise BadRequest(f"{path} cannot be written: make the folder {path.parent} first.")
 
 
 class Bar:
-    """A progress bar on standard error, or nothing where that is no terminal."""
+    """Progress bars on standard error. Nothing is drawn if that is not a terminal."""
 
     def __init__(self, progress: Any = None) -> None:
         self._progress = progress
         self._tasks: dict[str, Any] = {}
 
     def show(self, name: str, text: str, done: float, total: float = 1.0) -> None:
-        """Draw the bar called `name`."""
+        """Draw the bar called `name`, with its text and `done` of `total`."""
         if self._progress is None:
             return
         if name not in self._tasks:
@@ -70,7 +71,7 @@ class Bar:
         self._progress.update(self._tasks[name], description=text, completed=done, total=total)
 
     def say(self, text: str) -> None:
-        """A line above the bars."""
+        """Print a line above the bars."""
         if self._progress is None:
             click.echo(text, err=True)
         else:
@@ -79,7 +80,7 @@ class Bar:
 
 @contextmanager
 def bar(wanted: bool = True) -> Iterator[Bar]:
-    """The bars, gone again at the end."""
+    """Yield a Bar whose bars disappear at the end. `wanted`: False draws nothing."""
     if not wanted or not sys.stderr.isatty():
         yield Bar()
         return

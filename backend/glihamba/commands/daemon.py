@@ -11,7 +11,7 @@ import click
 
 from glihamba.commands.common import device_option, json_option, print_json
 
-STOP_LIMIT = 20.0  # seconds a daemon may take to tell its jobs and end
+STOP_LIMIT = 20.0  # seconds in which a daemon must tell its jobs and end
 BY_ITSELF = "auto"
 
 
@@ -34,7 +34,7 @@ BY_ITSELF = "auto"
     is_flag=False,
     flag_value=BY_ITSELF,
     metavar="[MINUTES]",
-    help="End after so many idle minutes (without a number: GLIHAMBA_EXIT_MINUTES). What the editors use.",
+    help="End after idle minutes, as the editors ask for. Without a number: GLIHAMBA_EXIT_MINUTES.",
 )
 def serve(idle_exit: str | None, device: str | None, **options: Any) -> None:
     """Run the daemon in the foreground until Ctrl-C or `glihamba stop`.
@@ -47,12 +47,19 @@ def serve(idle_exit: str | None, device: str | None, **options: Any) -> None:
     """
     from glihamba import settings as table
     from glihamba.daemon import server
+    from glihamba_proto import messages
+    from glihamba_proto.errors import Failure
 
-    settings = table.load(device=device)
-    minutes = None
-    if idle_exit is not None:
-        minutes = settings.exit_minutes if idle_exit == BY_ITSELF else _minutes(idle_exit)
-    server.serve(**options, idle_exit_minutes=minutes, settings=settings, announce=_announce)
+    try:
+        settings = table.in_force(device=device)
+        minutes = None
+        if idle_exit is not None:
+            minutes = settings.exit_minutes if idle_exit == BY_ITSELF else _minutes(idle_exit)
+        server.serve(**options, idle_exit_minutes=minutes, settings=settings, announce=_announce)
+    except Failure as error:
+        if idle_exit == BY_ITSELF:  # an editor started it, perhaps in another language
+            click.echo(messages.line_of(error.note), err=True)
+        raise
 
 
 def _announce(line: str) -> None:
@@ -65,7 +72,7 @@ def _minutes(text: str) -> float:
     except ValueError:
         minutes = -1.0
     if not 0 <= minutes <= 1e6:
-        raise click.BadParameter(f"{text!r} is no number of minutes.", param_hint="--idle-exit")
+        raise click.BadParameter(f"{text!r} is not a number of minutes.", param_hint="--idle-exit")
     return minutes
 
 
@@ -115,7 +122,7 @@ def status(as_json: bool) -> int:
 @click.command()
 @json_option
 def stop(as_json: bool) -> int:
-    """End the running daemon: it tells its jobs and its clients, then ends."""
+    """End the running daemon. It tells its jobs and its clients first."""
     found = _running()
     if found is None:
         _say_hung()
@@ -128,26 +135,26 @@ def stop(as_json: bool) -> int:
 
 
 def end(endpoint: Any) -> None:
-    """Ask the daemon to end and wait until it has. Raises `ClientError` when it takes too long."""
+    """Ask the daemon to end, and wait for it. Raises ClientError if that takes longer than STOP_LIMIT."""
     from glihamba_client.client import Client, call
     from glihamba_client.errors import ClientError
 
     try:
         call(Client(endpoint).shutdown)
     except ClientError as error:
-        if error.code not in ("NO_ANSWER", "DAEMON_LOST"):  # else it is ending already
+        if error.code not in ("NO_ANSWER", "DAEMON_LOST"):  # in these cases it is ending already
             raise
     deadline = time.monotonic() + STOP_LIMIT
     while _holds_lock():
         if time.monotonic() > deadline:
             raise ClientError(
-                "INTERNAL", f"The daemon was told to end but has not yet: end process {endpoint.pid} by hand."
+                "INTERNAL", f"The daemon was told to end but still runs: end process {endpoint.pid} by hand."
             )
         time.sleep(0.1)
 
 
 def _running() -> Any:
-    """(endpoint, ServerInfo) of the daemon that answers, or None. Raises `ClientError`."""
+    """Return (endpoint, ServerInfo) of the daemon if one answers, else None. Raises ClientError."""
     from glihamba_client import launcher
     from glihamba_client.client import Client, call
 
@@ -159,12 +166,12 @@ def _running() -> Any:
 
 
 def _holds_lock() -> bool:
-    """Whether some daemon lives, answering or not."""
+    """Return True if a daemon process runs, whether it answers or not."""
     from filelock import FileLock, Timeout
 
     from glihamba import settings as table
 
-    lock = table.load().lock_file
+    lock = table.in_force().lock_file
     if not lock.exists():
         return False
     try:

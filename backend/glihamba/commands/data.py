@@ -1,4 +1,4 @@
-"""`glihamba data`: what training pictures a folder holds, and what is made of them."""
+"""`glihamba data`: check a folder of training pictures, and show what training makes of them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from glihamba.commands.common import bar, json_option, print_json, print_table, 
 from glihamba.commands.training import counting, missing_data, training_module
 from glihamba.errors import BadRequest
 
-NAMED = 20  # at most so many problems are printed
+NAMED = 20  # the number of problems that are printed
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 
 
 @click.group()
 def data() -> None:
-    """Check a folder of training pictures, or look at the pictures that are made from it."""
+    """Check a folder of training pictures, or show the composites that are made from it."""
 
 
 @data.command()
@@ -36,7 +36,7 @@ def check(context: click.Context, root: Path, as_json: bool) -> None:
     checking = training_module("data.check")
     with bar(not as_json) as shown:
         try:
-            report = checking.check(root, counting(shown, "Checking"))
+            report = checking.check_data(root, counting(shown, "Checking"))
         except FileNotFoundError as error:
             raise missing_data(error, root) from error
     if as_json:
@@ -63,9 +63,9 @@ def check(context: click.Context, root: Path, as_json: bool) -> None:
     "--count", type=click.IntRange(1, 200), default=24, show_default=True, help="Pictures on the sheet."
 )
 @click.option("--size", type=click.IntRange(8, 1024), help="Pixels a side.  [default: the recipe's]")
-@click.option("--step", type=click.IntRange(0), default=0, show_default=True, help="The training's step.")
+@click.option("--step", type=click.IntRange(0), default=0, show_default=True, help="Training step to show.")
 def view(root: Path, recipe: str, output: Path, count: int, size: int | None, step: int) -> None:
-    """Write a sheet of training pictures made from ROOT: composite, mask, real, with the foreground's MSE.
+    """Write a sheet of training pictures made from ROOT: composite, mask, real image, foreground MSE.
 
     \b
       glihamba data view photos/ --recipe hdnet -o sheet.png
@@ -84,4 +84,4 @@ def view(root: Path, recipe: str, output: Path, count: int, size: int | None, st
     viewer.contact_sheet(batch).save(output)
     errors = viewer.foreground_mse(batch).sort().values.tolist()
     shown_errors = ", ".join(f"{errors[round(q * (count - 1))]:,.0f}" for q in (0, 0.25, 0.5, 0.75, 1))
-    click.echo(f"Written: {output}. Foreground MSE, least to most in quarters: {shown_errors}.")
+    click.echo(f"Written: {output}. Quartiles of the foreground MSE, least to greatest: {shown_errors}.")

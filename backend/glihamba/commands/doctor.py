@@ -1,4 +1,4 @@
-"""`glihamba doctor`: is everything in order, and if not, what to do."""
+"""`glihamba doctor`: check the installation and say how to repair it."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from glihamba.commands.common import json_option, print_json, serve_command
 from glihamba_proto.endpoint import Endpoint
 
 PACKAGES = ("torch", "numpy", "numba", "grpc", "grpclib", "pyvips", "safetensors", "PIL")
-HEALTH_LIMIT = 60.0  # seconds; a busy machine takes its time
+HEALTH_LIMIT = 60.0  # seconds; a busy machine is slow
 LEAST_SPACE = 1 << 30  # bytes; room for weights, logs and temporary files
 
 
 @dataclass(frozen=True)
 class Check:
-    """One line: what was looked at, whether it is well, what was found or is to be done."""
+    """One line of the report. `detail` says what was found, and what to do if `ok` is False."""
 
     name: str
     ok: bool
@@ -50,7 +50,7 @@ def doctor(as_json: bool) -> int:
 
 
 def checks() -> Iterator[Check]:
-    """All checks, one after the other; a failing one never hides the next."""
+    """Yield the checks in order. A check that raises becomes a problem, and the next one runs."""
     for name, look in _CHECKS:
         try:
             outcome = look()
@@ -87,8 +87,8 @@ def _libraries() -> Check:
 def _settings() -> Check:
     from glihamba import settings as table
 
-    settings = table.load()
-    changed = [row.variable for row in table.describe(settings) if _is_set(row.variable)]
+    settings = table.in_force()
+    changed = [each.variable for each in table.describe(settings) if _is_set(each.variable)]
     return Check(
         "Settings",
         True,
@@ -107,7 +107,7 @@ def _device() -> Check:
     from glihamba.engine.device import choose_device
     from glihamba_proto import messages
 
-    settings = table.load()
+    settings = table.in_force()
     device = choose_device(settings.device, settings.threads)
     notice = messages.sentence(device.notice, "en") if device.notice else ""
     well = not device.notice or settings.device != "cuda"
@@ -117,7 +117,7 @@ def _device() -> Check:
 def _folder() -> Check:
     from glihamba import settings as table
 
-    folder = table.load().data_dir
+    folder = table.in_force().data_dir
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
@@ -167,7 +167,7 @@ def _daemon() -> Check:
 
 
 def _is_serving(endpoint: Endpoint) -> bool:
-    """What the daemon answers to gRPC's standard health check."""
+    """Return True if the daemon answers SERVING to the standard health check of gRPC."""
     import grpc
     from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -204,7 +204,7 @@ def _picture() -> Check:
             "Test picture", False, f"{made}, but pixels outside the mask changed: please report this"
         )
     if np.array_equal(before[touched], after[touched]):
-        return Check("Test picture", False, f"{made}, but the object was left as it was: please report this")
+        return Check("Test picture", False, f"{made}, but the object did not change: please report this")
     return Check("Test picture", True, made)
 
 

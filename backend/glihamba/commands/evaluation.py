@@ -1,4 +1,4 @@
-"""`glihamba evaluate` and `compare`: scores by protocol, as tables, JSON, CSV or a page."""
+"""`glihamba evaluate` and `compare`: score methods, and print tables or write JSON, CSV or a page."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _written = click.Path(dir_okay=False, path_type=Path)
 
 
 def _split(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
-    """Names separated by commas, or by giving the option again."""
+    """Return the names of an option that takes names separated by commas and can be repeated."""
     names = (name.strip() for text in value for name in text.split(","))
     return tuple(dict.fromkeys(name for name in names if name))
 
@@ -40,7 +40,7 @@ count_option = click.option(
     type=click.IntRange(1),
     default=256,
     show_default=True,
-    help="At most so many pictures made from photographs.",
+    help="Most pictures that are made from photographs.",
 )
 report_option = click.option(
     "--report", type=_written, help="Write a page for the browser, such as out.html."
@@ -68,12 +68,12 @@ csv_option = click.option("--csv", "csv_file", type=_written, help="Write every 
 @click.option(
     "--harmonious",
     is_flag=True,
-    help="Harmonize the real pictures instead of the composites: they should stay as they are.",
+    help="Harmonize the real pictures instead of the composites. They should not change.",
 )
 @click.option(
     "--pasted",
     is_flag=True,
-    help="For photographs: move each object elsewhere in its photograph, as if it were pasted.",
+    help="Photographs only: move each object elsewhere in its photograph, as if it were pasted.",
 )
 @click.option(
     "--development",
@@ -101,10 +101,10 @@ def evaluate(
 ) -> None:
     """Score models (and the untouched composite) on pictures whose true colours are known.
 
-    Prints PSNR in dB and SSIM (higher is better), MSE and foreground MSE on the 0 to 255 scale (lower is
-    better), for all pictures, by subset and by the foreground's share; for iHarmony4 also what the papers
-    print. Figures of different protocols differ by up to a whole dB. strict is ours; the others are those of
-    the methods' public code.
+    Prints PSNR in dB and SSIM (higher is better), and MSE and foreground MSE on the 0 to 255 scale (lower
+    is better). Scores are of all pictures, of each subset and of each range of the foreground's share. For
+    iHarmony4 the papers' figures stand beside them. Figures of different protocols differ by up to 1 dB.
+    The protocol strict is ours. The others are those of the methods' public code.
 
     \b
       glihamba evaluate --data iharmony4/ --model statistics,glihamba-tiny --protocol strict,fullres
@@ -124,11 +124,11 @@ def evaluate(
         raise BadRequest("A folder of results has no complexity to measure: name a model with --model.")
     if harmonious and results:
         raise BadRequest(
-            "Results are of the composites: --harmonious is for models alone, without --results."
+            "--harmonious is for models, and --results holds harmonized composites: leave out one."
         )
     if pasted and is_iharmony4(data):
         raise BadRequest(
-            f"{data} is iHarmony4, whose composites are made already: --pasted is for photographs."
+            f"{data} is iHarmony4, which has its own composites. Leave out --pasted: it is for photographs."
         )
     sources = _sources(scoring, data, chosen, [*names, *results])
     given = scoring.harmonious if harmonious else iter
@@ -186,9 +186,9 @@ def compare(
     csv_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Score two methods on the same pictures: how much SECOND differs from FIRST, and how certain that is.
+    """Score two methods on the same pictures, and say how certainly SECOND differs from FIRST.
 
-    Each is a model's name, "composite", or a folder of results named like iHarmony4's composites.
+    Each method is a model's name, "composite", or a folder of results named like iHarmony4's composites.
 
     \b
       glihamba compare statistics glihamba-tiny --data iharmony4/ --report compared.html
@@ -199,7 +199,7 @@ def compare(
     named = [Path(name) if Path(name).is_dir() else name for name in (first, second)]
     a, b = (_label(name) for name in named)
     if a == b:
-        raise BadRequest(f"Both are called {a}: name two different models or folders.")
+        raise BadRequest(f"Both methods are called {a}: name two different models or folders.")
     sources = _sources(scoring, data, chosen, named)
     rows = _score(scoring, data, count, sources, chosen, as_json)
     comparing = training_module("report.compare")
@@ -222,7 +222,7 @@ def compare(
 
 
 def print_scores(table: Any) -> None:
-    """A table of `glihamba_training.report.tables`, its note under it."""
+    """Print a table of `glihamba_training.report.tables` and its note."""
     columns = ["", *([">Pictures"] if any(line.pictures for line in table.lines) else [])]
     columns += [">" + f"{column.group} {column.name}".strip() for column in table.columns]
     sources = any(line.source for line in table.lines)
@@ -236,7 +236,7 @@ def print_scores(table: Any) -> None:
 
 
 def is_iharmony4(data: Path) -> bool:
-    """Whether the folder is a copy of iHarmony4, with its own composites, or photographs."""
+    """Return True if the folder is a copy of iHarmony4, False if it holds photographs."""
     return bool(training_module("data.iharmony4").is_copy(data))
 
 
@@ -255,7 +255,10 @@ def _label(named: str | Path) -> str:
 
 
 def _sources(scoring: Any, data: Path, protocols: list[str], named: Iterable[str | Path]) -> dict[str, Any]:
-    """The composite, and each model or folder by its name. Folders must have a result for each picture."""
+    """Return the composite and each model or folder of results, by name.
+
+    Raises BadRequest for a folder that lacks a result, and for two methods of one name.
+    """
     found: dict[str, Any] = {scoring.COMPOSITE: None}
     for each in named:
         label = _label(each)
@@ -267,7 +270,7 @@ def _sources(scoring: Any, data: Path, protocols: list[str], named: Iterable[str
                 f"Results are scored on iHarmony4's test pictures, and {data} is not a copy of iHarmony4."
             )
         if label in found:
-            raise BadRequest(f"Two of what is to be scored are called {label}: rename a folder.")
+            raise BadRequest(f"Two methods are called {label}: rename a folder.")
         found[label] = training_module("scoring.results").ResultsFolder(each)
         try:
             found[label].refuse_unscorable(data, protocols)
@@ -287,7 +290,10 @@ def _score(
     *,
     pasted: bool = False,
 ) -> Any:
-    """All scores, with a bar. given: turns the data's triples into those that are harmonized."""
+    """Return all scores, and draw a progress bar meanwhile.
+
+    given: turns the triples of the data into those that are harmonized.
+    """
     try:
         total = scoring.count_of(data, count)
     except FileNotFoundError as error:
@@ -313,7 +319,7 @@ def _counter(shown: Any, total: int) -> Callable[[], None]:
 
 
 def _named(triples: Iterable[Any], data: Path) -> Iterator[Any]:
-    """The triples; the error for a missing file names the folder."""
+    """Yield the triples. The error for a missing file names the folder."""
     try:
         yield from triples
     except FileNotFoundError as error:

@@ -1,4 +1,4 @@
-"""`glihamba harmonize`: files in, files out, through the daemon or in this process."""
+"""`glihamba harmonize`: harmonize files through the daemon or in this process."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from glihamba import __version__
 from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, serve_command
 from glihamba.commands.pictures import Picture, Worker, pairs
 
-# After one of these the next picture would fail the same way.
+# After one of these failures the next picture would fail in the same way.
 _HOPELESS = {
     *("NOT_INSTALLED", "START_FAILED", "START_SLOW", "NO_ANSWER", "REMOTE_GONE", "BAD_ADDRESS", "TLS_FAILED"),
     *("FILE_MISSING", "BAD_TOKEN", "SERVER_TOO_OLD", "CLIENT_TOO_OLD", "CLIENT_TOO_NEW"),
@@ -30,7 +30,7 @@ _HOPELESS = {
     type=click.FloatRange(0, 1),
     default=1.0,
     show_default=True,
-    help="0 changes nothing, 1 is the model's full correction.",
+    help="0 changes nothing. 1 is the model's full correction.",
 )
 @device_option
 @click.option("--local", is_flag=True, help="Work in this process instead of the daemon.")
@@ -52,19 +52,19 @@ def harmonize(
 ) -> int:
     """Recolour the object that MASK marks in COMPOSITE so that it fits its scene.
 
-    PNG, JPEG, TIFF and WebP. 8 and 16 bits and float stay so; profile, EXIF, XMP and transparency are
-    kept; pixels outside the mask stay exactly as they were (PNG, TIFF and WebP are written without loss,
-    JPEG at quality 95). The mask has the size of the picture as displayed; if it has transparency, that
-    is the mask, otherwise its brightness.
+    Files are PNG, JPEG, TIFF or WebP. The bit depth, the colour profile, EXIF, XMP and transparency are
+    kept. Pixels outside the mask do not change (PNG, TIFF and WebP are written without loss, JPEG at
+    quality 95). The mask has the size of the picture as displayed. If it has transparency, that is the
+    mask, otherwise its brightness.
 
-    With folders, masks are paired with composites by name (photo.jpg with photo.png), bad files are
-    skipped and listed at the end, and the exit status is 1 if there were any.
+    With folders, each composite is paired with the mask of its name (photo.jpg with photo.png). Bad files
+    are skipped and listed at the end, and the exit status is 1 if there were any.
 
     With --cluster (and the extra of that name), a folder, or the pictures of a CSV file with the columns
     composite, mask and output (paths relative to it), go to the Ray cluster that RAY_ADDRESS names, or to all
-    cores of this machine. The files must lie where every machine finds them under the same path. Outputs that
-    are there are kept, so the same command goes on after an interruption; what failed is listed in a CSV file
-    that can be run again.
+    cores of this machine. Every machine must find the files under the same path. Existing outputs are
+    kept, so the same command resumes an interrupted job. Failed pictures are listed in a CSV file that can be
+    run again.
 
     \b
       glihamba harmonize composite.tif --mask mask.png -o harmonized.tif --strength 0.8
@@ -100,7 +100,10 @@ def harmonize(
 
 
 def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
-    """All of them, and what became of them, also when Ctrl-C or a failure beyond one picture ends it."""
+    """Harmonize all pictures and report the results, even if Ctrl-C or a general failure ends the job.
+
+    Returns the exit status.
+    """
     done: list[dict[str, Any]] = []
     failed: list[dict[str, str]] = []
     try:
@@ -138,7 +141,7 @@ def _one_after_the_other(
             failed.append({"composite": str(picture.composite), "code": code, "reason": reason})
             continue
         for message in done[-1]["messages"]:
-            if message not in said:  # the daemon's notice holds for all of them
+            if message not in said:  # the daemon's notice is the same for all pictures
                 shown.say(f"{picture.composite.name}: {message}")
             said.add(message)
 
@@ -153,12 +156,12 @@ def _tell(count: int, done: list[dict[str, Any]], failed: list[dict[str, str]], 
 
 
 def _service(options: dict[str, Any]) -> Any:
-    """Whoever does the work, by the options. Raises `ClientError`, BadSetting."""
+    """Return the service that the options ask for. Raises ClientError and BadSetting."""
     from glihamba import settings as table
 
-    settings = table.load(device=options["device"])
+    settings = table.in_force(device=options["device"])
     if options["local"] and options["remote"]:
-        raise click.UsageError("--local and --remote exclude each other.")
+        raise click.UsageError("Give either --local or --remote.")
     if options["local"]:
         from glihamba.commands.local import LocalService
 
@@ -167,7 +170,7 @@ def _service(options: dict[str, Any]) -> Any:
     from glihamba_client.settings import Settings
 
     remote = {name: options[name] for name in ("remote", "token_file", "ca_file")}
-    wanted = Settings(**remote, language="en")  # as everything that the command line prints
+    wanted = Settings(**remote, language="en")  # the command line prints English
     service = DaemonService(wanted, serve_command(options["device"]), f"glihamba harmonize/{__version__}")
     if options["device"] in ("cpu", "cuda"):
         _check_device(service, options["device"])
@@ -175,7 +178,7 @@ def _service(options: dict[str, Any]) -> Any:
 
 
 def _check_device(service: Any, wanted: str) -> None:
-    """A daemon that runs already may run elsewhere than asked: say so instead of ignoring the option."""
+    """Raise ClientError if the running daemon uses another device than --device asks for."""
     from glihamba_client.client import Client, call
     from glihamba_client.errors import ClientError
 
@@ -186,7 +189,7 @@ def _check_device(service: Any, wanted: str) -> None:
     if told.device.kind != wanted:
         raise ClientError(
             "BAD_REQUEST",
-            told.notice  # it was asked for the same, and could not
+            told.notice  # the daemon was asked for the same device and could not use it
             or f"The daemon that runs uses {told.device.name or told.device.kind}, not {wanted}: "
             "end it first (glihamba stop), or add --local.",
         )

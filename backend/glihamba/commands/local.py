@@ -1,4 +1,4 @@
-"""The use case's service without a daemon: the job runs in a thread of this process."""
+"""A service without a daemon: each job runs in a thread of this process."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ from glihamba_proto import messages
 
 
 class LocalService:
-    """Keeps the network loaded between jobs, as the daemon does."""
+    """Harmonizes in this process, and keeps the network loaded between jobs as the daemon does."""
 
     def __init__(self, settings: Settings) -> None:
         self._runner = Runner(settings)
 
     def start(self, capture: Capture, model: str = "", strength: float = 1.0) -> LocalJob:
+        """Start a job without blocking. An empty model means the default one; strength is 0 to 1."""
         return LocalJob(self._runner, capture, model, strength)
 
 
 class LocalJob:
-    """One harmonization in a thread."""
+    """One harmonization in a thread. Its methods are those of `glihamba_client.harmonize_layer.Job`."""
 
     def __init__(self, runner: Runner, capture: Capture, model: str, strength: float) -> None:
         self._runner, self._capture = runner, capture

@@ -1,4 +1,4 @@
-"""`glihamba models`: what the registry and the store hold."""
+"""`glihamba models`: list, add and remove the models of the registry and the store."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from glihamba.commands.common import bar, json_option, print_json, print_table
 def models() -> None:
     """List, describe, add, download and remove models.
 
-    Models are safetensors files with a record: where they come from, their licence, what they were
-    trained on, how well they do. They lie in the package and in the models folder of your data folder.
+    A model is a safetensors file with a record of its origin, licence, training data and quality. Models
+    are in the package and in the folder models of your data folder.
     """
 
 
 @models.command("list")
 @json_option
 def list_(as_json: bool) -> None:
-    """List all known models; the default one is marked with *."""
+    """List all known models. The default one is marked with *."""
     from glihamba.models import registry
 
     default, records = default_model(), registry.records()
@@ -78,12 +78,12 @@ def info(name: str, as_json: bool) -> None:
 
 @models.command()
 @click.argument("file", type=click.Path(path_type=Path))
-@click.option("--name", help="What to call it.  [default: what the file says, else its own name]")
-@click.option("--architecture", help="Which network it is for, if the file does not say.")
+@click.option("--name", help="The model's name.  [default: what the file says, else the file's name]")
+@click.option("--architecture", help="The network of the weights, if the file does not say.")
 @click.option("--config", help="The network's configuration as JSON, if the file does not say.")
 @json_option
 def add(file: Path, name: str | None, architecture: str | None, config: str | None, as_json: bool) -> None:
-    """Add a model from a safetensors FILE; it is checked, then copied."""
+    """Add a model from a safetensors FILE. The file is checked, then copied."""
     from glihamba.models import store
 
     record = store.add(file, name=name, architecture=architecture, config=_table(config))
@@ -97,7 +97,7 @@ def add(file: Path, name: str | None, architecture: str | None, config: str | No
 @click.argument("name")
 @json_option
 def download(name: str, as_json: bool) -> None:
-    """Download the weights of model NAME; an interrupted download is continued."""
+    """Download the weights of model NAME. An interrupted download is continued."""
     from glihamba.models import registry, store
 
     record = registry.get(name)
@@ -130,11 +130,11 @@ def remove(name: str, as_json: bool) -> None:
 
 
 def default_model() -> str:
-    """The name of the model that runs when none is named."""
+    """Return the name of the model that runs if none is named."""
     from glihamba import settings as table
     from glihamba.models import registry
 
-    return table.load().default_model or registry.DEFAULT
+    return table.in_force().default_model or registry.DEFAULT
 
 
 def _described(record: Any, default: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The pictures of a `glihamba harmonize` call, and the worker that harmonizes one after the other."""
+"""The pictures of a call of `glihamba harmonize`, and the worker that harmonizes them in turn."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from glihamba.commands.common import Bar
 
 @dataclass(frozen=True)
 class Picture:
-    """One composite to harmonize. `mask` is its file, or the sentence that says why there is none."""
+    """One composite to harmonize. `mask` is its file, or a sentence that says why it has none."""
 
     composite: Path
     mask: Path | str
@@ -20,15 +20,15 @@ class Picture:
 
 
 class Worker:
-    """Harmonizes one picture after the other."""
+    """Harmonizes pictures one at a time with a service."""
 
     def __init__(self, service: Any, model: str, strength: float) -> None:
         self.service, self.model, self.strength = service, model, strength
 
     def harmonize(self, picture: Picture, shown: Bar) -> dict[str, Any]:
-        """Write the picture's output; return what was done, for people and `--json`.
+        """Write the picture's output. Returns the facts that `--json` prints; times are in seconds.
 
-        Raises `ClientError` and BadPicture, and writes nothing then.
+        Raises ClientError and BadPicture. Nothing is written then.
         """
         from glihamba.file_host import FileHost
         from glihamba.image_files import BadPicture
@@ -64,7 +64,7 @@ class Worker:
 def pairs(composites: Path, masks: Path, output: Path) -> list[Picture]:
     """Pair every composite in a folder with the mask of its name, and make the output folder.
 
-    Raises `BadPicture`.
+    Raises BadPicture for folders that cannot be used. A composite without a mask is returned with the reason.
     """
     from glihamba.image_files import SUFFIXES, BadPicture
 
@@ -74,7 +74,7 @@ def pairs(composites: Path, masks: Path, output: Path) -> list[Picture]:
         )
 
     if not masks.is_dir():
-        raise BadPicture(f"{composites} is a folder, so --mask must be one too, but {masks} is none.")
+        raise BadPicture(f"{composites} is a folder, so --mask must be one too, but {masks} is not a folder.")
     if output.exists() and not output.is_dir():
         raise BadPicture(f"{composites} is a folder, so the output must be one too, but {output} is a file.")
     found = pictures(composites)

@@ -1,4 +1,4 @@
-"""`glihamba settings`: the one table."""
+"""`glihamba settings`: print the table of settings."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ def settings(as_json: bool) -> None:
     """
     from glihamba import settings as table
 
-    rows = table.describe(table.load())
+    shown = table.describe(table.in_force())
     if as_json:
-        print_json([row._asdict() for row in rows])
+        print_json([setting._asdict() for setting in shown])
         return
     columns = ["Variable", "Now", "Default", "Type", "What it is"]
-    print_table(columns, [[row.variable, row.value, row.default, row.type, row.help] for row in rows])
+    print_table(columns, [[each.variable, each.value, each.default, each.type, each.help] for each in shown])

@@ -1,4 +1,4 @@
-"""`glihamba train` and `export`: options and output; `glihamba_training` does the work."""
+"""`glihamba train` and `export`: options and output. `glihamba_training` does the work."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _file = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
 class NeedsExtra(HarmonizeError):
-    """The libraries for training are not installed."""
+    """The libraries for training or for the cluster are not installed."""
 
 
 @click.command()
 @click.argument("name", required=False)
-@click.option("--recipe", help="Recipe's name, or a .toml file; the argument NAME does the same.")
+@click.option("--recipe", help="Recipe's name, or a .toml file. The argument NAME does the same.")
 @click.option(
     "--data", required=True, type=_folder, help="iHarmony4 (IHD_train.txt), or photographs: a folder or tars."
 )
@@ -41,20 +41,20 @@ class NeedsExtra(HarmonizeError):
 @click.option(
     "--resume",
     type=_file,
-    help="Checkpoint to go on from: a .ckpt, or a .safetensors without its optimiser's state.",
+    help="Checkpoint to resume: a .ckpt, or a .safetensors, which has no state of the optimiser.",
 )
 @click.option(
     "--from",
     "start",
     metavar="MODEL",
-    help="Weights to start from, with as many blocks or fewer: a model's name, a .ckpt or a .safetensors.",
+    help="Weights to start from, of no more blocks: a model's name, a .ckpt or a .safetensors.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Number of steps instead of the recipe's.")
 @click.option("--batch", type=click.IntRange(1), help="Pictures in a step instead of the recipe's.")
 @click.option(
     "--precision",
     type=click.Choice(["32", "bf16", "16"]),
-    help="Precision instead of the recipe's; bf16 and 16 are mixed precision.",
+    help="Precision instead of the recipe's. bf16 and 16 are mixed precision.",
 )
 @click.option(
     "--workers", type=click.IntRange(0), default=0, show_default=True, help="Threads that make batches ahead."
@@ -76,7 +76,7 @@ def train(
     """Train a model on iHarmony4, or on composites made from photographs while it trains.
 
     The recipe is a network's name (glihamba-tiny, hdnet, gknet, regional, frih, ...) or a .toml file.
-    Checkpoints are written regularly, so Ctrl-C loses little: go on with --resume RUN/last.ckpt. For several
+    Checkpoints are written regularly, so Ctrl-C loses little. Resume with --resume RUN/last.ckpt. For several
     graphics cards: torchrun --nproc-per-node 4 -m -- glihamba train ...
 
     \b
@@ -87,9 +87,7 @@ def train(
     if chosen is None or (recipe and name):
         raise click.UsageError("Name one recipe: glihamba train --recipe NAME.")
     if resume and start:
-        raise click.UsageError(
-            "--resume goes on with a training and --from starts a new one: give one of them."
-        )
+        raise click.UsageError("--resume continues a training and --from starts a new one: give one of them.")
     training = training_module("run.train")
     settings = training_module("run.recipe").load_recipe(
         chosen, steps=steps, batch=batch, precision=precision
@@ -107,12 +105,12 @@ def train(
             )
     except FileNotFoundError as error:
         raise missing_data(error, data) from error
-    if os.environ.get("RANK", "0") == "0":  # of several processes one reports
+    if os.environ.get("RANK", "0") == "0":  # one of several processes reports
         print_json({"checkpoint": str(checkpoint)}) if as_json else click.echo(f"Trained: {checkpoint}")
 
 
 def counting(shown: Any, text: str) -> Callable[[int, int], None]:
-    """A function that draws a bar when it is called with the count done and the total, 0 if not known."""
+    """Return a function that draws a bar. Its arguments are the count done and the total, 0 if unknown."""
 
     def show(done: int, total: int) -> None:
         of = f" of {total:,}" if total else ""
@@ -122,7 +120,7 @@ def counting(shown: Any, text: str) -> Callable[[int, int], None]:
 
 
 def missing_data(error: FileNotFoundError, data: Path) -> BadRequest:
-    """`error` as a sentence for the person; an error of the operating system only names the file."""
+    """Return the error for data that lacks a file. An error of the system only names the file."""
     return BadRequest(
         f"{data} lacks {error.filename}: give the right folder." if error.filename else str(error)
     )
@@ -134,7 +132,7 @@ def missing_data(error: FileNotFoundError, data: Path) -> BadRequest:
 @click.option(
     "-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="Folder to write to."
 )
-@click.option("--title", help="Its name for people.  [default: the name]")
+@click.option("--title", help="The name that people read.  [default: NAME]")
 @click.option("--description", default="", help="A sentence on what it is for.")
 @click.option("--licence", default="", help="Licence of the weights.  [default: the training pictures']")
 @click.option("--training-data", default="", help="What it was trained on.  [default: as the run recorded]")
@@ -142,19 +140,19 @@ def missing_data(error: FileNotFoundError, data: Path) -> BadRequest:
     "--data",
     type=_folder,
     multiple=True,
-    help="Score it on these pictures; can be repeated.  [default: what its training data holds out]",
+    help="Score it on these pictures. Can be repeated.  [default: what its training data holds out]",
 )
 @click.option(
     "--count",
     type=click.IntRange(1),
-    help="Pictures of each at most.  [default: 256 made from photographs, all of iHarmony4's]",
+    help="Most pictures to score of each folder.  [default: 256 made from photographs, all of iHarmony4's]",
 )
-@click.option("--half", is_flag=True, help="Write the weights in half precision: half the size.")
+@click.option("--half", is_flag=True, help="Write the weights in half precision, at half the size.")
 @click.option(
     "--checkpoint",
     "to_go_on",
     is_flag=True,
-    help="Write weights in half precision to go on from, with step and recipe, instead of a model.",
+    help="Write a small checkpoint instead of a model: weights in half precision, step and recipe.",
 )
 @json_option
 def export(
@@ -173,8 +171,8 @@ def export(
 ) -> None:
     """Turn a CHECKPOINT into a model file that `glihamba models add` takes.
 
-    Its record says what it was trained on, for how long, under which licences, and how it scores. With
-    --checkpoint it becomes a small file that `glihamba train` goes on from, by --from or --resume.
+    The model's record names its training data, licences, training time and scores. With --checkpoint a small
+    file is written instead, which `glihamba train` takes with --from or --resume.
 
     \b
       glihamba export runs/tiny/last.ckpt --name mine -o weights/ --data iharmony4/
@@ -182,7 +180,7 @@ def export(
     """
     if to_go_on:
         if title or description or licence or training_data or data or count or half:
-            raise click.UsageError("--checkpoint goes with --name and --output alone.")
+            raise click.UsageError("--checkpoint takes --name and --output only.")
         path = folder / f"{name}.safetensors"
         training_module("run.checkpoints").write_weights(checkpoint, path)
         print_json({"checkpoint": str(path)}) if as_json else click.echo(f"Written: {path}")
@@ -218,7 +216,7 @@ def export(
 
 
 def _to_score(scoring: Any, roots: list[Path], count: int | None) -> dict[str, Any]:
-    """The folders' pictures, at most `count` of each, by their names in the record."""
+    """Return the triples of the folders, at most `count` of each, by the names for the record."""
     found: dict[str, Any] = {}
     for root in roots:
         name = root.resolve().name
@@ -231,7 +229,7 @@ def _to_score(scoring: Any, roots: list[Path], count: int | None) -> dict[str, A
         if name in found:
             raise BadRequest(
                 f"Two of the folders to score on are called {root.resolve().name}, and the record would keep"
-                " one: rename a folder, or name others with --data."
+                " only one: rename a folder, or name others with --data."
             )
         triples = scoring.triples_of(root) if count is None else scoring.triples_of(root, count)
         found[name] = triples if count is None else islice(triples, count)
@@ -239,7 +237,7 @@ def _to_score(scoring: Any, roots: list[Path], count: int | None) -> dict[str, A
 
 
 def training_module(module: str) -> Any:
-    """A module of `glihamba_training`. Raises NeedsExtra if the extra `train` is not installed."""
+    """Import a module of `glihamba_training`. Raises NeedsExtra if the extra `train` is not installed."""
     try:
         return importlib.import_module(f"glihamba_training.{module}")
     except ModuleNotFoundError as error:

@@ -19,7 +19,7 @@ from glihamba_proto.endpoint import Endpoint
 class CannotServe(HarmonizeError):
     """The daemon can't start as asked; `exit_code` is what the process should end with."""
 
-    code = "BAD_REQUEST"
+    code = "CANNOT_SERVE"
     exit_code = 2
 
 
@@ -34,10 +34,7 @@ def write_endpoint(path: Path, endpoint: Endpoint) -> None:
     try:
         record.write(path, endpoint)
     except OSError as error:
-        raise CannotServe(
-            f"The file {path} can't be written ({error.strerror}). Free some disk space, "
-            "or name another folder in GLIHAMBA_RUNTIME_DIR."
-        ) from None
+        raise CannotServe(case="ENDPOINT", path=path, reason=error.strerror) from None
 
 
 def is_loopback(host: str) -> bool:
@@ -61,19 +58,10 @@ def take_lock(lock_file: Path, endpoint_file: Path) -> FileLock:
         lock = FileLock(lock_file, thread_local=False)
         lock.acquire(timeout=0)
     except Timeout:
-        raise AlreadyRunning(_who_runs(record.read(endpoint_file))) from None
+        other = record.read(endpoint_file)
+        if other is None:
+            raise AlreadyRunning(case="CHANGING") from None
+        raise AlreadyRunning(case="RUNNING", process=other.pid, port=other.port) from None
     except OSError as error:
-        raise CannotServe(
-            f"The folder {lock_file.parent} can't be used ({error.strerror}): make it writable, "
-            "or name another in GLIHAMBA_RUNTIME_DIR."
-        ) from None
+        raise CannotServe(case="RUN_FOLDER", path=lock_file.parent, reason=error.strerror) from None
     return lock
-
-
-def _who_runs(endpoint: Endpoint | None) -> str:
-    if endpoint is None:
-        return "Another GLIHamba daemon is just starting or ending: try again in a few seconds."
-    return (
-        f"A GLIHamba daemon already runs (process {endpoint.pid}, port {endpoint.port}): "
-        "use that one, or end it first."
-    )

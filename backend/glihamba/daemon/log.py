@@ -37,10 +37,7 @@ def open_log(path: Path, level: str) -> logging.Handler:
         private_folder(path.parent)
         handler = RotatingFileHandler(path, maxBytes=2 * MEGABYTE, backupCount=3, encoding="utf-8")
     except OSError as error:
-        raise CannotServe(
-            f"The log file {path} can't be written ({error.strerror}): make its folder writable, "
-            "or name another in GLIHAMBA_LOG_DIR."
-        ) from None
+        raise CannotServe(case="LOG", path=path, reason=error.strerror) from None
     handler.setFormatter(JsonLines())
     package = logging.getLogger("glihamba")
     package.addHandler(handler)

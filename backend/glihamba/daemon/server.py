@@ -69,7 +69,7 @@ def serve(
     Raises CannotServe, and AlreadyRunning of that: `str(error)` is the sentence, `error.exit_code` what
     the process should end with (2 and 3). Raises BadSetting for a setting out of range.
     """
-    settings = settings or settings_table.load()
+    settings = settings or settings_table.in_force()
     daemon = Daemon(
         settings,
         host=host,
@@ -107,14 +107,9 @@ class Daemon:
     ) -> None:
         """Checks everything that can be checked before binding; raises CannotServe."""
         if not is_loopback(host) and not (tls_cert and tls_key and token_file):
-            raise CannotServe(
-                f"Listening on {host} would let the whole network in: give --tls-cert, --tls-key and "
-                f"--token-file, or listen on {LOOPBACK}."
-            )
+            raise CannotServe(case="OPEN_NETWORK", host=host, loopback=LOOPBACK)
         if bool(tls_cert) != bool(tls_key):
-            raise CannotServe(
-                "TLS needs both a certificate and its key: give --tls-cert and --tls-key together."
-            )
+            raise CannotServe(case="HALF_OF_TLS")
         self.settings = settings
         self.instance = secrets.token_hex(8)
         self.token = read_token(Path(token_file)) if token_file else secrets.token_urlsafe(32)
@@ -239,10 +234,7 @@ def bound(host: str, port: int, add: Callable[[str], int]) -> int:
     except RuntimeError:
         got = 0
     if not got:
-        raise CannotServe(
-            f"Port {port} of {host} can't be used: another program has it, or the address is not this "
-            "machine's. Choose another port (0: any free one) or address."
-        )
+        raise CannotServe(case="PORT", host=host, port=port)
     return got
 
 
@@ -251,13 +243,9 @@ def read_token(path: Path) -> str:
     try:
         token = path.read_text("ascii").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise CannotServe(
-            f"The token file {path} can't be read ({_reason(error)}): give a readable one."
-        ) from None
+        raise CannotServe(case="TOKEN_FILE", path=path, reason=_reason(error)) from None
     if len(token) < SHORTEST_TOKEN or not token.isprintable() or " " in token:
-        raise CannotServe(
-            f"The token file {path} must hold at least {SHORTEST_TOKEN} characters in one line, no blanks."
-        )
+        raise CannotServe(case="TOKEN", path=path, length=SHORTEST_TOKEN)
     return token
 
 
@@ -269,10 +257,7 @@ def read_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
         return grpc.ssl_server_credentials([(key.read_bytes(), certificate.read_bytes())])
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise CannotServe(
-            f"The TLS certificate {certificate} and key {key} can't be used ({_reason(error)}): "
-            "give a PEM certificate and its own key without a password."
-        ) from None
+        raise CannotServe(case="TLS_FILES", certificate=certificate, key=key, reason=_reason(error)) from None
 
 
 def _reason(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""The bundled composite, and the picture that shows it beside its harmonized self."""
+"""The bundled composite and its mask, which the installer and `glihamba doctor` harmonize."""
 
 from __future__ import annotations
 

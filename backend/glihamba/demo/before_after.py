@@ -1,6 +1,6 @@
-"""`python -m glihamba.demo.before_after HARMONIZED OUT`: the bundled composite and its result, side by side.
+"""`python -m glihamba.demo.before_after HARMONIZED OUT`: show the bundled composite beside its result.
 
-Ends with a sentence and status 1 when the result is not a harmonized version of the composite.
+The command ends with a sentence and exit status 1 if the result is not a harmonized version of the composite.
 """
 
 from __future__ import annotations
@@ -10,12 +10,16 @@ from pathlib import Path
 
 from glihamba.demo import COMPOSITE, MASK
 
-_GAP = 8  # pixels of white between the two
+_GAP = 8  # white pixels between the pictures
 _SCALE = 2
 
 
 def write(harmonized: Path, out: Path) -> None:
-    """Write the picture; raises ValueError unless only the object changed, and it did."""
+    """Write both pictures side by side to `out`, twice their size.
+
+    harmonized: the file of the result. Raises ValueError if its size or depth is not the composite's, if it
+    differs outside the mask, or if the object did not change.
+    """
     import numpy as np
     from PIL import Image
 
@@ -27,7 +31,7 @@ def write(harmonized: Path, out: Path) -> None:
     if changed[coverage == 0].any():
         raise ValueError(f"{harmonized} differs from the composite outside the mask.")
     if not changed[coverage == 255].any():
-        raise ValueError(f"{harmonized} is the composite, unchanged.")
+        raise ValueError(f"{harmonized} shows the composite without any change.")
     gap = np.full((left.shape[0], _GAP, 3), 255, np.uint8)
     picture = Image.fromarray(np.concatenate([left, gap, right], axis=1))
     picture = picture.resize((picture.width * _SCALE, picture.height * _SCALE), Image.Resampling.LANCZOS)

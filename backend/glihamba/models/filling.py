@@ -37,13 +37,17 @@ def network_of(record: Record, weights: Mapping[str, Tensor]) -> Harmonizer:
     except TypeError as error:
         raise ModelDamaged(
             f"The record of '{record.name}' does not fit this GLIHamba ({error})."
-            " Update GLIHamba, or remove the model."
+            " Update GLIHamba, or remove the model.",
+            case="DOES_NOT_FIT",
+            model=record.name,
         ) from None
     try:
         fill(network, weights)
     except WeightsDoNotFit as error:
         raise ModelDamaged(
             f"The weights of '{record.name}' do not fit the network '{record.architecture}'"
-            f" ({error}). Add a file made for it, or name the right architecture."
+            f" ({error}). Add a file made for it, or name the right architecture.",
+            case="DOES_NOT_FIT",
+            model=record.name,
         ) from None
     return network.eval()

@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 METADATA_KEY = "glihamba"
 """Where in a safetensors header the record lies, as JSON."""
 
-Progress = Callable[[int, int], None]
+OnProgress = Callable[[int, int], None]
 _BLOCK = 1 << 20
+_PICKLE = (
+    "'{name}' is a PyTorch pickle, whatever its file is called. A pickle can run any program, so it was not"
+    " opened."
+)
 
 
 class CannotWrite(ModelNotInstalled):
@@ -52,23 +56,22 @@ def open_weights(record: Record) -> dict[str, Tensor]:
         data = path.read_bytes()
     except FileNotFoundError:
         raise registry.not_installed(record) from None
-    _refuse_pickle(data[:4], record.name, _remedy(record))
+    if _is_pickle(data[:4]):
+        raise _damaged(record, _PICKLE.format(name=record.name))
     if len(data) != record.bytes:
         kind = "cut short" if len(data) < record.bytes else "too long"
-        raise ModelDamaged(
-            f"The weights of '{record.name}' are {kind}: {len(data):,} bytes of {record.bytes:,}."
-            f" {_remedy(record)}"
+        raise _damaged(
+            record, f"The weights of '{record.name}' are {kind}: {len(data):,} bytes of {record.bytes:,}."
         )
     if hashlib.sha256(data).hexdigest() != record.sha256:
-        raise ModelDamaged(
-            f"The weights of '{record.name}' are damaged: their SHA-256 is not the record's."
-            f" {_remedy(record)}"
+        raise _damaged(
+            record, f"The weights of '{record.name}' are damaged: their SHA-256 is not the record's."
         )
     try:
         return dict(safetensors.torch.load(data))
     except SafetensorError as error:
-        raise ModelDamaged(
-            f"The weights of '{record.name}' are not a safetensors file ({error}). {_remedy(record)}"
+        raise _damaged(
+            record, f"The weights of '{record.name}' are not a safetensors file ({error})."
         ) from None
 
 
@@ -152,7 +155,7 @@ def remove(name: str) -> Record:
 
 def download(
     record: Record,
-    progress: Progress = lambda done, total: None,
+    progress: OnProgress = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path:
     """Fetch the record's weights, continuing where an earlier attempt stopped; returns their path.
@@ -232,7 +235,8 @@ def _parsed(path: Path, name: str) -> tuple[dict[str, Tensor], str | None]:
     from safetensors import SafetensorError
 
     data = path.read_bytes()
-    _refuse_pickle(data[:4], name, "Ask for the weights as .safetensors.")
+    if _is_pickle(data[:4]):
+        raise ModelDamaged(f"{_PICKLE.format(name=name)} Ask for the weights as .safetensors.")
     try:
         tensors = dict(safetensors.torch.load(data))
     except SafetensorError as error:
@@ -241,21 +245,22 @@ def _parsed(path: Path, name: str) -> tuple[dict[str, Tensor], str | None]:
     return tensors, header.get("__metadata__", {}).get(METADATA_KEY)
 
 
-def _refuse_pickle(head: bytes, name: str, remedy: str) -> None:
+def _is_pickle(head: bytes) -> bool:
     """A PyTorch checkpoint is a zip or a bare pickle; a safetensors file starts with a length under 2**32."""
-    if head.startswith(b"PK") or re.match(rb"\x80[\x02-\x05][c}(\x8a\x95]", head):
-        raise ModelDamaged(
-            f"'{name}' is a PyTorch pickle, whatever its file is called. A pickle can run any program, so"
-            f" it was not opened. {remedy}"
-        )
+    return bool(head.startswith(b"PK") or re.match(rb"\x80[\x02-\x05][c}(\x8a\x95]", head))
 
 
-def _remedy(record: Record) -> str:
+def _damaged(record: Record, wrong: str) -> ModelDamaged:
+    """The failure that says what is wrong with the record's weights and what to do."""
     if record.url:
-        return f"Remove and download it again: glihamba models remove {record.name}, then download."
-    if record.source == registry.PACKAGE:
-        return "Repair the installation: python install.py"
-    return f"Remove it and add the file again: glihamba models remove {record.name}"
+        case = "DOWNLOADED"
+        remedy = f"Remove and download it again: glihamba models remove {record.name}, then download."
+    elif record.source == registry.PACKAGE:
+        case, remedy = "SHIPPED", "Repair the installation: python install.py"
+    else:
+        case = "LOCAL"
+        remedy = f"Remove it and add the file again: glihamba models remove {record.name}"
+    return ModelDamaged(f"{wrong} {remedy}", case=case, model=record.name)
 
 
 def _not_downloaded(record: Record) -> str:

@@ -87,9 +87,9 @@ def polynomial(rgb: Tensor) -> Tensor:
     return torch.stack((torch.ones_like(r), r, g, b, r * r, g * g, b * b, r * g, r * b, g * b), 1)
 
 
-def tents(cells: int, size: int, *, dtype: torch.dtype = torch.float64) -> Tensor:
-    """(size, cells): each pixel's bilinear weight on each cell's centre; rows sum to one."""
-    eye = torch.eye(cells, dtype=dtype)[None]
+def tents(cells: int, size: int) -> Tensor:
+    """(size, cells), float64: each pixel's bilinear weight on each cell's centre; rows sum to one."""
+    eye = torch.eye(cells, dtype=torch.float64)[None]
     return F.interpolate(eye, size=size, mode="linear", align_corners=False)[0].T
 
 

@@ -25,6 +25,8 @@ from glihamba.networks.base import Harmonizer
 from glihamba.networks.blocks import down, network_input, padded, up
 from glihamba.networks.density_peaks import clusters
 
+_MARGIN = 2  # pixels that two 3x3 convolutions read around a region
+
 
 @dataclass(frozen=True)
 class FRIHConfig:
@@ -202,14 +204,14 @@ class Encoder(nn.ModuleList):
         return features
 
 
-def _box(submasks: Tensor, margin: int = 2) -> tuple[int, int, int, int]:
+def _box(submasks: Tensor) -> tuple[int, int, int, int]:
     """Top, bottom, left and right of all (P,H,W) submasks, and what two 3x3 convolutions read around them."""
     covered = (submasks > 0).any(0)
     edges = []
     for side in (covered.any(1), covered.any(0)):
         where = side.nonzero()
         first, last = (int(where[0]), int(where[-1])) if len(where) else (0, 0)
-        edges += [max(0, first - margin), min(len(side), last + 1 + margin)]
+        edges += [max(0, first - _MARGIN), min(len(side), last + 1 + _MARGIN)]
     top, bottom, left, right = edges
     return top, bottom, left, right
 

@@ -19,6 +19,7 @@ from glihamba.networks.colour_statistics import (
 from glihamba.networks.colour_transform import GRID_SHAPE, TERMS, ColourTransform, recentred
 
 _LOCAL = 16  # channels of the convolutions that look at the border pixel by pixel
+_HIDDEN = 256  # channels of the layers that look at the whole picture
 
 
 class TransformHead(nn.Module):
@@ -33,7 +34,7 @@ class TransformHead(nn.Module):
     small convolutions on every pixel, and the colours of the two rims are averaged.
     """
 
-    def __init__(self, channels: int, hidden: int = 256) -> None:
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(channels)
         self.colour_norm = nn.LayerNorm(COLOURS)
@@ -44,16 +45,16 @@ class TransformHead(nn.Module):
         )
         self.local_norm = nn.LayerNorm(4 * _LOCAL)
         self.global_mlp = nn.Sequential(
-            nn.Linear(5 * channels + COLOURS + BORDER + JOINT + 4 * _LOCAL, hidden),
+            nn.Linear(5 * channels + COLOURS + BORDER + JOINT + 4 * _LOCAL, _HIDDEN),
             nn.SiLU(),
-            nn.Linear(hidden, hidden),
+            nn.Linear(_HIDDEN, _HIDDEN),
             nn.SiLU(),
-            nn.Linear(hidden, hidden),
+            nn.Linear(_HIDDEN, _HIDDEN),
             nn.SiLU(),
         )
-        self.base = nn.Linear(hidden, 3 * TERMS)
-        self.local_mlp = nn.Sequential(nn.Linear(channels + 3 + hidden, hidden // 2), nn.SiLU())
-        self.grid = nn.Linear(hidden // 2, 12)
+        self.base = nn.Linear(_HIDDEN, 3 * TERMS)
+        self.local_mlp = nn.Sequential(nn.Linear(channels + 3 + _HIDDEN, _HIDDEN // 2), nn.SiLU())
+        self.grid = nn.Linear(_HIDDEN // 2, 12)
         for layer in (self.base, self.grid):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)

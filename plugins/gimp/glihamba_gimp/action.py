@@ -27,7 +27,7 @@ def harmonize(
     Gegl.init(None)
     language = ""
     try:
-        chosen = settings.load(places.settings_file())
+        chosen = settings.read(places.settings_file())
         language = chosen.language
         host = GimpHost(image, drawables, language)
         service = DaemonService(chosen, name=NAME)

@@ -10,7 +10,7 @@ from gi.repository import Gimp
 from glihamba_client.errors import ClientError
 
 from . import layers, pixels
-from .texts import text
+from .texts import refusal
 
 
 class Place(NamedTuple):
@@ -37,7 +37,7 @@ class ChosenLayer:
 
     def refuse(self, name: str, **fields: object) -> ClientError:
         """A failure in the plugin's own words."""
-        return ClientError(f"GIMP_{name}", text(name, self.language, layer=self.name, **fields))
+        return refusal(name, layer=self.name, **fields)
 
     def check(self) -> None:
         """Called when the person begins, and again when the dialog has closed; raises `ClientError`."""

@@ -7,7 +7,7 @@ from krita import Document, Node
 from glihamba_client.errors import ClientError
 
 from .nodes import find, is_open
-from .texts import text
+from .texts import refusal
 
 
 class ChosenLayer:
@@ -19,7 +19,7 @@ class ChosenLayer:
 
     def refuse(self, name: str, **fields: object) -> ClientError:
         """A failure in the plugin's own words."""
-        return ClientError(f"KRITA_{name}", text(name, self.language, layer=self.name, **fields))
+        return refusal(name, layer=self.name, **fields)
 
     def check_open(self) -> None:
         """Raises `ClientError` when the document was closed."""

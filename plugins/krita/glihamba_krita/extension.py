@@ -20,7 +20,7 @@ from glihamba_proto.errors import Failure
 from .dialog import ProgressDialog, SettingsDialog, say
 from .host import KritaHost
 from .qt import QMessageBox, QTimer, QWidget
-from .texts import text
+from .texts import refusal, text
 from .turns import Turns
 
 HARMONIZE, SETTINGS = "glihamba_harmonize", "glihamba_settings"
@@ -49,7 +49,7 @@ class HarmonizeExtension(Extension):
 
     def __init__(self, parent: Krita) -> None:
         super().__init__(parent)
-        self.jobs: list[Job] = []
+        self.jobs: list[LayerJob] = []
         self.turns = Turns()
         self.language = ""
         self.dialog: SettingsDialog | None = None
@@ -62,7 +62,7 @@ class HarmonizeExtension(Extension):
     def createActions(self, window: Window) -> None:
         """Krita calls this once for each of its windows."""
         try:
-            self.language = settings.load(places.settings_file()).language
+            self.language = settings.read(places.settings_file()).language
         except (Failure, ValueError):
             pass  # the person is told when they use the action
         for name, label, used in (
@@ -77,17 +77,17 @@ class HarmonizeExtension(Extension):
     @slot
     def harmonize(self, *_: Any) -> None:
         """Begin to harmonize the active layer."""
-        chosen = settings.load(places.settings_file())
+        chosen = settings.read(places.settings_file())
         self.language = chosen.language
         document = Krita.instance().activeDocument()
         if document is None:
-            raise self.refuse("no document")
+            raise refusal("no document")
         node = document.activeNode()
         if node is None:
-            raise self.refuse("no layer")
+            raise refusal("no layer")
         if any(job.host.layer.node_id == node.uniqueId() for job in self.jobs):
-            raise self.refuse("busy", layer=node.name())
-        job = Job(self, document, node, chosen)
+            raise refusal("busy", layer=node.name())
+        job = LayerJob(self, document, node, chosen)
         self.jobs.append(job)
         job.step()
 
@@ -97,15 +97,12 @@ class HarmonizeExtension(Extension):
             settings.save(wanted, places.settings_file())
             self.language = wanted.language
 
-        chosen = settings.load(places.settings_file())
+        chosen = settings.read(places.settings_file())
         if self.dialog is not None:
             with contextlib.suppress(RuntimeError):  # it was deleted with the window it belonged to
                 self.dialog.done(0)
         self.dialog = SettingsDialog(main_window(), chosen, keep)
         self.dialog.show()
-
-    def refuse(self, name: str, **fields: object) -> ClientError:
-        return ClientError(f"KRITA_{name}", text(name, self.language, **fields))
 
     def say(self, words: str, failed: bool) -> None:
         """Show a failure in a box, and a warning as a note that floats over the picture."""
@@ -117,7 +114,7 @@ class HarmonizeExtension(Extension):
             view.showFloatingMessage(words, Krita.instance().icon("warning"), 8000, 1)
 
 
-class Job:
+class LayerJob:
     """One layer on its way to the daemon and back."""
 
     def __init__(

@@ -14,11 +14,14 @@ PIXEL_LAYERS = ("paintlayer", "grouplayer", "vectorlayer", "filelayer", "clonela
 
 
 def own(things: list[T]) -> list[T]:
-    """Have Python own the items of one of Krita's lists: Krita would leak them."""
-    for thing in things:
-        if thing is not None:
-            sip.transferback(thing)
-    return things
+    """The items of one of Krita's lists, owned by Python: Krita would leak them.
+
+    Krita lists None for what it cannot wrap, such as a layer that it is just adding or removing.
+    """
+    there = [thing for thing in things if thing is not None]
+    for thing in there:
+        sip.transferback(thing)
+    return there
 
 
 def children(node: Node) -> list[Node]:

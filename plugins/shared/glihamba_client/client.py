@@ -15,10 +15,10 @@ from google.protobuf.message import DecodeError
 from grpclib.client import Channel
 from grpclib.const import Status
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
-from grpclib.metadata import decode_metadata
 
 from glihamba_client import __version__
 from glihamba_client.errors import ClientError, error_of
+from glihamba_client.grpclib_api import metadata_of, socket_of
 from glihamba_client.host import Capture, Harmonized, Progress
 from glihamba_client.streams import Assembler, note_of, notice, requests
 from glihamba_proto import PROTOCOL, messages
@@ -232,8 +232,7 @@ async def _exchange(stream: Any, outgoing: Any, gathered: Assembler) -> None:
 
 def _watch_the_line(stream: Any) -> None:
     """Notice within seconds that another machine is gone: a dead peer sends nothing, not even a reset."""
-    transport = getattr(stream.peer, "_transport", None)
-    line = transport.get_extra_info("socket") if transport is not None else None
+    line = socket_of(stream)
     if line is None:
         return
     options = [(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)]
@@ -299,12 +298,7 @@ class _Failures:
             return {}
         if self.stream.trailing_metadata is not None:
             return dict(self.stream.trailing_metadata)
-        # When the stream was reset right after its trailers, grpclib knows them but does not show them.
-        raw = getattr(self.stream, "_stream", None)
-        for headers in (getattr(raw, "trailers", None), getattr(raw, "headers", None)):
-            if headers and ERROR_KEY in dict(headers):
-                return dict(decode_metadata(headers))
-        return {}
+        return next((known for known in metadata_of(self.stream) if ERROR_KEY in known), {})
 
 
 def note_in(trailers: Mapping[str, Any], code: str, sentence: str) -> Note:

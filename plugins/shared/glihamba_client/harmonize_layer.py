@@ -56,7 +56,7 @@ def harmonize_layer(host: Host, service: Service, *, model: str = "", strength: 
 def _harmonized(host: Host, service: Service, model: str, strength: float) -> Steps[Harmonized]:
     """The whole result. The captured pixels are freed with this frame, before the delivery begins."""
     capture = yield from until_cancelled(host, host.capture())
-    check(capture)
+    check_capture(capture)
     job = service.start(capture, model, strength)
     try:
         while not job.wait(0):
@@ -119,7 +119,7 @@ def guarded(host: Host, steps: Steps[None], language: str = "") -> Steps[None]:
         host.message(ClientError("HOST_FAILED", reason=reason).sentence(language), failed=True)
 
 
-def check(capture: Capture) -> None:
+def check_capture(capture: Capture) -> None:
     """Refuse what is wrong without asking the daemon; raises `ClientError`."""
     composite, mask = capture.composite, capture.mask
     for plane in capture.planes:

@@ -21,8 +21,9 @@ from typing import Any
 from glihamba_client.client import Client
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Progress
-from glihamba_proto import endpoint, places
+from glihamba_proto import endpoint, messages, places
 from glihamba_proto.endpoint import Endpoint
+from glihamba_proto.messages import Note
 
 ALREADY_RUNNING = 3  # exit status of `glihamba serve` when another daemon has the lock
 START_LIMIT = 120.0  # seconds; the first start after an installation reads a gigabyte from disk
@@ -94,7 +95,7 @@ async def connect(
         if found is not None:
             return found
         if ended is not None and ended != ALREADY_RUNNING:
-            raise ClientError("START_FAILED", log=log, reason=_last_line(log) or f"exit status {ended}")
+            raise ClientError("START_FAILED", log=log, reason=_reason(log) or f"exit status {ended}")
         if ended is not None and time.monotonic() > begun + RETRY:  # the other one was ending, not starting
             process, begun = launch(words, log, environment), time.monotonic()
         await asyncio.sleep(0.1)
@@ -137,8 +138,11 @@ def without_bundle(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if name not in _BUNDLE}
 
 
-def _last_line(log: Path) -> str:
-    with contextlib.suppress(OSError):
+def _reason(log: Path) -> Note | str:
+    """Why the daemon has not started: the note that it has left, else the last line, if there is one."""
+    try:
         lines = log.read_text("utf-8", "replace").split("\n")
-        return next((line.strip() for line in reversed(lines) if line.strip()), "")
-    return ""
+    except OSError:
+        return ""
+    last = next((line.strip() for line in reversed(lines) if line.strip()), "")
+    return next(filter(None, map(messages.note_of_line, lines)), last)

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from glihamba_client.errors import ClientError
+from glihamba_proto.files import replacing
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Settings:
             raise ValueError("strength must be between 0 and 1")
 
 
-def load(path: Path) -> Settings:
+def read(path: Path) -> Settings:
     """The settings in `path`; the defaults when there is no such file.
 
     Raises `ClientError` SETTINGS_DAMAGED when it cannot be understood: it may hold what the person
@@ -60,15 +59,9 @@ def save(settings: Settings, path: Path) -> None:
 
     Raises `ClientError` SETTINGS_NOT_SAVED.
     """
-    temporary = ""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(settings), file, indent=2)
-            file.write("\n")
-        os.replace(temporary, path)
+        with replacing(path, private=True) as part:
+            part.write_text(json.dumps(asdict(settings), indent=2) + "\n", "utf-8")
     except OSError as error:
-        if temporary:
-            Path(temporary).unlink(missing_ok=True)
         raise ClientError("SETTINGS_NOT_SAVED", path=path, reason=error) from error

@@ -5,16 +5,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from glihamba_client.errors import ClientError, error_of
 from glihamba_client.host import Progress
 from glihamba_client.streams import notice
 from glihamba_proto import messages
+from glihamba_proto.messages import Note
 
 
 def find(editor: str, name: str, language: str = "", **fields: object) -> str:
     """A text of one editor's plugin (KRITA or GIMP) or of both, in the asked or the person's language."""
-    own, shared = f"{editor}.{name}", f"EDITOR.{name}"
-    known = messages.catalogue(messages.choose(language))
-    return messages.text(own if own in known else shared, language, **fields)
+    return messages.text(_message(editor, name), language, **fields)
+
+
+def refusal(editor: str, name: str, **fields: object) -> ClientError:
+    """The failure that one of these texts tells of. Its sentence is made where it is shown."""
+    return error_of(Note(_message(editor, name), fields))
+
+
+def _message(editor: str, name: str) -> str:
+    """The key of a text in the catalogue: the editor's own text, or that of both editors."""
+    own = f"{editor}.{name}"
+    return own if own in messages.catalogue("en") else f"EDITOR.{name}"
 
 
 def stage(progress: Progress, language: str = "") -> str:

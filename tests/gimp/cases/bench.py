@@ -1,12 +1,12 @@
-"""How long a person waits, and how much of that is the plug-in's. Only measures."""
+"""Measure how long a person waits, and how much of that the plug-in needs."""
 
 import os
 import statistics
 import sys
 import time
 
-import kit
-from kit import Gimp
+import gimp_kit as kit
+from gimp_kit import Gimp
 
 
 def after_each(t):
@@ -14,7 +14,7 @@ def after_each(t):
 
 
 def same_job(image, layer):
-    """What the plug-in sends for it, as a job for the client alone."""
+    """The job that the plug-in would send, for the client alone."""
     from glihamba_client.host import Capture, Plane
 
     width, height = image.get_width(), image.get_height()

@@ -1,7 +1,7 @@
-"""A plug-in whose vendored packages are broken: the menu entry is there, and says so."""
+"""The vendored packages of the plug-in are broken. Its menu entry exists and says so."""
 
-import kit
-from kit import Gimp
+import gimp_kit as kit
+from gimp_kit import Gimp
 
 
 def after_each(t):

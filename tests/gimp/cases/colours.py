@@ -2,8 +2,8 @@
 
 import array
 
-import kit
-from kit import OBJECT, SIZE, Gimp
+import gimp_kit as kit
+from gimp_kit import OBJECT, SIZE, Gimp
 
 DEPTHS = ("U8", "U16", "U32", "HALF", "FLOAT", "DOUBLE")
 CURVES = ("LINEAR", "NON_LINEAR")
@@ -20,7 +20,7 @@ def wide():
 
 
 def whole(t, precision, profile=None):
-    """Harmonize in that space. With another profile, first do so with strength 0, which changes nothing."""
+    """Harmonize in that space. With another profile, strength 0 comes first, which must change nothing."""
     kind = getattr(Gimp.Precision, precision)
     image, layer = kit.scene(soft=0, precision=kind, profile=profile)
     assert image.get_precision() == kind

@@ -1,8 +1,8 @@
 """Cases about layers: which one is read, what is added, what stays."""
 
-import kit
-from checks import chosen_in, coverage, keep, opaque_scene, run, shape
-from kit import OBJECT, SIZE, Gegl, Gimp
+import gimp_kit as kit
+from gimp_checks import chosen_in, coverage, keep, opaque_scene, run, shape
+from gimp_kit import OBJECT, SIZE, Gegl, Gimp
 
 
 def after_each(t):
@@ -17,7 +17,7 @@ def case_soft_object_without_selection(t):
 
 
 def case_soft_selection(t):
-    """Of an opaque layer only what is selected changes, at a soft edge as much as its coverage says."""
+    """Only the selected part of an opaque layer changes, at a soft edge in proportion to the coverage."""
     image, layer = opaque_scene(t)
     chosen = coverage(image)
     assert sum(0 < value < 255 for value in chosen) > 100
@@ -122,7 +122,7 @@ def case_in_a_hidden_group(t):
 
 
 def case_locked(t):
-    """Pixels, position and visibility, in a group that is locked too."""
+    """Locked pixels, position and visibility, also of the group, do not stop the result."""
     image, layer = kit.scene()
     group = Gimp.GroupLayer.new(image, "group")
     assert image.insert_layer(group, None, 0)
@@ -160,7 +160,7 @@ def case_mask_that_is_not_applied(t):
 
 
 def case_mask_being_edited(t):
-    """GIMP hands over the mask then, and its layer is meant."""
+    """GIMP passes the active mask, and its layer is harmonized."""
     image, layer = kit.scene(soft=0)
     mask = layer.create_mask(Gimp.AddMaskType.WHITE)
     layer.add_mask(mask)
@@ -197,7 +197,7 @@ def filtered(drawable, operation, **options):
 
 
 def case_filters_and_a_selection(t):
-    """The filters work on all of the layer, whatever is selected."""
+    """The filters work on the whole layer, whatever is selected."""
     image, layer = kit.scene(soft=0)
     filtered(layer, "gegl:gaussian-blur", **{"std-dev-x": 2.0, "std-dev-y": 2.0})
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 36, 24, 12, 10)

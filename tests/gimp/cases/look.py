@@ -4,10 +4,11 @@ import os
 import subprocess
 import sys
 import time
+from typing import Any
 
-import kit
+import gimp_kit as kit
+from gimp_kit import Gimp
 from held import BEGAN, GAVE_UP, HOLD, hold, let_go
-from kit import Gimp
 
 TITLE = "Harmonize"
 CANCEL = (993, 778)  # GIMP's own button in the status bar, on this screen
@@ -23,7 +24,7 @@ def after_each(t):
     kit.delete_all()
 
 
-displays = []
+displays: list[Any] = []
 
 
 def press(*keys):

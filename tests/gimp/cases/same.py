@@ -2,7 +2,7 @@
 
 import os
 
-import kit
+import gimp_kit as kit
 
 
 def after_each(t):

@@ -5,9 +5,9 @@ import signal
 import sys
 import threading
 
-import kit
+import gimp_kit as kit
+from gimp_kit import OBJECT, SIZE, Gimp
 from held import BEGAN, BUSY, FOLDER, GAVE_UP, HOLD, command, hold, let_go, person, process, python
-from kit import OBJECT, SIZE, Gimp
 
 LINK = os.environ["GLIHAMBA_DATA_DIR"]  # the link that the plug-in follows
 
@@ -20,7 +20,7 @@ def after_each(t):
 
 
 def lead_to(folder):
-    """From here on the plug-in finds that data folder."""
+    """Make the plug-in use that data folder."""
     os.symlink(folder, LINK + ".new")
     os.replace(LINK + ".new", LINK)
 
@@ -31,7 +31,7 @@ def elsewhere(t, name, **note):
 
 
 def while_held(code):
-    """Have `code` run while the daemon holds the job, which then goes on."""
+    """Run `code` while the daemon holds the job, then release the job."""
     hold()
     lines = ("import os", "image = Gimp.get_images()[0]", "layer = image.get_layers()[0]", code)
     kit.meanwhile("\n".join([*lines, f"os.remove({HOLD!r})"]))
@@ -120,7 +120,7 @@ def case_selection_changed_meanwhile(t):
 
 
 def case_plug_in_killed(t):
-    """As GIMP does at Cancel. The daemon gives the job up, the image is unchanged, and no copy is left."""
+    """As at GIMP's Cancel, the daemon drops the job, the image does not change, and no copy is left."""
     image, layer = kit.scene()
     before = kit.state(image)
     hold()
@@ -141,7 +141,7 @@ def kill_the_plug_in():
 
 
 def plug_in_words(pid):
-    """Whether that process is the plug-in of this very GIMP."""
+    """Return True if that process is the plug-in of this GIMP."""
     try:
         with open(f"/proc/{pid}/cmdline", "rb") as file:
             words = file.read().split(b"\0")
@@ -237,7 +237,7 @@ def case_damaged_settings(t):
 def case_in_german(t):
     image, layer = kit.scene()
     kit.pictures.settings(language="de")
-    kit.refused(image, [layer], "Ein Modell dieses Namens gibt es nicht.", model="nonsuch")
+    kit.refused(image, [layer], "Ein Modell namens „nonsuch“ gibt es nicht.", model="nonsuch")
     layer.set_visible(False)
     kit.refused(image, [layer], "„pasted“ oder eine Gruppe darum ist ausgeblendet.")
     layer.set_visible(True)

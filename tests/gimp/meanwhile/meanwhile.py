@@ -40,7 +40,7 @@ def run(procedure, config, data):
     procedure.get_plug_in().persistent_enable()
     procedure.persistent_ready()
     began = os.path.join(os.path.realpath(os.environ.get("GLIHAMBA_DATA_DIR", "")), "began")
-    GLib.timeout_add(20, look, began)
+    GLib.timeout_add(20, lambda: look(began))
     GLib.MainLoop().run()
     return procedure.new_return_values(Gimp.PDBStatusType.SUCCESS, GLib.Error())
 

@@ -1,17 +1,19 @@
-"""How long a person waits, and how long Krita does not respond meanwhile. Only measures."""
+"""Measure how long a person waits, and how long Krita does not respond meanwhile."""
 
 import sys
 import time
+from typing import Any
 
-import kit
+import krita_kit as kit
 
 
 def measured(t, document, layer, name):
-    """Once, with the daemon warm."""
+    """Harmonize once while the daemon has the model loaded."""
     t.watch()
     yield 0.3
-    marks, steps, begun = {}, [], time.monotonic()
-    job = sys.modules["glihamba_krita.extension"].Job
+    marks: dict[str, Any] = {}
+    steps, begun = [], time.monotonic()
+    job = sys.modules["glihamba_krita.extension"].LayerJob
     plain = job.step
 
     def timed(self):

@@ -1,7 +1,7 @@
-"""A plugin whose vendored packages are broken: the menu entry is there and says so."""
+"""The vendored packages of the plugin are broken. Its menu entry exists and says so."""
 
-import kit
-from kit import krita
+import krita_kit as kit
+from krita_kit import krita
 
 
 def case_broken(t):

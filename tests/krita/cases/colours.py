@@ -1,7 +1,7 @@
 """Cases about colour: results of every model and depth return in the document's own space."""
 
-import kit
-from kit import LINEAR, OBJECT, SIZE, SRGB
+import krita_kit as kit
+from krita_kit import LINEAR, OBJECT, SIZE, SRGB
 
 GRAY, GRAY_LINEAR = "Gray-D50-elle-V2-srgbtrc.icc", "Gray-D50-elle-V2-g10.icc"
 LAB, CMYK = "Lab identity built-in", "Chemical proof"

@@ -2,8 +2,8 @@
 
 import sys
 
-import kit
-from kit import OBJECT, SIZE, krita
+import krita_kit as kit
+from krita_kit import OBJECT, SIZE, krita
 
 KEPT = ("before", "after", "mask", "object", "result")
 
@@ -70,7 +70,7 @@ def case_deselected(t):
 
 
 def case_soft_selection(t):
-    """Of an opaque layer only what is selected changes, at a soft edge as much as its coverage says."""
+    """Only the selected part of an opaque layer changes, at a soft edge in proportion to the coverage."""
     document, layer = yield from kit.scene(soft=0)
     chosen = kit.selection(36, 24, 18, 14)
     chosen.feather(3)

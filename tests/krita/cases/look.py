@@ -2,8 +2,8 @@
 
 import os
 
-import kit
-from kit import krita
+import krita_kit as kit
+from krita_kit import krita
 
 try:
     from PyQt5.QtCore import QPoint

@@ -2,7 +2,7 @@
 
 import os
 
-import kit
+import krita_kit as kit
 
 try:
     from PyQt5.QtCore import QPoint, QPointF, Qt

@@ -2,7 +2,7 @@
 
 import os
 
-import kit
+import krita_kit as kit
 
 
 def case_same(t):

@@ -17,6 +17,7 @@ import os
 import sys
 import time
 import traceback
+from typing import Any
 
 from krita import Extension, Krita
 
@@ -27,7 +28,7 @@ except ImportError:
     from PyQt6.QtCore import QTimer
     from PyQt6.QtWidgets import QApplication
 
-SCRIPT = os.environ.get("GLIHAMBA_TEST_SCRIPT")
+SCRIPT = os.environ.get("GLIHAMBA_TEST_SCRIPT", "")
 LIMIT = 300.0  # seconds after which a condition counts as never true; a busy machine may take its time
 CASE_LIMIT = 600.0  # seconds after which Krita is ended: a modal box stops every Python thread
 
@@ -37,8 +38,14 @@ class Driver:
 
     def __init__(self):
         self.folder = os.environ["GLIHAMBA_TEST_FOLDER"]
-        self.report = {"cases": {}, "krita": Krita.instance().version(), "python": sys.version.split()[0]}
-        self.case, self.facts, self.beats = "", {}, []
+        self.report: dict[str, Any] = {
+            "cases": {},
+            "krita": Krita.instance().version(),
+            "python": sys.version.split()[0],
+        }
+        self.case = ""
+        self.facts: dict[str, Any] = {}
+        self.beats: list[float] = []
         self.after_each = lambda: None  # a script may define its own
         self.heart = QTimer()
         self.heart.timeout.connect(lambda: self.beats.append(time.monotonic()))
@@ -166,8 +173,8 @@ def begin():
 
     sys.excepthook = uncaught
     try:
-        sys.path.insert(0, os.path.dirname(SCRIPT))
-        space = {"__name__": "krita_cases", "__file__": SCRIPT}
+        sys.path[:0] = [os.path.dirname(SCRIPT), os.environ["GLIHAMBA_TEST_HELPERS"]]
+        space: dict[str, Any] = {"__name__": "krita_cases", "__file__": SCRIPT}
         with open(SCRIPT, encoding="utf-8") as file:
             exec(compile(file.read(), SCRIPT, "exec"), space)
         driver.after_each = space.get("after_each", driver.after_each)

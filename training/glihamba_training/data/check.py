@@ -31,7 +31,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-def check(root: Path, progress: OnProgress = lambda done, total: None) -> Report:
+def check_data(root: Path, progress: OnProgress = lambda done, total: None) -> Report:
     """Compares a copy of iHarmony4 with its official lists, or examines photographs; every file is decoded.
 
     Raises FileNotFoundError for a folder that holds neither.

@@ -33,7 +33,6 @@ def export(
     licence: str = "",
     training_data: str = "",
     scored_on: Mapping[str, tuple[Iterable[Triple], Iterable[str]]],
-    source: str = LOCAL,
     half: bool = False,
 ) -> Record:
     """Writes `folder/NAME.safetensors` and `NAME.json` from a checkpoint's averaged weights.
@@ -68,7 +67,7 @@ def export(
         config=config,
         licence=licence or _licence(provenance),
         training_data=f"{data}, the last of {size} x {size} pixels.".strip(),
-        source=source,
+        source=LOCAL,
         metrics=metrics,
         paper=network.paper,
     )

@@ -1,7 +1,7 @@
 """What must be true of every result, for the cases in `layers.py`."""
 
-import kit
-from kit import OBJECT, SIZE, Gimp
+import gimp_kit as kit
+from gimp_kit import OBJECT, SIZE, Gimp
 
 
 def without_pixels_of_groups(image, layers):

@@ -2,13 +2,10 @@
 
 import json  # noqa: F401
 import os
-import sys
 import time
 
-from gi.repository import Babl, Gegl, Gimp, Gio
-
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "editors"))
 import pictures
+from gi.repository import Babl, Gegl, Gimp, Gio
 from pictures import OBJECT, SIZE, same, swapped, unchanged_outside, write, write_png  # noqa: F401
 
 PROCEDURE = "plug-in-harmonize-selection"
@@ -38,7 +35,7 @@ def new(size=SIZE, base=RGB, precision=U8, profile=None):
 
 
 def put(drawable, raw, rect=None, form="R'G'B'A u8"):
-    """Pixels into a drawable, all of it without a `rect` (in its own coordinates)."""
+    """Write pixels to a drawable, by default to all of it. `rect` is in its own coordinates."""
     rect = rect or (0, 0, drawable.get_width(), drawable.get_height())
     buffer = drawable.get_buffer()
     buffer.set(Gegl.Rectangle.new(*rect), form, raw)
@@ -105,14 +102,14 @@ def call(image, drawables, mode=Gimp.RunMode.NONINTERACTIVE, **arguments):
 
 
 def harmonize(image, layer, **arguments):
-    """The new layer; fails when there is none."""
+    """Return the new layer. Fails if there is none."""
     status, added, said = call(image, [layer], **arguments)
     assert status == SUCCESS, (status, said)
     return added
 
 
 def refused(image, drawables, words, **arguments):
-    """The procedure says so, and nothing has changed."""
+    """Check that the procedure refuses with these words, and that nothing has changed."""
     before = state(image)
     status, _, said = call(image, drawables, **arguments)
     assert status == FAILED, (status, said)
@@ -157,7 +154,7 @@ def describe(layer):
 
 
 def state(image):
-    """All of an image that the plug-in could have changed."""
+    """Everything in an image that the plug-in could change."""
     return {
         "layers": [describe(layer) for layer in all_layers(image)],
         "chosen": [layer.get_id() for layer in image.get_selected_layers()],
@@ -177,7 +174,7 @@ def path(name):
 
 
 def meanwhile(code):
-    """Have `code` run by the other plug-in, as soon as the daemon holds the job."""
+    """Let the other plug-in run `code` as soon as the daemon holds the job."""
     if os.path.exists(path("meanwhile.done")):
         os.remove(path("meanwhile.done"))
     with open(path("meanwhile.part"), "w") as file:
@@ -194,7 +191,7 @@ def happened():
 
 
 def until(condition):
-    """What the condition returns once it is true; a busy machine may take its time."""
+    """Wait until the condition is true, and return its value. The limit is long for busy machines."""
     deadline = time.monotonic() + LIMIT
     while not (found := condition()):
         assert time.monotonic() < deadline, "it never came"

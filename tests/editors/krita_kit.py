@@ -1,7 +1,6 @@
 """What every case in Krita needs: documents made of bytes, the action as a person uses it, undo."""
 
 import array
-import os
 import sys
 
 from krita import InfoObject, Krita, Selection
@@ -11,7 +10,6 @@ try:
 except ImportError:
     from PyQt6.QtWidgets import QApplication, QMessageBox, QProgressDialog, QPushButton
 
-sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "editors"))
 import pictures
 from pictures import (  # noqa: F401
     OBJECT,
@@ -163,7 +161,7 @@ def press_cancel(dialog):
 
 
 def close_all():
-    """Cancel what runs and close what is said."""
+    """Cancel running jobs and close all message boxes."""
     for dialog in dialogs():
         press_cancel(dialog)
     for box in boxes():

@@ -20,7 +20,7 @@ from apps import REPOSITORY
 
 from glihamba_proto.files import replacing
 
-HERE = Path(__file__).resolve().parent
+HERE = REPOSITORY / "tests" / "gimp"
 CACHE = REPOSITORY / "build" / "gimp"
 # This system's own GIMP 3 where there is one; else, or by the variable, that of a Debian in a folder.
 _MADE = REPOSITORY / "build" / "gimp" / "trixie"
@@ -29,7 +29,7 @@ ROOT = os.environ.get("GLIHAMBA_GIMP_ROOT", "" if _OWN else str(_MADE))
 
 
 def missing() -> str:
-    """Why GIMP cannot run here, or nothing."""
+    """Return why GIMP cannot run here, or an empty text."""
     if not ROOT:
         absent = [
             name
@@ -45,7 +45,7 @@ def missing() -> str:
 
 
 def series() -> str:
-    """The newest GIMP there is, e.g. "3.0"."""
+    """The newest installed GIMP, e.g. "3.0"."""
     found = [
         path.name
         for folder in (f"{ROOT}/usr/bin", f"{ROOT}/bin")
@@ -76,7 +76,7 @@ def command_of(*words: str) -> list[str]:
 
 
 class Profile:
-    """The folders of one GIMP: nothing of the person's is read or written."""
+    """The folders of one GIMP, which uses nothing of the person's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -146,7 +146,7 @@ def run(
         program = [f"gimp-{series()}", "-n", "-s"] if screen else [f"gimp-console-{series()}", "-n", "-i"]
         command = command_of(*program, "--batch-interpreter", "python-fu-eval", "-b", batch, "--quit")
         with (folder / "gimp.log").open("wb") as log:
-            quiet = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
+            quiet: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": subprocess.STDOUT}
             gimp = subprocess.Popen(command, env=environment, start_new_session=True, **quiet)
             try:
                 status = gimp.wait()
@@ -170,7 +170,11 @@ def _unseen() -> Iterator[None]:
 def shown(environment: dict[str, str]) -> Iterator[None]:
     """A screen with a window manager (without one no key reaches a dialog), named in `environment`."""
     screen, environment["DISPLAY"] = apps.start_xvfb(apps.in_root(ROOT, []))
-    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    quiet: dict[str, Any] = {
+        "stdin": subprocess.DEVNULL,
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+    }
     manager = subprocess.Popen(
         command_of("matchbox-window-manager", "-kbdconfig", "/dev/null"), env=environment, **quiet
     )

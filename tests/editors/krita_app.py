@@ -16,7 +16,7 @@ import apps
 import assemble
 from apps import REPOSITORY, cases_of, check  # noqa: F401
 
-HERE = Path(__file__).resolve().parent
+HERE = REPOSITORY / "tests" / "krita"
 CACHE = REPOSITORY / "build" / "krita"
 NEEDED = ("krita", "kritarunner", "Xvfb")
 
@@ -25,12 +25,12 @@ OTHER_ROOT = os.environ.get("GLIHAMBA_KRITA_ROOT", "")
 
 
 def command_of(program: str, *arguments: str) -> list[str]:
-    """How `krita` or `kritarunner` is started: this system's, or that of the other root."""
+    """Return the command of `krita` or `kritarunner`, of this system or of the other root."""
     return apps.in_root(OTHER_ROOT, ["nice", "-n", "10", program, *arguments])
 
 
 def missing() -> str:
-    """Why Krita cannot run here, or nothing."""
+    """Return why Krita cannot run here, or an empty text."""
     if OTHER_ROOT:
         ready = (Path(OTHER_ROOT) / ".ready").exists()
         return "" if ready else f"there is no Krita in {OTHER_ROOT}: tests/krita/other_krita.sh makes one"
@@ -44,7 +44,7 @@ def missing() -> str:
 
 
 class Profile:
-    """The folders of one Krita: nothing of the person's is read or written."""
+    """The folders of one Krita, which uses nothing of the person's."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -106,7 +106,7 @@ def warm(profile: Profile) -> None:
 
 
 def warm_resources() -> Path:
-    """A folder with what Krita's first start imports; made once for each version of Krita."""
+    """A folder with the resources that Krita's first start imports, made once for each version of Krita."""
     version = re.sub(r"\W+", "-", _package_version())
     folder = CACHE / f"resources-{version}"
     if not folder.is_dir():
@@ -121,7 +121,7 @@ def warm_resources() -> Path:
         for path in first.resources.iterdir():
             if path.suffix in (".sqlite", ".bundle") or path.name == "KRITA_RESOURCE_VERSION":
                 shutil.copy2(path, part / path.name)
-        with contextlib.suppress(OSError):  # tests that run beside these were faster
+        with contextlib.suppress(OSError):  # a parallel test was faster
             os.replace(part, folder)
         shutil.rmtree(part, ignore_errors=True)
         shutil.rmtree(first.folder)

@@ -50,7 +50,7 @@ def marked(soft: bool = True) -> np.ndarray:
 
 
 def save(path: Path, pixels: np.ndarray, profile: bytes = b"", **options: Any) -> Path:
-    """Write with libvips directly, so that the files are not of our own making."""
+    """Write with libvips directly, so that our own writer does not test itself."""
     bands = pixels.shape[2]
     names = {"uint8": ("b-w", "srgb"), "uint16": ("grey16", "rgb16"), "float32": ("b-w", "scrgb")}
     image = pyvips.Image.new_from_array(pixels, interpretation=names[pixels.dtype.name][bands > 2])
@@ -72,7 +72,7 @@ def harmonized(service: LocalService, composite: Path, mask: Path, output: Path)
 
 
 def words(service: LocalService, composite: Path, mask: Path, output: Path) -> str:
-    """What the person reads when it fails; nothing may be left behind."""
+    """Return the sentence of a call that must fail and leave no file behind."""
     before = sorted(output.parent.iterdir()) if output.parent.is_dir() else []
     with pytest.raises(ClientError) as failure:
         harmonized(service, composite, mask, output)
@@ -96,7 +96,7 @@ def wide_gamut() -> bytes:
 
 
 def input_only() -> bytes:
-    """A scanner's ICC profile: a table from its RGB to XYZ, linear with sRGB's primaries, and none back."""
+    """A scanner's ICC profile: a table from RGB to XYZ, linear with sRGB's primaries, but no table back."""
 
     def words(values: Any) -> bytes:
         return np.asarray(values).astype(">u2").tobytes()
@@ -115,7 +115,7 @@ def _fixed(value: float) -> bytes:
 
 
 def _profile(kind: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """An RGB profile of that class, written by hand as the format says."""
+    """An RGB profile of that class, written byte by byte as the ICC format says."""
 
     def text(value: str) -> bytes:
         raw = value.encode("utf-16-be")
@@ -154,14 +154,14 @@ def glihamba(*words: object, **options: Any) -> subprocess.CompletedProcess[str]
 
 
 def here(*words: object) -> subprocess.CompletedProcess[str]:
-    """The command in this process, where a process of its own is not the point: torch is imported once."""
-    out, err = io.StringIO(), io.StringIO()
+    """Run the command in this process, so that torch is imported only once."""
+    out, err, command = io.StringIO(), io.StringIO(), list(map(str, words))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         try:
-            status = cli.main(list(map(str, words)), prog_name="glihamba", standalone_mode=False) or 0
+            status = cli.main(command, prog_name="glihamba", standalone_mode=False) or 0
         except Exception as error:
             status = complain(error)
-    return subprocess.CompletedProcess(words, status, out.getvalue(), err.getvalue())
+    return subprocess.CompletedProcess(command, status, out.getvalue(), err.getvalue())
 
 
 def as_json(*words: object, status: int = 0) -> Any:
@@ -171,13 +171,13 @@ def as_json(*words: object, status: int = 0) -> Any:
 
 
 def begun(*words: object, program: Sequence[str] = ("-m", "glihamba")) -> subprocess.Popen[str]:
-    """The command, running; `program`: what Python is to run as the command."""
+    """Start the command. `program` is the Python code to run as the command."""
     command = [sys.executable, *program, *map(str, words)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def interrupted(process: subprocess.Popen[str], when: Callable[[], object]) -> tuple[str, str]:
-    """Ctrl-C as soon as `when()` is true; what the command then says on both streams."""
+    """Send Ctrl-C as soon as `when()` is true. Returns what the command prints on both streams."""
     try:
         while not when() and process.poll() is None:
             time.sleep(0.01)
