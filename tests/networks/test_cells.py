@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from glihamba.networks import build
-from glihamba.networks.cells import cell_colours, surroundings
+from glihamba.networks.cells import GLIHambaCells, cell_colours, surroundings
 
 
 def picture(side: int = 60, batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
@@ -24,6 +24,7 @@ def test_its_size():
 def test_a_fresh_network_s_first_answer_changes_nothing_and_the_others_differ():
     torch.manual_seed(0)
     network = build("glihamba-cells").eval()
+    assert isinstance(network, GLIHambaCells)
     composite, mask = picture()
     with torch.no_grad():
         first, *others = network.answers(composite, mask)
@@ -58,6 +59,7 @@ def test_surroundings_are_near_the_object_and_nowhere_else():
 def test_nearly_the_same_answer_at_twice_the_size():
     torch.manual_seed(1)
     network = build("glihamba-cells", width=32, hidden=64).eval()
+    assert isinstance(network, GLIHambaCells)
     torch.nn.init.normal_(network.answer.weight, std=0.02)
     g = torch.Generator().manual_seed(1)
     small = torch.rand(1, 3, 6, 6, generator=g).repeat_interleave(8, 2).repeat_interleave(8, 3)

@@ -7,7 +7,6 @@ import pytest
 
 from glihamba_training.data.iharmony4 import Triple
 from glihamba_training.scoring.development import (
-    COMPOSITE,
     DIRECTIONS,
     HARMONY,
     PROTOCOL,
@@ -22,7 +21,7 @@ from glihamba_training.scoring.development import (
     verdicts,
 )
 from glihamba_training.scoring.development_sets import count_of, development_triples
-from glihamba_training.scoring.evaluate import PictureScores
+from glihamba_training.scoring.evaluate import COMPOSITE, PictureScores
 from glihamba_training.scoring.protocols import Scores
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from importlib import resources
+from typing import Any
 
 import pytest
 import torch
@@ -40,7 +41,7 @@ SMOKE = {
 }
 LONG = {"gknet", "glihamba-tiny", "glihamba-cells"}  # 50 steps: slow learners, what ships; others 10
 # Recipes that need longer to lower the loss: a long warm-up with slow averages, a small rate.
-SOON = {
+SOON: dict[str, dict[str, Any]] = {
     "glihamba-small": {"warmup": 5, "ema": 0.9, "learning_rate": 2e-3},
     "glihamba-tiny": {"warmup": 5, "ema": 0.9, "learning_rate": 4e-3},
     # Without the families that need more than a folder of photographs.
