@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import shlex
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,8 @@ def glihamba(capsys, monkeypatch, tmp_path):
     """Run a command line. Returns its status, its output and the last line of standard error."""
     monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
+    # `leave` would end the whole process if a daemon of an earlier test has left a thread.
+    monkeypatch.setattr("glihamba.cli.leave", sys.exit)
     (tmp_path / "r.toml").write_text(RECIPE)
 
     def run(*words):
