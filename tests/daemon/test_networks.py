@@ -63,7 +63,8 @@ def test_a_network_is_served_by_its_name(
     # With another number of threads sums may be rounded differently, by one step of 255.
     np.testing.assert_allclose(reply.pixels().astype(int), expected.astype(int), atol=1)
     np.testing.assert_array_equal(reply.pixels()[mask == 0], composite[mask == 0])
-    if getattr(network.config, "output", "image") == "image":
+    # A fresh network that answers with a colour transform starts at the identity; one that paints does not.
+    if name != "glihamba-cells" and getattr(network.config, "output", "image") == "image":
         assert (reply.pixels() != composite).any()
 
 

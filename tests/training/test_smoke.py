@@ -191,8 +191,10 @@ def test_frih_s_loss_is_equations_6_to_8():
         ),
         (
             {"loss": "foregound"},
-            'There is no loss "foregound": choose foreground or logarithmic or cautious or refining'
-            " or answers or two-stages.",
+            (
+                'There is no loss "foregound": choose foreground or logarithmic or cautious or refining'
+                " or answers or two-stages."
+            ),
         ),
         ({"model": "statistics"}, "There are no weights to train in statistics: choose another network."),
         ({"loss": "two-stages"}, 'The loss "two-stages" is only for frih: choose "foreground" for hdnet.'),
