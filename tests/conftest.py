@@ -35,6 +35,9 @@ MARKERS = {
     "training/test_evaluate.py": ["train"],
     "training/test_export.py": ["train"],
     "training/test_lattice.py": ["train"],
+    "ops/test_cpu.py": ["kernels"],
+    "ops/test_library.py": ["kernels"],
+    "training/test_development.py": ["train"],
     "examples/test_network.py": ["train"],
     "test_style.py": [],
     "install/test_packages.py": ["install"],
@@ -46,10 +49,11 @@ MARKERS = {
     "cli/test_networks.py": ["processes"],
     "cli/test_measuring.py": ["bench"],
     "daemon/test_process.py": ["processes"],
+    "daemon/test_networks.py": ["kernels"],
     "models/test_shipped.py": ["bench"],
     "engine/test_busy_neighbour.py": ["bench"],
 }
-COSTLY = {"editor", "install", "cluster", "kernels", "bench", "train", "processes"}
+COSTLY = {"editor", "install", "cluster", "kernels", "bench", "train", "processes", "slow"}
 LEFT_OUT = pytest.StashKey[int]()
 
 

@@ -193,6 +193,7 @@ def test_nothing_listens(make_capture: Make) -> None:
     assert error.sentence("en").startswith(f"Nothing answers at {endpoint}.")
 
 
+@pytest.mark.slow
 def test_something_else_listens() -> None:
     """Another program than the daemon has the port and answers in another protocol."""
 
@@ -270,6 +271,7 @@ def box(own_home: Path, tmp_path: Path, certificate: tuple[Path, Path]) -> Itera
         yield Settings("", 1.0, f"127.0.0.1:{running.tls_port}", str(token), str(certificate[0]))
 
 
+@pytest.mark.slow
 def test_another_machine_by_tls(box: Settings, make_capture: Make) -> None:
     task = DaemonService(box).start(make_capture())
     assert task.wait(PATIENCE)

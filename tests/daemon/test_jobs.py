@@ -213,6 +213,7 @@ def test_a_client_that_goes_while_sending_frees_its_place(
     assert connect(daemon).harmonize(said.plain_job()).end
 
 
+@pytest.mark.slow
 def test_a_client_that_goes_while_the_result_comes(
     start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
 ) -> None:

@@ -35,6 +35,7 @@ def test_the_cpu_when_asked_for() -> None:
     assert cpu_name().strip()
 
 
+@pytest.mark.slow
 def test_what_the_gpu_has_no_memory_for_is_done_on_the_cpu() -> None:
     """The device claims to be a GPU, and its network raises a real out-of-memory error."""
     asked: list[str] = []

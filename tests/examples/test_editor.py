@@ -10,6 +10,7 @@ from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image
 
 EDITOR = Path(__file__).resolve().parents[2] / "examples" / "editor" / "paste.py"
@@ -39,6 +40,7 @@ def cut_out(folder: Path) -> tuple[np.ndarray, tuple[slice, slice]]:
     return composite, place
 
 
+@pytest.mark.slow
 def test_the_sample_editor_harmonizes_a_layer(tmp_path: Path, own_home: Path) -> None:
     own_home.mkdir()
     command = [sys.executable, "-m", "glihamba", "serve"]

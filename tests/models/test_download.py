@@ -136,6 +136,7 @@ def test_another_size_is_refused(server: Any, content: bytes, words: str) -> Non
     assert not registry.is_installed(record)
 
 
+@pytest.mark.slow
 def test_a_missing_file_and_a_dead_server_each_get_a_sentence(server: Any, weights_server: Any) -> None:
     server.status = 404
     with pytest.raises(ModelNotInstalled, match=r"'mine' could not be downloaded: .* answered 404 Not Found"):

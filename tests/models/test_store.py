@@ -255,6 +255,7 @@ def test_removing(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on a file's size")
+@pytest.mark.slow
 def test_a_disk_that_fills_up_while_adding_leaves_nothing_behind(tmp_path: Path, data_folder: Path) -> None:
     """A limit on the file size stands in for a full disk."""
     path, _, _ = published(tmp_path)

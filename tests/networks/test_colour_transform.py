@@ -163,6 +163,7 @@ class Oracle(Harmonizer):
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_the_form_is_not_the_limit_on_real_triples(shared_data):
     """An oracle, fitted to the real picture at 256 pixels, reaches 48 dB. The composites have 23 dB."""
     found = []

@@ -20,6 +20,7 @@ def pictures(height, width, batch=1, seed=0):
     return torch.rand(batch, 3, height, width, generator=g), mask
 
 
+@pytest.mark.slow
 def test_paper_size_has_the_published_parameters_and_operations():
     network = build("glihamba").eval()
     parameters = sum(p.numel() for p in network.parameters())

@@ -121,6 +121,7 @@ def test_one_pixel():
     mask_dtype=st.sampled_from(TYPES),
     seed=st.integers(0, 1000),
 )
+@pytest.mark.slow
 def test_any_picture_and_mask(height, width, channels, dtype, mask_dtype, seed):
     random = np.random.default_rng(seed)
     tops = [1 if t is np.float32 else np.iinfo(t).max for t in (dtype, mask_dtype)]
@@ -374,6 +375,7 @@ def psnr(first, second):
 
 
 @pytest.mark.shared
+@pytest.mark.slow
 def test_full_size_keeps_the_networks_quality(shared_data):
     """On the nine triples: the full-resolution result is within 0.3 dB of what the network paints at 256."""
 

@@ -221,6 +221,7 @@ def test_every_twentieth_photograph_of_a_plain_folder_is_held_out(tmp_path):
     assert 3 <= len(val) <= 20
 
 
+@pytest.mark.slow
 def test_objects_are_found_in_photographs_without_masks(tmp_path):
     y, x = np.mgrid[0:150, 0:150]
     mask = ((y - 80) ** 2 + (x - 70) ** 2 < 30**2).astype(np.uint8) * 255

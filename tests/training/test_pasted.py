@@ -108,6 +108,7 @@ def test_a_share_of_the_batch_is_pasted_and_the_dataset_is_not_touched(photo_sha
     assert (dataset.photos == before).all()
 
 
+@pytest.mark.slow
 def test_masks_miss_by_a_little_and_pictures_do_not_change():
     rng = np.random.default_rng(0)
     masks = np.zeros((6, 96, 96), np.uint8)
