@@ -55,6 +55,7 @@ MARKERS = {
 }
 COSTLY = {"editor", "install", "cluster", "kernels", "bench", "train", "processes", "slow"}
 LEFT_OUT = pytest.StashKey[int]()
+FILES_LEFT_OUT = pytest.StashKey[int]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -65,15 +66,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     tiers.addoption("--thorough", action="store_true", help="run what is marked thorough, too")
 
 
-def rank(item: pytest.Item) -> int:
-    """The number of the item's entry in MARKERS; without an entry the number of entries."""
-    path = item.path.relative_to(TESTS)
-    names = {path.as_posix(), *(folder.as_posix() for folder in path.parents)}
+def rank(path: Path) -> int:
+    """The number of the file's entry in MARKERS; without an entry the number of entries."""
+    within = path.relative_to(TESTS)
+    names = {within.as_posix(), *(folder.as_posix() for folder in within.parents)}
     return next((number for number, name in enumerate(MARKERS) if name in names), len(MARKERS))
 
 
+def markers_of(path: Path) -> list[str]:
+    return [*MARKERS.values(), []][rank(path)]
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """With --fast, do not even import costly files: PyTorch's compiler and Lightning take seconds to load."""
+    is_costly = collection_path.suffix == ".py" and not COSTLY.isdisjoint(markers_of(collection_path))
+    if not (config.option.fast and is_costly):
+        return None
+    if collection_path.name.startswith("test_"):
+        config.stash[FILES_LEFT_OUT] = config.stash.get(FILES_LEFT_OUT, 0) + 1
+    return True
+
+
 def pytest_itemcollected(item: pytest.Item) -> None:
-    for name in [*MARKERS.values(), []][rank(item)]:
+    for name in markers_of(item.path):
         item.add_marker(name)
 
 
@@ -84,26 +99,27 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     left_out = [item for item in items if any(mark.name in unwanted for mark in item.iter_markers())]
     config.hook.pytest_deselected(items=left_out)
     config.stash[LEFT_OUT] = len(left_out)
-    items[:] = sorted((item for item in items if item not in set(left_out)), key=rank)
+    items[:] = sorted((item for item in items if item not in set(left_out)), key=lambda item: rank(item.path))
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Each parallel process tells the first one how many tests it left out."""
     told: dict[str, Any] = getattr(session.config, "workeroutput", {})
-    told["left_out"] = session.config.stash.get(LEFT_OUT, 0)
+    told["left_out"] = [session.config.stash.get(key, 0) for key in (FILES_LEFT_OUT, LEFT_OUT)]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
-    node.config.stash[LEFT_OUT] = getattr(node, "workeroutput", {}).get("left_out", 0)
+    files, tests = getattr(node, "workeroutput", {}).get("left_out", (0, 0))
+    node.config.stash[FILES_LEFT_OUT], node.config.stash[LEFT_OUT] = files, tests
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if count := config.stash.get(LEFT_OUT, 0):
+    files, tests = (config.stash.get(key, 0) for key in (FILES_LEFT_OUT, LEFT_OUT))
+    if files or tests:
+        what = f"{files} files and {tests} tests" if files else f"{tests} tests"
         option = "" if config.option.fast else " --thorough"
-        terminalreporter.write_line(
-            f"Tests left out: {count}. To run them, too: python install.py test{option}"
-        )
+        terminalreporter.write_line(f"Left out: {what}. To run them, too: python install.py test{option}")
 
 
 @pytest.fixture(scope="session", autouse=True)
