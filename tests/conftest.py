@@ -38,6 +38,8 @@ MARKERS = {
     "ops/test_cpu.py": ["kernels"],
     "ops/test_library.py": ["kernels"],
     "training/test_development.py": ["train"],
+    "training/test_optimisers.py": ["train"],
+    "training/test_results.py": ["train"],
     "examples/test_network.py": ["train"],
     "test_style.py": [],
     "install/test_packages.py": ["install"],
@@ -50,6 +52,8 @@ MARKERS = {
     "cli/test_measuring.py": ["bench"],
     "daemon/test_process.py": ["processes"],
     "daemon/test_networks.py": ["kernels"],
+    "networks/test_networks.py": ["slow"],
+    "networks/test_frih.py": ["slow"],
     "models/test_shipped.py": ["bench"],
     "engine/test_busy_neighbour.py": ["bench"],
 }

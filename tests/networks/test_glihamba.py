@@ -33,6 +33,7 @@ def test_paper_size_has_the_published_parameters_and_operations():
     assert layers == pytest.approx(14.86e9, rel=0.10), "Table 3, multiply-adds of linear and conv layers"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", names("glihamba"))
 def test_every_size_runs_forward_and_backward(name):
     network = build(name)

@@ -12,8 +12,6 @@ import torch
 from PIL import Image
 from training_pictures import RECIPE
 
-from glihamba_training.run.train import train
-
 
 def encoded(pixels: np.ndarray, kind: str) -> bytes:
     stream = io.BytesIO()
@@ -66,6 +64,8 @@ def cache_of_its_own(tmp_path_factory):
 @pytest.fixture(scope="package")
 def trained(cache_of_its_own, photo_shards, tmp_path_factory) -> Path:
     """`last.ckpt` of six steps of `training_pictures.RECIPE` on `photo_shards`, to be read only."""
+    from glihamba_training.run.train import train  # Lightning: seconds that the fast tests do without
+
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     checkpoint = train(RECIPE, photo_shards, tmp_path_factory.mktemp("trained"))
