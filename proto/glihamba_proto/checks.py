@@ -76,10 +76,37 @@ def same_offset(mask: tuple[int, int], composite: tuple[int, int]) -> Note | Non
 
 
 def strength(value: float) -> Note | None:
-    """The strength is from 0 to 1."""
-    if 0 <= value <= 1:  # false for NaN
+    """The strength is from 0 to 1.5."""
+    if 0 <= value <= 1.5:  # false for NaN
         return None
     return Note("BAD_REQUEST.STRENGTH", {"strength": f"{value:g}"})
+
+
+def amount(part: str, value: float) -> Note | None:
+    """A part of the correction is applied from -1 to 2 times. part: its name in the contract's Amounts."""
+    if -1 <= value <= 2:  # false for NaN
+        return None
+    return Note("BAD_REQUEST.AMOUNT", {"part": part, "amount": f"{value:g}"})
+
+
+def transform_shape(base: int, mean: int, grid: int, rows: int, columns: int) -> Note | None:
+    """A transform has 30 numbers, 3 of the mean colour, and 12 for each of 1 to 64 by 1 to 64 cells."""
+    if base == 30 and mean == 3 and 1 <= rows <= 64 and 1 <= columns <= 64 and grid == 12 * rows * columns:
+        return None
+    fields = {"base": base, "mean": mean, "grid": grid, "rows": rows, "columns": columns}
+    return Note("BAD_REQUEST.TRANSFORM_SHAPE", fields)
+
+
+def transform_numbers(largest: float) -> Note | None:
+    """A transform's numbers are finite and at most a million. largest: the largest amount of one, or NaN."""
+    return None if largest <= 1e6 else Note("BAD_REQUEST.TRANSFORM_NUMBERS")
+
+
+def transform_window(start: float, stop: float) -> Note | None:
+    """A transform's window is not empty, and within 64 pictures around it. start, stop: fractions of a side."""
+    if -64 <= start < stop <= 65:  # false for NaN
+        return None
+    return Note("BAD_REQUEST.TRANSFORM_WINDOW", {"start": f"{start:g}", "stop": f"{stop:g}"})
 
 
 def coverage(lowest: float, highest: float, full: float) -> Note | None:

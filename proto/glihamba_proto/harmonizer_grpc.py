@@ -28,6 +28,10 @@ class HarmonizerBase(abc.ABC):
         pass
 
     @abc.abstractmethod
+    async def Predict(self, stream: 'grpclib.server.Stream[harmonizer_pb2.PredictRequest, harmonizer_pb2.PredictResponse]') -> None:
+        pass
+
+    @abc.abstractmethod
     async def Shutdown(self, stream: 'grpclib.server.Stream[harmonizer_pb2.ShutdownRequest, harmonizer_pb2.ShutdownResponse]') -> None:
         pass
 
@@ -50,6 +54,12 @@ class HarmonizerBase(abc.ABC):
                 grpclib.const.Cardinality.STREAM_STREAM,
                 harmonizer_pb2.HarmonizeRequest,
                 harmonizer_pb2.HarmonizeResponse,
+            ),
+            '/glihamba.v1.Harmonizer/Predict': grpclib.const.Handler(
+                self.Predict,
+                grpclib.const.Cardinality.UNARY_UNARY,
+                harmonizer_pb2.PredictRequest,
+                harmonizer_pb2.PredictResponse,
             ),
             '/glihamba.v1.Harmonizer/Shutdown': grpclib.const.Handler(
                 self.Shutdown,
@@ -80,6 +90,12 @@ class HarmonizerStub:
             '/glihamba.v1.Harmonizer/Harmonize',
             harmonizer_pb2.HarmonizeRequest,
             harmonizer_pb2.HarmonizeResponse,
+        )
+        self.Predict = grpclib.client.UnaryUnaryMethod(
+            channel,
+            '/glihamba.v1.Harmonizer/Predict',
+            harmonizer_pb2.PredictRequest,
+            harmonizer_pb2.PredictResponse,
         )
         self.Shutdown = grpclib.client.UnaryUnaryMethod(
             channel,

@@ -154,18 +154,92 @@ class HarmonizeRequest(_message.Message):
     def __init__(self, start: _Optional[_Union[Start, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
 
 class Start(_message.Message):
-    __slots__ = ("model", "strength", "planes", "client", "protocol")
+    __slots__ = ("model", "strength", "planes", "client", "protocol", "transform", "amounts")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     PLANES_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORM_FIELD_NUMBER: _ClassVar[int]
+    AMOUNTS_FIELD_NUMBER: _ClassVar[int]
     model: str
     strength: float
     planes: _containers.RepeatedCompositeFieldContainer[Plane]
     client: str
     protocol: int
-    def __init__(self, model: _Optional[str] = ..., strength: _Optional[float] = ..., planes: _Optional[_Iterable[_Union[Plane, _Mapping]]] = ..., client: _Optional[str] = ..., protocol: _Optional[int] = ...) -> None: ...
+    transform: Transform
+    amounts: Amounts
+    def __init__(self, model: _Optional[str] = ..., strength: _Optional[float] = ..., planes: _Optional[_Iterable[_Union[Plane, _Mapping]]] = ..., client: _Optional[str] = ..., protocol: _Optional[int] = ..., transform: _Optional[_Union[Transform, _Mapping]] = ..., amounts: _Optional[_Union[Amounts, _Mapping]] = ...) -> None: ...
+
+class PredictRequest(_message.Message):
+    __slots__ = ("model", "client", "protocol", "composite", "mask")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_FIELD_NUMBER: _ClassVar[int]
+    PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    COMPOSITE_FIELD_NUMBER: _ClassVar[int]
+    MASK_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    client: str
+    protocol: int
+    composite: Picture
+    mask: Picture
+    def __init__(self, model: _Optional[str] = ..., client: _Optional[str] = ..., protocol: _Optional[int] = ..., composite: _Optional[_Union[Picture, _Mapping]] = ..., mask: _Optional[_Union[Picture, _Mapping]] = ...) -> None: ...
+
+class Picture(_message.Message):
+    __slots__ = ("plane", "data")
+    PLANE_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    plane: Plane
+    data: bytes
+    def __init__(self, plane: _Optional[_Union[Plane, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class PredictResponse(_message.Message):
+    __slots__ = ("transform", "model", "warnings", "warning_notes")
+    TRANSFORM_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    WARNINGS_FIELD_NUMBER: _ClassVar[int]
+    WARNING_NOTES_FIELD_NUMBER: _ClassVar[int]
+    transform: Transform
+    model: str
+    warnings: _containers.RepeatedScalarFieldContainer[str]
+    warning_notes: _containers.RepeatedCompositeFieldContainer[Note]
+    def __init__(self, transform: _Optional[_Union[Transform, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ...) -> None: ...
+
+class Transform(_message.Message):
+    __slots__ = ("base", "grid", "grid_rows", "grid_columns", "left", "top", "right", "bottom", "mean")
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    GRID_FIELD_NUMBER: _ClassVar[int]
+    GRID_ROWS_FIELD_NUMBER: _ClassVar[int]
+    GRID_COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    LEFT_FIELD_NUMBER: _ClassVar[int]
+    TOP_FIELD_NUMBER: _ClassVar[int]
+    RIGHT_FIELD_NUMBER: _ClassVar[int]
+    BOTTOM_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    base: _containers.RepeatedScalarFieldContainer[float]
+    grid: _containers.RepeatedScalarFieldContainer[float]
+    grid_rows: int
+    grid_columns: int
+    left: float
+    top: float
+    right: float
+    bottom: float
+    mean: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, base: _Optional[_Iterable[float]] = ..., grid: _Optional[_Iterable[float]] = ..., grid_rows: _Optional[int] = ..., grid_columns: _Optional[int] = ..., left: _Optional[float] = ..., top: _Optional[float] = ..., right: _Optional[float] = ..., bottom: _Optional[float] = ..., mean: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class Amounts(_message.Message):
+    __slots__ = ("light", "warmth", "contrast", "saturation", "local")
+    LIGHT_FIELD_NUMBER: _ClassVar[int]
+    WARMTH_FIELD_NUMBER: _ClassVar[int]
+    CONTRAST_FIELD_NUMBER: _ClassVar[int]
+    SATURATION_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_FIELD_NUMBER: _ClassVar[int]
+    light: float
+    warmth: float
+    contrast: float
+    saturation: float
+    local: float
+    def __init__(self, light: _Optional[float] = ..., warmth: _Optional[float] = ..., contrast: _Optional[float] = ..., saturation: _Optional[float] = ..., local: _Optional[float] = ...) -> None: ...
 
 class Plane(_message.Message):
     __slots__ = ("role", "width", "height", "offset_x", "offset_y", "sample_type", "channels", "alpha", "transfer", "icc_profile")

@@ -50,6 +50,11 @@ class HarmonizerStub(object):
                 request_serializer=glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeRequest.SerializeToString,
                 response_deserializer=glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeResponse.FromString,
                 _registered_method=True)
+        self.Predict = channel.unary_unary(
+                '/glihamba.v1.Harmonizer/Predict',
+                request_serializer=glihamba_dot_v1_dot_harmonizer__pb2.PredictRequest.SerializeToString,
+                response_deserializer=glihamba_dot_v1_dot_harmonizer__pb2.PredictResponse.FromString,
+                _registered_method=True)
         self.Shutdown = channel.unary_unary(
                 '/glihamba.v1.Harmonizer/Shutdown',
                 request_serializer=glihamba_dot_v1_dot_harmonizer__pb2.ShutdownRequest.SerializeToString,
@@ -78,6 +83,14 @@ class HarmonizerServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Predict(self, request, context):
+        """The correction alone, without a corrected picture. It waits in the same queue; cancelling the call cancels it.
+        Composite and mask may be scaled down: 512 pixels for the longer side show a network all that it can see.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Shutdown(self, request, context):
         """Ends the daemon as SIGTERM does: jobs are told SHUTTING_DOWN. Only for clients on its own machine.
         """
@@ -102,6 +115,11 @@ def add_HarmonizerServicer_to_server(servicer, server):
                     servicer.Harmonize,
                     request_deserializer=glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeRequest.FromString,
                     response_serializer=glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeResponse.SerializeToString,
+            ),
+            'Predict': grpc.unary_unary_rpc_method_handler(
+                    servicer.Predict,
+                    request_deserializer=glihamba_dot_v1_dot_harmonizer__pb2.PredictRequest.FromString,
+                    response_serializer=glihamba_dot_v1_dot_harmonizer__pb2.PredictResponse.SerializeToString,
             ),
             'Shutdown': grpc.unary_unary_rpc_method_handler(
                     servicer.Shutdown,
@@ -190,6 +208,33 @@ class Harmonizer(object):
             '/glihamba.v1.Harmonizer/Harmonize',
             glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeRequest.SerializeToString,
             glihamba_dot_v1_dot_harmonizer__pb2.HarmonizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Predict(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/glihamba.v1.Harmonizer/Predict',
+            glihamba_dot_v1_dot_harmonizer__pb2.PredictRequest.SerializeToString,
+            glihamba_dot_v1_dot_harmonizer__pb2.PredictResponse.FromString,
             options,
             channel_credentials,
             insecure,

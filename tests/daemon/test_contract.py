@@ -95,8 +95,8 @@ BROKEN_STARTS = {
     "profile": (lambda s: setattr(s.planes[0], "icc_profile", b"acsp"), "The composite carries an ICC profile. Convert it to sRGB primaries first and send none."),
     "no width": (lambda s: setattr(s.planes[1], "width", 0), "The mask has no pixels (0 x 40)."),
     "mask elsewhere": (lambda s: setattr(s.planes[1], "offset_x", -3), "The mask and the composite begin at different places. Give them the same offset."),
-    "too strong": (lambda s: setattr(s, "strength", 1.5), "The strength must be from 0 (unchanged) to 1 (full), but is 1.5."),
-    "strength of nothing": (lambda s: setattr(s, "strength", float("nan")), "The strength must be from 0 (unchanged) to 1 (full), but is nan."),
+    "too strong": (lambda s: setattr(s, "strength", 1.6), "The strength must be from 0 (unchanged) to 1.5 (1 is the full correction), but is 1.6."),
+    "strength of nothing": (lambda s: setattr(s, "strength", float("nan")), "The strength must be from 0 (unchanged) to 1.5 (1 is the full correction), but is nan."),
 }  # fmt: skip
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from glihamba.networks.colour_transform import ColourTransform
-from glihamba.pipeline.amounts import Amounts, weighed
+from glihamba.pipeline.amounts import weighed
+from glihamba.pipeline.prediction import Amounts
 
 PARTS = [field.name for field in fields(Amounts)]
 NONE = Amounts(**dict.fromkeys(PARTS, 0.0))

@@ -222,9 +222,9 @@ def test_shapes():
 
 def test_parameters():
     composite, mask = dark_object()
-    words = "The strength must be from 0 (unchanged) to 1 (full), but is 1.5."
-    refused(BadRequest, words, composite, mask, Statistics(), strength=1.5)
-    words = "The strength must be from 0 (unchanged) to 1 (full), but is nan."
+    words = "The strength must be from 0 (unchanged) to 1.5 (1 is the full correction), but is 1.6."
+    refused(BadRequest, words, composite, mask, Statistics(), strength=1.6)
+    words = "The strength must be from 0 (unchanged) to 1.5 (1 is the full correction), but is nan."
     refused(BadRequest, words, composite, mask, Statistics(), strength=float("nan"))
     words = "The composite's transfer function must be sRGB or linear, but is log."
     refused(BadRequest, words, composite, mask, Statistics(), transfer="log")

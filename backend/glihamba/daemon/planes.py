@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from glihamba import __version__
-from glihamba.engine.request import Pixels, Request, bytes_of, pixels_of, sample_dtype
+from glihamba.daemon.transforms import amounts_of, prediction_of
+from glihamba.engine.request import Amounts, Pixels, Prediction, Request, bytes_of, pixels_of, sample_dtype
 from glihamba.errors import BadRequest, ClientTooNew, OutOfMemory, refuse
 from glihamba.models.registry import Record
 from glihamba_proto import PROTOCOL, checks, formats
@@ -50,6 +51,9 @@ class Description:
 
     strength: float
     headers: tuple[Header, ...]
+    amounts: Amounts = Amounts()
+    prediction: Prediction | None = None
+    wants_pixels: bool = True
 
     def of(self, role: Role) -> Header | None:
         return next((header for header in self.headers if header.role == role), None)
@@ -64,13 +68,19 @@ class Description:
         return self.of("foreground") or self.composite
 
 
-def checked(start: pb.Start, pixel_limit: int) -> Description:
+def checked(start: pb.Start, pixel_limit: int, *, wants_pixels: bool = True) -> Description:
     """The job's description; raises the HarmonizeError that says what is wrong with it."""
     if start.protocol > PROTOCOL:
         raise ClientTooNew(client=start.protocol, daemon=PROTOCOL, version=__version__)
     strength = start.strength if start.HasField("strength") else 1.0
     refuse(checks.strength(strength))
-    found = Description(strength, tuple(_checked(plane, pixel_limit) for plane in start.planes))
+    found = Description(
+        strength,
+        tuple(_checked(plane, pixel_limit) for plane in start.planes),
+        amounts_of(start.amounts),
+        prediction_of(start.transform) if start.HasField("transform") else None,
+        wants_pixels,
+    )
     refuse(checks.planes(Counter(header.role for header in found.headers)))
     composite, mask, foreground = found.composite, found.of("mask"), found.of("foreground")
     assert mask is not None
@@ -152,6 +162,9 @@ class Reception:
             mask=arrays["mask"],
             foreground=arrays.get("foreground"),
             foreground_offset=(x - left, y - top),
+            prediction=described.prediction,
+            amounts=described.amounts,
+            wants_pixels=described.wants_pixels,
         )
 
     def _next_chunk(self, messages: Iterator[pb.HarmonizeRequest], index: int, filled: int) -> pb.Chunk:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from glihamba.daemon import planes
 from glihamba.daemon.discovery import is_loopback
 from glihamba.daemon.failures import abort, noted
 from glihamba.daemon.jobs import Job, Jobs
+from glihamba.daemon.transforms import message_of
 from glihamba.engine.device import Device
 from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
@@ -107,12 +109,22 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
     def Harmonize(
         self, messages: Iterator[pb.HarmonizeRequest], context: grpc.ServicerContext
     ) -> Iterator[pb.HarmonizeResponse]:
+        with self._job(context) as job:
+            yield from self._harmonize(job, messages, context.peer())
+
+    def Predict(self, request: pb.PredictRequest, context: grpc.ServicerContext) -> pb.PredictResponse:
+        with self._job(context) as job:
+            return self._predict(job, request, context.peer())
+
+    @contextmanager
+    def _job(self, context: grpc.ServicerContext) -> Iterator[Job]:
+        """A place in the queue for one call, whose failures end the call with their status."""
         job: Job | None = None
         try:
             job = self._jobs.reserve(context.cancel)
             if not context.add_callback(job.stop):
-                return
-            yield from self._harmonize(job, messages, context.peer())
+                raise Cancelled
+            yield job
         except HarmonizeError as error:
             level = logging.INFO if isinstance(error, Cancelled) else logging.WARNING
             _log.log(level, "a job ended: %s", error, extra={"job": job and job.id, "code": error.code})
@@ -120,6 +132,26 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         finally:
             if job is not None:
                 self._jobs.release(job)
+
+    def _predict(self, job: Job, request: pb.PredictRequest, peer: str) -> pb.PredictResponse:
+        """The transform as the contract's message. The job runs like one that wants pixels."""
+        pictures = request.composite, request.mask
+        start = pb.Start(protocol=request.protocol, planes=[picture.plane for picture in pictures])
+        described = planes.checked(start, self._settings.pixel_limit, wants_pixels=False)
+        model = self._engine.resolve(request.model)
+        self._jobs.claim(job, sum(header.byte_count for header in described.headers))
+        reception = planes.Reception(described, self._settings.chunk_bytes)
+        for _ in reception.take(pieces([picture.data for picture in pictures], self._settings.chunk_bytes)):
+            job.keep_on()
+        self._jobs.submit(job, turn_of(peer, request.client), reception.request(model))
+        outcome = job.take_outcome()
+        assert outcome.prediction is not None
+        return pb.PredictResponse(
+            transform=message_of(outcome.prediction),
+            model=outcome.model,
+            warnings=[sentence(warning, "en") for warning in outcome.warnings],
+            warning_notes=map(noted, outcome.warnings),
+        )
 
     def _harmonize(
         self, job: Job, messages: Iterator[pb.HarmonizeRequest], peer: str
@@ -157,6 +189,14 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         )
         _log.info("a job is done", extra={"job": job.id, "seconds": round(end.seconds_computed, 3)})
         yield pb.HarmonizeResponse(end=end)
+
+
+def pieces(data: Sequence[bytes], chunk_bytes: int) -> Iterator[pb.HarmonizeRequest]:
+    """Whole planes as the chunks of a stream, so that they are checked by the same rules."""
+    for index, plane in enumerate(data):
+        for offset in range(0, len(plane), chunk_bytes):
+            chunk = pb.Chunk(plane=index, offset=offset, data=plane[offset : offset + chunk_bytes])
+            yield pb.HarmonizeRequest(chunk=chunk)
 
 
 def first_message(messages: Iterator[pb.HarmonizeRequest]) -> pb.Start:

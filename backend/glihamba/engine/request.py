@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from glihamba.pipeline.prediction import Amounts, Prediction
 from glihamba_proto.formats import CHANNELS, Channels, SampleType, Size
 
 if TYPE_CHECKING:
@@ -21,8 +22,9 @@ Pixels = NDArray[Any]
 class Request:
     """One job, ready for the pipeline: arrays (H,W,3|4) and (H,W), RGB order, little-endian.
 
-    `model` is what `Runner.resolve` gave. `strength` is from 0 to 1. `foreground_offset` is (x, y) of the
-    foreground's top left pixel in the composite's coordinates.
+    `model` is what `Runner.resolve` gave. `strength` is from 0 to 1.5. `foreground_offset` is (x, y) of the
+    foreground's top left pixel in the composite's coordinates. `prediction` is applied instead of the model's
+    own. Without `wants_pixels` the job ends with the prediction.
     """
 
     model: Record
@@ -32,6 +34,9 @@ class Request:
     mask: Pixels
     foreground: Pixels | None = None
     foreground_offset: tuple[int, int] = (0, 0)
+    prediction: Prediction | None = None
+    amounts: Amounts = field(default_factory=Amounts)
+    wants_pixels: bool = True
 
 
 def sample_dtype(sample_type: SampleType) -> np.dtype[Any]:

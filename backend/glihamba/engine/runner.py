@@ -13,6 +13,7 @@ import numpy as np
 from glihamba.engine.device import Device, choose_device, cpu_name, return_memory
 from glihamba.engine.request import Pixels, Request
 from glihamba.errors import OutOfMemory, is_out_of_memory
+from glihamba.pipeline.prediction import Prediction
 from glihamba.settings import Settings
 from glihamba_proto import messages
 from glihamba_proto.messages import Note
@@ -29,12 +30,16 @@ LOADING, COMPUTING, SENDING = 0.10, 0.15, 0.95
 
 @dataclass
 class Outcome:
-    """The result's pixels (RGB order), on what and with what they were made."""
+    """The result's pixels (RGB order), on what and with what they were made.
+
+    `prediction` is there, and the pixels are empty, if the request wants no pixels.
+    """
 
     pixels: Pixels
     device: Device
     model: str
     warnings: list[Note] = field(default_factory=list)
+    prediction: Prediction | None = None
 
 
 class Runner:
@@ -141,8 +146,37 @@ class Runner:
         progress: Callable[[str, float], None],
         cancelled: Callable[[], bool],
     ) -> Outcome:
-        from glihamba.pipeline.harmonize import harmonize
+        from glihamba.pipeline.harmonize import harmonize, predict
 
+        name = request.model.name
+        source = request.prediction or self._network_for(request, device, progress)
+        picture = request.composite, request.mask, source
+
+        def advance(stage: str, fraction: float) -> None:
+            progress(stage, COMPUTING + (SENDING - COMPUTING) * fraction)
+
+        options: dict[str, Any] = {
+            "transfer": request.transfer,
+            "progress": advance,
+            "cancelled": cancelled,
+        }
+        if not request.wants_pixels:
+            prediction, warnings = predict(*picture, **options)
+            return Outcome(np.empty(0, np.uint8), device, name, list(warnings), prediction)
+        result = harmonize(
+            *picture,
+            foreground=request.foreground,
+            foreground_offset=request.foreground_offset,
+            strength=request.strength,
+            amounts=request.amounts,
+            **options,
+        )
+        return Outcome(result.pixels, device, name, list(result.warnings))
+
+    def _network_for(
+        self, request: Request, device: Device, progress: Callable[[str, float], None]
+    ) -> Harmonizer:
+        """The request's network, loaded if it is not in memory."""
         name = request.model.name
         wanted = name, request.model.sha256, device.kind  # other weights may have got the same name
         if self._loaded != wanted:
@@ -150,18 +184,8 @@ class Runner:
             self._let_go()
             self._network = self._load_network(name, device.kind)
             self._loaded = wanted
-        result = harmonize(
-            request.composite,
-            request.mask,
-            self._network,
-            foreground=request.foreground,
-            foreground_offset=request.foreground_offset,
-            strength=request.strength,
-            transfer=request.transfer,
-            progress=lambda stage, fraction: progress(stage, COMPUTING + (SENDING - COMPUTING) * fraction),
-            cancelled=cancelled,
-        )
-        return Outcome(result.pixels, device, name, list(result.warnings))
+        network: Harmonizer = self._network
+        return network
 
     def _load_network(self, name: str, kind: str) -> Harmonizer:
         if self._load is not None:

@@ -15,25 +15,13 @@ Their sum is D. Amounts multiply the parts: at 1 the transform is unchanged bit 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from glihamba.networks.colour_transform import ColourTransform, polynomial
+from glihamba.pipeline.prediction import Amounts
 
 _LUMA = (0.2126, 0.7152, 0.0722)
-
-
-@dataclass(frozen=True)
-class Amounts:
-    """How much of each part is applied: -1 (its opposite) to 2 (twice); 1 is the transform itself."""
-
-    light: float = 1.0
-    warmth: float = 1.0
-    contrast: float = 1.0
-    saturation: float = 1.0
-    local: float = 1.0
 
 
 def weighed(transform: ColourTransform, mean: Tensor, amounts: Amounts) -> ColourTransform:

@@ -89,6 +89,18 @@ def context_window(mask: Pixels, working_size: int) -> Box:
     return Box(top, left, bottom, right)
 
 
+def fractions(window: Box, height: int, width: int) -> tuple[float, float, float, float]:
+    """(top, left, bottom, right) of the window in fractions of a picture's sides; `box_of` undoes it."""
+    return window.top / height, window.left / width, window.bottom / height, window.right / width
+
+
+def box_of(window: tuple[float, float, float, float], height: int, width: int) -> Box:
+    """The window's pixels in a picture of this size, at least one; the window may reach beyond the picture."""
+    top, left, bottom, right = window
+    first, start = round(top * height), round(left * width)
+    return Box(first, start, max(first + 1, round(bottom * height)), max(start + 1, round(right * width)))
+
+
 def _span(start: int, stop: int, length: int, available: int) -> tuple[int, int]:
     """`length` pixels around [start, stop), pushed inside [0, available)."""
     length = min(length, available)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
@@ -20,8 +20,10 @@ from glihamba.errors import (
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.colour_transform import ColourTransform
 from glihamba.pipeline import correction
+from glihamba.pipeline.amounts import weighed
 from glihamba.pipeline.colour import SAMPLE_TYPES, Pixels, coverage, full_scale
-from glihamba.pipeline.geometry import Box, at_working_size, context_window
+from glihamba.pipeline.geometry import at_working_size, box_of, context_window, fractions
+from glihamba.pipeline.prediction import Amounts, Prediction
 from glihamba_proto import checks
 from glihamba_proto.formats import Role, Size
 from glihamba_proto.messages import Note
@@ -45,11 +47,12 @@ class Result:
 def harmonize(
     composite: Pixels,
     mask: Pixels,
-    network: Harmonizer,
+    network: Harmonizer | Prediction,
     *,
     foreground: Pixels | None = None,
     foreground_offset: tuple[int, int] = (0, 0),
     strength: float = 1.0,
+    amounts: Amounts = Amounts(),
     transfer: str = "srgb",
     progress: Callable[[str, float], None] = lambda stage, fraction: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -60,7 +63,8 @@ def harmonize(
     uint8, uint16 or float32 (full scale 1, values beyond it are kept), alpha straight.
     foreground: (h,w,3|4), the object's own layer, its top left at `foreground_offset` (x, y) in the
     composite; if given, it is what comes back, for the editor to composite again.
-    strength: 0 (unchanged) to 1 (the network's full correction). transfer: "srgb", or "linear" for samples
+    network: what predicts the correction, or the prediction itself. amounts: of the correction's parts.
+    strength: 0 (unchanged), 1 (the full correction) to 1.5. transfer: "srgb", or "linear" for samples
     that are light. progress: told the stage, PREPARING, PREDICTING or APPLYING, and the fraction of the
     whole done, 0 to 1, never falling. cancelled: asked between steps.
 
@@ -68,21 +72,21 @@ def harmonize(
     Raises BadRequest, SizeMismatch, EmptyMask, FullMask, NotFinite, OutOfMemory, Cancelled, and
     HarmonizeError when the network gives no usable answer.
     """
-
-    def step(stage: str, fraction: float) -> None:
-        if cancelled():
-            raise Cancelled
-        start = _STAGES[stage]
-        end = min((s for s in _STAGES.values() if s > start), default=1.0)
-        progress(stage, start + (end - start) * fraction)
-
+    step = _steps(progress, cancelled)
     step("PREPARING", 0)
     _check_request(composite, mask, foreground, foreground_offset, strength, transfer)
+    _check_amounts(amounts)
     warnings = _check_coverage(mask)
     step("PREPARING", 0.5)
     linear = transfer == "linear"
-    window = context_window(mask, network.working_size)
-    transform = _predict(composite, mask, window, network, linear, step)
+    if isinstance(network, Prediction):
+        _check_prediction(network)
+        predicted = network
+    else:
+        predicted = _predict(composite, mask, network, linear, step)
+    transform = ColourTransform(*(torch.from_numpy(part)[None] for part in (predicted.base, predicted.grid)))
+    transform = weighed(transform, torch.from_numpy(predicted.mean)[None], amounts)
+    window = box_of(predicted.window, *mask.shape)
     step("APPLYING", 0)
     pixels = correction.apply(
         composite if foreground is None else foreground,
@@ -98,15 +102,50 @@ def harmonize(
     return Result(pixels, warnings)
 
 
+def predict(
+    composite: Pixels,
+    mask: Pixels,
+    network: Harmonizer,
+    *,
+    transfer: str = "srgb",
+    progress: Callable[[str, float], None] = lambda stage, fraction: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> tuple[Prediction, tuple[Note, ...]]:
+    """What `harmonize` would apply, and its warnings; it has the same arguments and raises the same errors."""
+    step = _steps(progress, cancelled)
+    step("PREPARING", 0)
+    _check_request(composite, mask, None, (0, 0), 1.0, transfer)
+    warnings = _check_coverage(mask)
+    step("PREPARING", 0.5)
+    predicted = _predict(composite, mask, network, transfer == "linear", step)
+    step("APPLYING", 1)
+    return predicted, warnings
+
+
+def _steps(
+    progress: Callable[[str, float], None], cancelled: Callable[[], bool]
+) -> Callable[[str, float], None]:
+    """A function that is called between steps with the stage and its own fraction; raises Cancelled."""
+
+    def step(stage: str, fraction: float) -> None:
+        if cancelled():
+            raise Cancelled
+        start = _STAGES[stage]
+        end = min((s for s in _STAGES.values() if s > start), default=1.0)
+        progress(stage, start + (end - start) * fraction)
+
+    return step
+
+
 def _predict(
     composite: Pixels,
     mask: Pixels,
-    window: Box,
     network: Harmonizer,
     linear: bool,
     step: Callable[[str, float], None],
-) -> ColourTransform:
+) -> Prediction:
     """The network's colour transform over the window, finite and on the CPU."""
+    window = context_window(mask, network.working_size)
     small, covered, opacity = at_working_size(composite, mask, window, network.working_size, linear=linear)
     # The object's own opacity is its coverage: what is opaque beyond that is scene.
     if float((opacity - covered).clamp_min(0).mean()) < _NO_SCENE:
@@ -116,14 +155,15 @@ def _predict(
     try:
         with torch.inference_mode():
             transform = network.colour_transform(small.to(device), covered.to(device))
-            transform = ColourTransform(transform.base.float().cpu(), transform.grid.float().cpu())
+            base, grid = transform.base[0].float().cpu(), transform.grid[0].float().cpu()
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(case="MODEL" if device.type == "cpu" else "GPU") from None
-    if not transform.isfinite():
+    if not ColourTransform(base, grid).isfinite():
         raise HarmonizeError(case="NO_COLOURS")
-    return transform
+    mean = (small * covered).sum((0, 2, 3)) / covered.sum().clamp_min(1e-12)
+    return Prediction(base.numpy(), grid.numpy(), fractions(window, *mask.shape), mean.numpy())
 
 
 def _check_request(
@@ -153,6 +193,22 @@ def _check_request(
     refuse(checks.transfer("composite", transfer, transfer))
     for role, plane in planes.items():
         refuse(checks.finite(role, plane.dtype.kind != "f" or all(np.isfinite(row).all() for row in plane)))
+
+
+def _check_amounts(amounts: Amounts) -> None:
+    """Raises BadRequest for an amount out of range."""
+    for part, amount in asdict(amounts).items():
+        refuse(checks.amount(part, amount))
+
+
+def _check_prediction(predicted: Prediction) -> None:
+    """Shape, numbers and window; raises BadRequest."""
+    base, grid, mean = predicted.base, predicted.grid, predicted.mean
+    refuse(checks.transform_shape(base.size, mean.size, grid.size, *grid.shape[2:]))
+    refuse(checks.transform_numbers(float(np.abs(np.concatenate([part.ravel() for part in (base, grid, mean)])).max())))
+    top, left, bottom, right = predicted.window
+    refuse(checks.transform_window(top, bottom))
+    refuse(checks.transform_window(left, right))
 
 
 def _check_coverage(mask: Pixels) -> tuple[Note, ...]:

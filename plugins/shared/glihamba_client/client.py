@@ -19,8 +19,8 @@ from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 from glihamba_client import __version__
 from glihamba_client.errors import ClientError, error_of
 from glihamba_client.grpclib_api import metadata_of, socket_of
-from glihamba_client.host import Capture, Harmonized, Progress
-from glihamba_client.streams import Assembler, note_of, notice, requests
+from glihamba_client.host import Capture, Harmonized, Plane, Progress
+from glihamba_client.streams import Assembler, note_of, notice, picture, requests
 from glihamba_proto import PROTOCOL, messages
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto.endpoint import Endpoint
@@ -153,14 +153,25 @@ class Client:
         *,
         model: str = "",
         strength: float = 1.0,
+        transform: Any = None,
+        amounts: Any = None,
         report: Callable[[Progress], None] = lambda progress: None,
     ) -> Harmonized:
         """One job: send everything, wait, gather everything. Cancelling the coroutine cancels the job.
 
+        `transform`: the contract's `Transform`, applied instead of the model's own. `amounts`: its `Amounts`.
+
         The daemon's notice (such as why the GPU is not used) is the first of the result's warnings.
         """
         info = await self.info()
-        start = pb.Start(model=model, strength=strength, client=self._name, protocol=PROTOCOL)
+        start = pb.Start(
+            model=model,
+            strength=strength,
+            client=self._name,
+            protocol=PROTOCOL,
+            transform=transform,
+            amounts=amounts,
+        )
         gathered = Assembler(report, self._language)
         with _Failures(self.endpoint) as failures:
             channel = self._channel()
@@ -177,6 +188,20 @@ class Client:
         if said is None:
             return harmonized
         return replace(harmonized, warnings=(messages.sentence(said, self._language), *harmonized.warnings))
+
+    async def predict(self, composite: Plane, mask: Plane, *, model: str = "", timeout: float = 60.0) -> Any:
+        """`PredictResponse`, the correction of a composite that may be scaled down, and its warnings.
+
+        Both planes together hold less than 8 MiB.
+        """
+        request = pb.PredictRequest(
+            model=model,
+            client=self._name,
+            protocol=PROTOCOL,
+            composite=picture("composite", composite),
+            mask=picture("mask", mask),
+        )
+        return await self._unary("Predict", request, timeout)
 
     async def _unary(self, method: str, request: Any, timeout: float = 10.0) -> Any:
         with _Failures(self.endpoint) as failures:

@@ -25,6 +25,11 @@ def requests(start: Any, capture: Capture, chunk_bytes: int) -> Iterator[Any]:
             yield pb.HarmonizeRequest(chunk=pb.Chunk(plane=index, offset=offset, data=data))
 
 
+def picture(role: Role, plane: Plane) -> Any:
+    """A plane and its bytes in one message."""
+    return pb.Picture(plane=_header(role, plane), data=bytes(memoryview(plane.data).cast("B")))
+
+
 class Assembler:
     """Takes the daemon's answers as they come; has the result when the end record is there."""
 
