@@ -172,12 +172,10 @@ class Start(_message.Message):
     def __init__(self, model: _Optional[str] = ..., strength: _Optional[float] = ..., planes: _Optional[_Iterable[_Union[Plane, _Mapping]]] = ..., client: _Optional[str] = ..., protocol: _Optional[int] = ..., shared_file: bool = ...) -> None: ...
 
 class SharedFile(_message.Message):
-    __slots__ = ("name", "bytes")
+    __slots__ = ("name",)
     NAME_FIELD_NUMBER: _ClassVar[int]
-    BYTES_FIELD_NUMBER: _ClassVar[int]
     name: str
-    bytes: int
-    def __init__(self, name: _Optional[str] = ..., bytes: _Optional[int] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class Plane(_message.Message):
     __slots__ = ("role", "width", "height", "offset_x", "offset_y", "sample_type", "channels", "alpha", "transfer", "icc_profile")

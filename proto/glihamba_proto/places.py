@@ -69,7 +69,7 @@ def endpoint_file(platform: str = sys.platform, environ: Mapping[str, str] = os.
 
 
 def planes_folder() -> Path:
-    """The folder of the files through which planes pass; see `glihamba_proto.shared_file`. Raises BadPlace."""
+    """The folder of `glihamba_proto.shared_file`; raises BadPlace."""
     return runtime_folder() / PLANES
 
 

@@ -1,7 +1,7 @@
 """A file through which planes pass between the daemon and a client of the same user on the same machine.
 
-The daemon makes it and names it; the client opens it by that name in the folder `places.planes_folder()`, so that
-neither side opens a path of the other's. Both read and write with pread and pwrite and never map the file: a
+The daemon makes it and names it; the client opens it by that name in the folder `places.planes_folder()`, so
+that neither side opens a path of the other's. Both read and write with pread and pwrite and never map the file: a
 process that reads a mapped file which another has truncated is killed (SIGBUS).
 """
 
@@ -19,6 +19,8 @@ PIECE = 8 << 20
 # Python has no pread, pwrite and O_NOFOLLOW on Windows, where an open file cannot be removed either.
 AVAILABLE = all(hasattr(os, name) for name in ("pwrite", "preadv", "O_NOFOLLOW", "O_DIRECTORY"))
 
+# On Windows these are not there, and neither are they needed.
+_FOLDER = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | getattr(os, "O_NOFOLLOW", 0)
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
@@ -60,7 +62,7 @@ class SharedFile:
 def open_folder(folder: Path) -> int:
     """A descriptor of the folder, its owner's alone and no link; it is made if need be. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    descriptor = os.open(folder, _FOLDER)
     try:
         if os.fstat(descriptor).st_uid != os.geteuid():
             raise PermissionError(f"{folder} is another user's")
@@ -87,8 +89,12 @@ def open_named(folder: Path, name: str, size: int) -> SharedFile | None:
     if not AVAILABLE or not is_name(name):
         return None
     try:
-        # A pipe of that name must not make us wait for its other end.
-        descriptor = os.open(folder / name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+        within = os.open(folder, _FOLDER)
+        try:
+            # A pipe of that name must not make us wait for its other end.
+            descriptor = os.open(name, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=within)
+        finally:
+            os.close(within)
     except OSError:
         return None
     found = os.fstat(descriptor)
