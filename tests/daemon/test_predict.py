@@ -119,12 +119,18 @@ BAD: dict[str, tuple[Callable[[Any], None], str]] = {
     "too few": (lambda t: t.base.pop(), "The transform has 29, 3 and "),
     "too many cells": (lambda t: setattr(t, "grid_rows", 65), " x 4 cells."),
     "infinity": (lambda t: replaced(t.base, 4, float("inf")), "not finite or larger than a million"),
-    "nan, not the first": (lambda t: replaced(t.grid, 7, float("nan")), "not finite or larger than a million"),
+    "nan, not the first": (
+        lambda t: replaced(t.grid, 7, float("nan")),
+        "not finite or larger than a million",
+    ),
     "a nan mean": (lambda t: replaced(t.mean, 2, float("nan")), "not finite or larger than a million"),
     "huge": (lambda t: replaced(t.grid, 0, 1e30), "not finite or larger than a million"),
     "an empty window": (lambda t: setattr(t, "right", t.left), "The transform's window goes from"),
     "a huge window": (lambda t: setattr(t, "bottom", 1e9), "The transform's window goes from"),
-    "a window of nothing": (lambda t: setattr(t, "top", float("nan")), "The transform's window goes from nan"),
+    "a window of nothing": (
+        lambda t: setattr(t, "top", float("nan")),
+        "The transform's window goes from nan",
+    ),
 }
 
 
@@ -159,7 +165,12 @@ def spoilt(said: SimpleNamespace, name: str) -> pb.PredictRequest:
 
 @pytest.mark.parametrize(
     ("name", "code"),
-    [("no mask", "BAD_REQUEST"), ("short", "BAD_REQUEST"), ("long", "BAD_REQUEST"), ("newer", "CLIENT_TOO_NEW")],
+    [
+        ("no mask", "BAD_REQUEST"),
+        ("short", "BAD_REQUEST"),
+        ("long", "BAD_REQUEST"),
+        ("newer", "CLIENT_TOO_NEW"),
+    ],
 )
 def test_bad_requests(peer: Any, said: SimpleNamespace, name: str, code: str) -> None:
     with pytest.raises(grpc.RpcError) as raised:

@@ -205,7 +205,11 @@ def _check_prediction(predicted: Prediction) -> None:
     """Shape, numbers and window; raises BadRequest."""
     base, grid, mean = predicted.base, predicted.grid, predicted.mean
     refuse(checks.transform_shape(base.size, mean.size, grid.size, *grid.shape[2:]))
-    refuse(checks.transform_numbers(float(np.abs(np.concatenate([part.ravel() for part in (base, grid, mean)])).max())))
+    refuse(
+        checks.transform_numbers(
+            float(np.abs(np.concatenate([part.ravel() for part in (base, grid, mean)])).max())
+        )
+    )
     top, left, bottom, right = predicted.window
     refuse(checks.transform_window(top, bottom))
     refuse(checks.transform_window(left, right))
