@@ -103,7 +103,7 @@ def transform_numbers(largest: float) -> Note | None:
 
 
 def transform_window(start: float, stop: float) -> Note | None:
-    """A transform's window is not empty, and within 64 pictures around it. start, stop: fractions of a side."""
+    """A transform's window is not empty and near the picture. start, stop: in fractions of a side."""
     if -64 <= start < stop <= 65:  # false for NaN
         return None
     return Note("BAD_REQUEST.TRANSFORM_WINDOW", {"start": f"{start:g}", "stop": f"{stop:g}"})

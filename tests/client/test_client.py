@@ -31,6 +31,7 @@ from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Harmonized, Plane, Progress
 from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
+from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto.endpoint import Endpoint
 from glihamba_proto.messages import Note
 
@@ -69,6 +70,25 @@ def test_a_job_there_and_back(endpoint: Endpoint, make_capture: Make) -> None:
     mask = np.frombuffer(capture.mask.data, np.uint8).reshape(48, 64) > 0
     assert np.array_equal(before[~mask], after[~mask])
     assert after[mask].mean() < before[mask].mean() - 20
+
+
+def test_a_correction_is_predicted_and_applied(endpoint: Endpoint, make_capture: Make) -> None:
+    capture = make_capture()
+    answer = call(lambda: Client(endpoint).predict(capture.composite, capture.mask, model="statistics-full"))
+    assert answer.model == "statistics-full"
+    own = harmonize(endpoint, capture, model="statistics-full").plane.data
+    assert harmonize(endpoint, capture, transform=answer.transform).plane.data == own
+    nothing = pb.Amounts(light=0, warmth=0, contrast=0, saturation=0, local=0)
+    left = harmonize(endpoint, capture, transform=answer.transform, amounts=nothing).plane.data
+    assert left == capture.composite.data
+
+
+def test_a_refused_prediction_says_why(endpoint: Endpoint, make_capture: Make) -> None:
+    capture = make_capture()
+    empty = replace(capture.mask, data=bytes(capture.mask.byte_count))
+    with pytest.raises(ClientError) as failure:
+        call(lambda: Client(endpoint).predict(capture.composite, empty))
+    assert failure.value.code == "EMPTY_MASK"
 
 
 def test_the_object_s_own_layer_comes_back(endpoint: Endpoint, make_capture: Make) -> None:

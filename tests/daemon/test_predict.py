@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from job_pictures import object_mask, picture
 
-from glihamba.engine.request import Amounts
 from glihamba.models import registry
 from glihamba.networks import build
 from glihamba.pipeline.harmonize import harmonize, predict
+from glihamba.pipeline.prediction import Amounts
 from glihamba_proto import harmonizer_pb2 as pb
 
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
@@ -48,9 +48,9 @@ def test_what_the_pipeline_predicts_arrives(peer: Any, said: SimpleNamespace) ->
     expected, _ = predict(picture(), object_mask(), network)
     found = answer.transform
     assert answer.model == "statistics"
-    assert np.array_equal(np.float32(found.base), expected.base.ravel())
-    assert np.array_equal(np.float32(found.grid), expected.grid.ravel())
-    assert np.array_equal(np.float32(found.mean), expected.mean)
+    assert np.array_equal(np.array(found.base, np.float32), expected.base.ravel())
+    assert np.array_equal(np.array(found.grid, np.float32), expected.grid.ravel())
+    assert np.array_equal(np.array(found.mean, np.float32), expected.mean)
     assert (found.top, found.left, found.bottom, found.right) == expected.window
     assert answer.ByteSize() < 2048
 

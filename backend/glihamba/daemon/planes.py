@@ -11,7 +11,16 @@ import numpy as np
 
 from glihamba import __version__
 from glihamba.daemon.transforms import amounts_of, prediction_of
-from glihamba.engine.request import Amounts, Pixels, Prediction, Request, bytes_of, pixels_of, sample_dtype
+from glihamba.engine.request import (
+    AS_PREDICTED,
+    Amounts,
+    Pixels,
+    Prediction,
+    Request,
+    bytes_of,
+    pixels_of,
+    sample_dtype,
+)
 from glihamba.errors import BadRequest, ClientTooNew, OutOfMemory, refuse
 from glihamba.models.registry import Record
 from glihamba_proto import PROTOCOL, checks, formats
@@ -52,7 +61,7 @@ class Description:
 
     strength: float
     headers: tuple[Header, ...]
-    amounts: Amounts = Amounts()
+    amounts: Amounts = AS_PREDICTED
     prediction: Prediction | None = None
     wants_pixels: bool = True
 

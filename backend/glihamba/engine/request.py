@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from glihamba.pipeline.prediction import Amounts, Prediction
+from glihamba.pipeline.prediction import AS_PREDICTED, Amounts, Prediction
 from glihamba_proto.formats import CHANNELS, Channels, SampleType, Size
 
 if TYPE_CHECKING:
     from glihamba.models.registry import Record
+
+__all__ = [
+    "AS_PREDICTED",
+    "Amounts",
+    "Pixels",
+    "Prediction",
+    "Request",
+    "bytes_of",
+    "pixels_of",
+    "sample_dtype",
+    "swap_red_and_blue",
+]
 
 Pixels = NDArray[Any]
 
@@ -35,7 +47,7 @@ class Request:
     foreground: Pixels | None = None
     foreground_offset: tuple[int, int] = (0, 0)
     prediction: Prediction | None = None
-    amounts: Amounts = field(default_factory=Amounts)
+    amounts: Amounts = AS_PREDICTED
     wants_pixels: bool = True
 
 

@@ -149,8 +149,7 @@ class Runner:
         from glihamba.pipeline.harmonize import harmonize, predict
 
         name = request.model.name
-        source = request.prediction or self._network_for(request, device, progress)
-        picture = request.composite, request.mask, source
+        picture = request.composite, request.mask
 
         def advance(stage: str, fraction: float) -> None:
             progress(stage, COMPUTING + (SENDING - COMPUTING) * fraction)
@@ -161,10 +160,12 @@ class Runner:
             "cancelled": cancelled,
         }
         if not request.wants_pixels:
-            prediction, warnings = predict(*picture, **options)
+            network = self._network_for(request, device, progress)
+            prediction, warnings = predict(*picture, network, **options)
             return Outcome(np.empty(0, np.uint8), device, name, list(warnings), prediction)
         result = harmonize(
             *picture,
+            request.prediction or self._network_for(request, device, progress),
             foreground=request.foreground,
             foreground_offset=request.foreground_offset,
             strength=request.strength,

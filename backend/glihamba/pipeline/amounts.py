@@ -1,8 +1,9 @@
 """A correction's five parts, of which a person can ask for more or less.
 
-The correction is D(c, x) = T(c, x) - c for a colour c at the place x in the window. Its local part is the grid
-less the grid's mean over the cells; the rest, G(c), is the same everywhere. Let m be the object's mean colour, and
-let luma(v) = 0.2126 r + 0.7152 g + 0.0722 b of the sRGB-encoded values (weights of ITU-R BT.709), as gray:
+The correction is D(c, x) = T(c, x) - c for a colour c at the place x in the window. Its local part is the
+grid less the grid's mean over the cells; the rest, G(c), is the same everywhere. Let m be the object's mean
+colour, and let luma(v) be 0.2126 r + 0.7152 g + 0.0722 b of the sRGB-encoded values, as gray (the weights of
+ITU-R BT.709):
 
     light        luma(G(m))               the mean colour gets lighter or darker
     warmth       G(m) - luma(G(m))        the mean colour gets another hue: warmth and tint
@@ -10,7 +11,8 @@ let luma(v) = 0.2126 r + 0.7152 g + 0.0722 b of the sRGB-encoded values (weights
     saturation   the rest of G(c) - G(m)  the same in hue and saturation
     local        D(c, x) - G(c)           light that differs over the window
 
-Their sum is D. Amounts multiply the parts: at 1 the transform is unchanged bit by bit, at 0 the part is left out.
+Their sum is D. Amounts multiply the parts: at 1 the transform is unchanged bit by bit, at 0 the part is left
+out.
 """
 
 from __future__ import annotations

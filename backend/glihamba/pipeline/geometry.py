@@ -95,7 +95,7 @@ def fractions(window: Box, height: int, width: int) -> tuple[float, float, float
 
 
 def box_of(window: tuple[float, float, float, float], height: int, width: int) -> Box:
-    """The window's pixels in a picture of this size, at least one; the window may reach beyond the picture."""
+    """The window's pixels in a picture of this size, at least one; it may reach beyond the picture."""
     top, left, bottom, right = window
     first, start = round(top * height), round(left * width)
     return Box(first, start, max(first + 1, round(bottom * height)), max(start + 1, round(right * width)))

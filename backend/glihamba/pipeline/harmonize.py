@@ -23,7 +23,7 @@ from glihamba.pipeline import correction
 from glihamba.pipeline.amounts import weighed
 from glihamba.pipeline.colour import SAMPLE_TYPES, Pixels, coverage, full_scale
 from glihamba.pipeline.geometry import at_working_size, box_of, context_window, fractions
-from glihamba.pipeline.prediction import Amounts, Prediction
+from glihamba.pipeline.prediction import AS_PREDICTED, Amounts, Prediction
 from glihamba_proto import checks
 from glihamba_proto.formats import Role, Size
 from glihamba_proto.messages import Note
@@ -52,7 +52,7 @@ def harmonize(
     foreground: Pixels | None = None,
     foreground_offset: tuple[int, int] = (0, 0),
     strength: float = 1.0,
-    amounts: Amounts = Amounts(),
+    amounts: Amounts = AS_PREDICTED,
     transfer: str = "srgb",
     progress: Callable[[str, float], None] = lambda stage, fraction: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -111,7 +111,7 @@ def predict(
     progress: Callable[[str, float], None] = lambda stage, fraction: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> tuple[Prediction, tuple[Note, ...]]:
-    """What `harmonize` would apply, and its warnings; it has the same arguments and raises the same errors."""
+    """What `harmonize` would apply, and its warnings. Arguments and errors are those of `harmonize`."""
     step = _steps(progress, cancelled)
     step("PREPARING", 0)
     _check_request(composite, mask, None, (0, 0), 1.0, transfer)

@@ -14,8 +14,9 @@ from glihamba.pipeline.colour import Floats
 class Prediction:
     """A colour transform with its place in the composite.
 
-    base: (3,10) and grid: (3,4,gh,gw), as in `glihamba.networks.colour_transform`. window: (top, left, bottom,
-    right) in fractions of the composite's height and width. mean: (3,), the object's mean colour, sRGB-encoded.
+    base: (3,10) and grid: (3,4,gh,gw), as in `glihamba.networks.colour_transform`. window: (top, left,
+    bottom, right) in fractions of the composite's height and width. mean: (3,), the object's mean colour,
+    sRGB-encoded.
     """
 
     base: Floats
@@ -36,3 +37,6 @@ class Amounts:
     contrast: float = 1.0
     saturation: float = 1.0
     local: float = 1.0
+
+
+AS_PREDICTED = Amounts()
