@@ -26,10 +26,10 @@ def slices(rect: Rect) -> tuple[slice, slice]:
 
 
 @given(st.data())
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 def test_it_holds_the_pipeline_s_window_and_leaves_it_as_it_is(data: st.DataObject) -> None:
     """Also where faint strokes make the host's box larger than the object's, at every side and size."""
-    size = width, height = data.draw(st.tuples(st.integers(1, 4000), st.integers(1, 4000)), "size")
+    size = width, height = data.draw(st.tuples(st.integers(1, 3000), st.integers(1, 3000)), "size")
     mask = np.zeros((height, width), np.uint8)
     for coverage in data.draw(st.lists(st.sampled_from([1, 100, 200, 255]), min_size=1, max_size=3)):
         left, top = data.draw(st.integers(0, width - 1)), data.draw(st.integers(0, height - 1))
@@ -75,7 +75,7 @@ def test_extent_of_what_is_not_zero() -> None:
 
 
 def test_a_small_object_costs_the_same_in_every_picture() -> None:
-    """A 300-pixel object in 63 megapixels: at most 3.3 of them are sent, as from a 4-megapixel picture."""
+    """Of an object of 300 pixels, 2.25 megapixels are sent, however many there are."""
     for size in ((9000, 7000), (90000, 70000)):
         _, _, width, height = window((4000, 3000, 300, 300), size)
         assert width == height == 1500
