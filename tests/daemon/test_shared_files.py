@@ -198,14 +198,15 @@ def test_a_client_that_dies_takes_its_file_along(
 
 
 def test_a_client_that_never_returns_its_file_loses_its_place(
-    start: Any, connect: Any, begin: Any, said: SimpleNamespace, folder: Path
+    start: Any, connect: Any, begin: Any, said: SimpleNamespace
 ) -> None:
     daemon = start(daemon={"silence_seconds": 0.5}, default_model="statistics")
     peer = connect(daemon)
     job = begin(peer)
     job.store(said.picture(), said.object_mask())
     job.result()
-    until(lambda: daemon.tick() or not os.listdir(folder))
+    assert daemon.jobs.idle_seconds() == 0
+    until(lambda: daemon.tick() or daemon.jobs.idle_seconds() > 0)
     with pytest.raises(grpc.RpcError):
         list(job.answers)
     assert peer.harmonize(said.plain_job()).end

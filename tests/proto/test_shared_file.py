@@ -80,7 +80,7 @@ def test_a_linked_folder_is_not_followed(folder: Path, made: SharedFile, tmp_pat
     link = tmp_path / "link"
     link.symlink_to(folder)
     assert open_named(link, made.name, 10) is None
-    with pytest.raises(OSError):
+    with pytest.raises(NotADirectoryError):
         open_folder(link)
 
 
