@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +80,7 @@ class UnderWay:
 
 def in_order(
     work: Worker, pictures: Iterable[Picture], waiting: Callable[[UnderWay], None]
-) -> Iterator[UnderWay]:
+) -> Generator[UnderWay, None, None]:
     """Yield the pictures in their order, each when it has ended. At most AT_ONCE are in memory.
 
     `waiting` is called with the next picture about twenty times a second until it has ended. Closing the
