@@ -5,6 +5,7 @@ The host runs in this process, so that its reading and writing can be counted.
 
 import os
 import sys
+from typing import Any
 
 import gimp_kit as kit
 
@@ -19,12 +20,13 @@ def counted(image, layer):
     """Harmonize the layer. Returns the new layer and the count of bytes."""
     vendor = os.environ["TEST_VENDOR"]
     sys.path += [vendor, os.path.dirname(os.path.dirname(vendor))]
-    from glihamba_client.harmonize_layer import harmonize_layer, run
-    from glihamba_client.service import DaemonService
     from glihamba_gimp import pixels
     from glihamba_gimp.host import GimpHost
 
-    count = {"read": 0, "written": 0, "sent": [], "rects": []}
+    from glihamba_client.harmonize_layer import harmonize_layer, run
+    from glihamba_client.service import DaemonService
+
+    count: dict[str, Any] = {"read": 0, "written": 0, "sent": [], "rects": []}
     read, write = pixels.read, pixels.write
 
     def reading(*given):
@@ -76,7 +78,7 @@ def case_on_a_layer(t):
 
 def case_selected_in_a_layer_of_the_whole_picture(t):
     """The object is selected in a layer as large as the image."""
-    image, layer = kit.large(*SIZE, RECT)
+    image, _ = kit.large(*SIZE, RECT)
     merged = image.flatten()
     image.select_rectangle(kit.Gimp.ChannelOps.REPLACE, *RECT)
     before = kit.seen(image, "R'G'B'A u8")

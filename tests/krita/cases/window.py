@@ -1,6 +1,7 @@
 """A small object in a large picture: how many bytes are read of the document, sent and written back."""
 
 from contextlib import contextmanager
+from typing import Any
 
 import krita_kit as kit
 from krita import Document, Node, Selection
@@ -19,7 +20,7 @@ def counted():
     """Count the bytes that anyone reads, writes or sends meanwhile, and the places of what is sent."""
     from glihamba_client.service import DaemonService  # the plugin has made the client importable
 
-    count = {"read": 0, "written": 0, "sent": [], "rects": []}
+    count: dict[str, Any] = {"read": 0, "written": 0, "sent": [], "rects": []}
     watched = (*READS, (Node, "setPixelData"))
     unbound = {(kind, name): getattr(kind, name) for kind, name in watched}
     plain = {(kind, name): vars(kind)[name] for kind, name in watched}  # which bind when put back
@@ -44,13 +45,14 @@ def counted():
 
     for (kind, name), method in unbound.items():
         setattr(kind, name, reading(method))
-    Node.setPixelData, DaemonService.start = write, send
+    setattr(Node, "setPixelData", write)  # noqa: B010 - to mypy a method is not a variable
+    setattr(DaemonService, "start", send)  # noqa: B010
     try:
         yield count
     finally:
         for (kind, name), method in plain.items():
             setattr(kind, name, method)
-        DaemonService.start = start
+        setattr(DaemonService, "start", start)  # noqa: B010
 
 
 def harmonized(t, change=lambda document, layer: None):
