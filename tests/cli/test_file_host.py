@@ -282,7 +282,9 @@ def test_a_note_says_that_a_large_webp_is_slow(
         for name in ("out.webp", "out.png"):
             said[name, pixels] = harmonized(service, composite, mask, tmp_path / name).messages
     assert said.pop(("out.webp", WIDTH * HEIGHT)) == [
-        "Lossless WebP takes about a second a megapixel to write. "
-        "PNG holds the same picture and is written about twenty times faster."
+        (
+            "Lossless WebP takes about a second a megapixel to write. "
+            "PNG holds the same picture and is written about twenty times faster."
+        )
     ]
     assert list(said.values()) == [[], [], []]
