@@ -54,8 +54,8 @@ class NeedsExtra(HarmonizeError):
 @click.option(
     "--precision",
     type=click.Choice(["32", "bf16", "16", "auto"]),
-    help="Precision instead of the recipe's. bf16 and 16 are mixed precision. auto is bf16 where the processor"
-    " computes in it, else 32.",
+    help="Precision instead of the recipe's. bf16 and 16 are mixed precision. auto is bf16 where the"
+    " processor computes in it, else 32.",
 )
 @click.option(
     "--workers", type=click.IntRange(0), default=0, show_default=True, help="Threads that make batches ahead."
