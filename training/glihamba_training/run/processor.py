@@ -48,7 +48,7 @@ def multiply_by_onednn() -> None:
     """Have oneDNN compute matrix products in 32 bits if `onednn_gains` says so."""
     if onednn_gains(torch.cpu.get_capabilities()):
         # "bf16" only permits oneDNN to round: without AMX it does not, and the results are those of 32 bits.
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]
 
 
 def onednn_gains(processor: Mapping[str, Any]) -> bool:
