@@ -96,6 +96,16 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker(name)
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu"):
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip(
+                "needs an NVIDIA GPU that PyTorch can use; `python tools/gpu.py run` runs these tests"
+            )
+
+
 @pytest.hookimpl(trylast=True)  # pytest itself orders the tests by their fixtures first
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     unwanted = set() if config.option.thorough else {"thorough"}

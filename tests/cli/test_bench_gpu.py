@@ -35,7 +35,7 @@ def test_without_a_gpu_there_are_no_rows() -> None:
     assert list(gpu.model_rows(["glihamba-tiny"], lambda name: pytest.fail(name), 1)) == []
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here: nothing can be measured on one")
+@pytest.mark.gpu
 def test_a_gpu_is_measured() -> None:
     from glihamba.networks import build
 

@@ -23,7 +23,7 @@ def test_a_gpu_hoped_for_in_vain_is_announced(
     assert connect(daemon).harmonize(said.plain_job()).end.device.kind == "cpu"
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU that PyTorch can use")
+@pytest.mark.gpu
 def test_a_gpu_is_used(start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace) -> None:
     daemon = start(device="auto")
     peer = connect(daemon)

@@ -42,9 +42,7 @@ def test_the_cases_hold_in_the_interpreter(tmp_path):
 
 
 @needs_triton
-@pytest.mark.skipif(
-    not torch.cuda.is_available(), reason="no GPU here: the kernels ran in the interpreter alone"
-)
+@pytest.mark.gpu
 def test_the_cases_hold_on_the_gpu(tmp_path):
     run_cases(tmp_path, interpret=False)
 

@@ -348,7 +348,7 @@ def test_no_full_size_temporary(fixed, bend, dtype, channels):
     assert peak - result.pixels.nbytes < composite.size  # bytes: float32 takes four times that
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.gpu
 def test_the_network_runs_where_its_weights_are():
     class Gain(Harmonizer):
         working_size = 64

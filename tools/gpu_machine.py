@@ -1,0 +1,145 @@
+"""The environment in which gpu.py runs its steps, and the processes of these. See gpu.py."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+WORK = REPOSITORY / "build" / "gpu"
+ROOMS = ("backend", "training", "proto", "plugins/shared")
+TEST_PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "psutil", "torchmetrics", "cryptography", "triton")
+FACTS = """
+import importlib.metadata as m, json, shutil, torch
+there = torch.cuda.is_available()
+versions = {n: m.version(n) for n in ("torch", "triton") if any(m.distributions(name=n))}
+print(json.dumps({"name": torch.cuda.get_device_name() if there else "", **versions,
+    "cuda": torch.version.cuda, "compiler": shutil.which("cc") or shutil.which("gcc") or shutil.which("clang") or "none"}))
+"""
+
+Row = dict[str, Any]
+
+
+class GpuError(Exception):
+    """One sentence that says what is wrong and what to do."""
+
+
+class StepFailed(Exception):
+    """Why a step has no result, or not all of it. rows: what it measured before."""
+
+    def __init__(self, sentence: str, rows: Sequence[Row] = ()) -> None:
+        super().__init__(sentence)
+        self.rows = list(rows)
+
+
+@dataclass
+class Machine:
+    """Runs commands of this checkout. python: what has all packages. cpu: this is a rehearsal."""
+
+    cpu: bool
+    python: str = sys.executable
+    facts: dict[str, str] = field(default_factory=dict)
+
+    def environment(self) -> dict[str, str]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("GLIHAMBA_")}
+        device = (
+            {"CUDA_VISIBLE_DEVICES": "", "GLIHAMBA_DEVICE": "cpu"}
+            if self.cpu
+            else {"GLIHAMBA_DEVICE": "cuda"}
+        )
+        return {
+            **kept,
+            **device,
+            "PYTHONPATH": os.pathsep.join(str(REPOSITORY / room) for room in ROOMS),
+            "GLIHAMBA_DATA_DIR": str(WORK / "data"),
+            "XDG_CACHE_HOME": str(WORK / "cache"),  # decoded pictures and compiled kernels
+            "TRITON_CACHE_DIR": str(WORK / "triton"),
+        }
+
+    def call(self, words: Sequence[str], minutes: float, **variables: str) -> tuple[int, str, str]:
+        """Exit status, output and error output. Raises StepFailed after `minutes`, with everything ended."""
+        child = subprocess.Popen(
+            [self.python, *words],
+            cwd=REPOSITORY,
+            env={**self.environment(), **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+            start_new_session=True,
+        )
+        try:
+            output, errors = child.communicate(timeout=60 * minutes)
+        except subprocess.TimeoutExpired:
+            raise StepFailed(f"It was ended after its limit of {minutes:g} minutes.") from None
+        finally:
+            if child.poll() is None:
+                os.killpg(child.pid, signal.SIGKILL)  # its own session: nothing of others
+                child.communicate()
+        return child.returncode, output, errors
+
+    def json(self, words: Sequence[str], minutes: float) -> Any:
+        """What a command of glihamba prints as JSON. Raises StepFailed."""
+        status, output, errors = self.call(["-m", "glihamba", *words, "--json"], minutes)
+        if status:
+            raise StepFailed(f"It ended with status {status}: {last_line(errors or output)}")
+        return json.loads(output)
+
+
+def last_line(text: str) -> str:
+    return (text.strip() or "no output").splitlines()[-1][:300]
+
+
+def prepare(machine: Machine, pip: Sequence[str]) -> None:
+    """Have pip install what this Python lacks, beside what it has, and look at the GPU. Raises StepFailed."""
+    if missing := missing_packages():
+        environment = WORK / "env"
+        machine.call(["-m", "venv", str(environment)], 5)
+        machine.python = str(environment / "bin" / "python")
+        status, folder, _ = machine.call(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], 1)
+        if status:
+            raise StepFailed("This Python makes no environments: install its venv module.")
+        here = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+        Path(folder.strip(), "parent.pth").write_text("\n".join(here) + "\n", "utf-8")
+        status, _, errors = machine.call(["-m", "pip", "install", *pip, *missing], 30)
+        if status:
+            raise StepFailed(f"pip could not install {', '.join(missing)}: {last_line(errors)}")
+    status, output, errors = machine.call(["-c", FACTS], 5)
+    if status:
+        raise StepFailed(f"PyTorch cannot be imported: {last_line(errors)}")
+    machine.facts = json.loads(output)
+    if not (machine.cpu or machine.facts["name"]):
+        raise StepFailed(
+            "PyTorch does not see the GPU: it is a build without CUDA, or the driver is too old."
+        )
+
+
+def missing_packages() -> list[str]:
+    """The requirements of pyproject.toml that a run needs and this Python does not have, in any version."""
+    from importlib.metadata import PackageNotFoundError, version
+
+    import tomllib
+
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text("utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    named = {name_of(line): line for line in extras["test"]}
+    wanted = [*project["dependencies"], *extras["train"], *(named[name] for name in TEST_PACKAGES)]
+    missing = []
+    for line in wanted:
+        try:
+            version(name_of(line))
+        except PackageNotFoundError:
+            missing += [line] if "python_version" not in line else []  # what Python 3.11 brings itself
+    return missing
+
+
+def name_of(requirement: str) -> str:
+    return re.split(r"[\[<>=~!; ]", requirement)[0]
