@@ -26,10 +26,12 @@ class Muon(torch.optim.Optimizer):
         matrices = [each for each in weights if each.ndim == 2 and min(each.shape) >= SMALLEST]
         chosen = {id(each) for each in matrices}
         rest = [each for each in weights if id(each) not in chosen]
-        muon = {"weight_decay": 0.0, "momentum": betas[0], "adjust_lr_fn": "match_rms_adamw"}
         self._parts: list[torch.optim.Optimizer] = []
         if matrices:
-            self._parts.append(Orthogonal(matrices, lr, **muon))
+            sized_as_adam = "match_rms_adamw"
+            self._parts.append(
+                Orthogonal(matrices, lr, weight_decay=0.0, momentum=betas[0], adjust_lr_fn=sized_as_adam)
+            )
         if rest:
             self._parts.append(torch.optim.Adam(rest, lr, betas=betas))
         super().__init__([group for part in self._parts for group in part.param_groups], {"lr": lr})
