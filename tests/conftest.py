@@ -39,6 +39,7 @@ MARKERS = {
     "ops/test_library.py": ["kernels"],
     "training/test_development.py": ["train"],
     "training/test_optimisers.py": ["train"],
+    "training/test_own_answers.py": ["train"],
     "training/test_results.py": ["train"],
     "examples/test_network.py": ["train"],
     "test_style.py": [],
