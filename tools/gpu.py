@@ -40,7 +40,7 @@ def run(given: argparse.Namespace) -> int:
     """Run the steps; returns 0 if none failed. Raises GpuError if nothing can be run at all."""
     if sys.platform != "linux":
         raise GpuError("This runs on Linux only.")
-    machine = Machine(given.cpu)
+    machine = Machine(given.cpu, given.work)
     card = "" if given.cpu else nvidia_smi()
     if not (card or given.cpu):
         raise GpuError(NO_GPU)
@@ -82,7 +82,7 @@ def measure(step: Step) -> dict[str, Any]:
     try:
         said["results"] = step.work()
     except StepFailed as error:
-        said |= {"results": error.rows, "failed": str(error)}
+        said |= {"results": error.rows, "failed": str(error), "printed": error.printed}
     except Exception as error:  # what the step printed is not what was expected
         said |= {"results": [], "failed": f"{type(error).__name__}: {error}"}
     return {**said, "seconds": round(time.monotonic() - begun)}
@@ -130,13 +130,14 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         help="folder for benchmarks/ and docs/ (the checkout; of a rehearsal, build/gpu)",
     )
+    add("--work", type=Path, default=WORK, help="folder for everything else")
     add("--pip", action="append", default=[], metavar="ARGUMENT", help="for pip, as --pip=…")
     commands.add_parser("table", help="write the tables of docs/BENCHMARKS.md again")
     given = parser.parse_args(arguments)
     if given.name == "run":
         given.start = given.start or (START if given.recipe == RECIPE else None)
-        given.photos = given.photos.resolve()
-        given.output = given.output or (WORK / "rehearsal" if given.cpu else REPOSITORY)
+        given.photos, given.work = given.photos.resolve(), given.work.resolve()
+        given.output = given.output or (given.work / "rehearsal" if given.cpu else REPOSITORY)
     return given
 
 

@@ -21,9 +21,12 @@ FACTS = """
 import importlib.metadata as m, json, shutil, torch
 there = torch.cuda.is_available()
 versions = {n: m.version(n) for n in ("torch", "triton") if any(m.distributions(name=n))}
-print(json.dumps({"name": torch.cuda.get_device_name() if there else "", **versions,
-    "cuda": torch.version.cuda, "compiler": shutil.which("cc") or shutil.which("gcc") or shutil.which("clang") or "none"}))
+name = torch.cuda.get_device_name() if there else ""
+compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), "none")
+print(json.dumps({"name": name, **versions, "cuda": torch.version.cuda, "compiler": compiler}))
 """
+
+PRINTED = 6000  # characters of a failed step's output that are kept
 
 Row = dict[str, Any]
 
@@ -33,18 +36,21 @@ class GpuError(Exception):
 
 
 class StepFailed(Exception):
-    """Why a step has no result, or not all of it. rows: what it measured before."""
+    """Why a step has no result, or not all of it. rows: what it measured. printed: the end of its output."""
 
-    def __init__(self, sentence: str, rows: Sequence[Row] = ()) -> None:
+    def __init__(self, sentence: str, rows: Sequence[Row] = (), printed: str = "") -> None:
         super().__init__(sentence)
-        self.rows = list(rows)
+        self.rows, self.printed = list(rows), printed[-PRINTED:]
 
 
 @dataclass
 class Machine:
-    """Runs commands of this checkout. python: what has all packages. cpu: this is a rehearsal."""
+    """Runs commands of this checkout. python: what has all packages. cpu: this is a rehearsal. work: its own
+    folder, for all that the commands write.
+    """
 
     cpu: bool
+    work: Path = WORK
     python: str = sys.executable
     facts: dict[str, str] = field(default_factory=dict)
 
@@ -59,9 +65,9 @@ class Machine:
             **kept,
             **device,
             "PYTHONPATH": os.pathsep.join(str(REPOSITORY / room) for room in ROOMS),
-            "GLIHAMBA_DATA_DIR": str(WORK / "data"),
-            "XDG_CACHE_HOME": str(WORK / "cache"),  # decoded pictures and compiled kernels
-            "TRITON_CACHE_DIR": str(WORK / "triton"),
+            "GLIHAMBA_DATA_DIR": str(self.work / "data"),
+            "XDG_CACHE_HOME": str(self.work / "cache"),  # decoded pictures and compiled kernels
+            "TRITON_CACHE_DIR": str(self.work / "triton"),
         }
 
     def call(self, words: Sequence[str], minutes: float, **variables: str) -> tuple[int, str, str]:
@@ -78,20 +84,25 @@ class Machine:
         )
         try:
             output, errors = child.communicate(timeout=60 * minutes)
-        except subprocess.TimeoutExpired:
-            raise StepFailed(f"It was ended after its limit of {minutes:g} minutes.") from None
-        finally:
-            if child.poll() is None:
-                os.killpg(child.pid, signal.SIGKILL)  # its own session: nothing of others
-                child.communicate()
+        except BaseException as error:
+            os.killpg(child.pid, signal.SIGKILL)  # its own session: nothing of others
+            output, errors = child.communicate()
+            if not isinstance(error, subprocess.TimeoutExpired):
+                raise
+            said = f"It was ended after its limit of {minutes:g} minutes."
+            raise StepFailed(said, printed=output + errors) from None
         return child.returncode, output, errors
+
+    def glihamba(self, words: Sequence[str], minutes: float) -> str:
+        """What a command of glihamba prints. Raises StepFailed."""
+        status, output, errors = self.call(["-m", "glihamba", *words], minutes)
+        if status:
+            raise StepFailed(f"It ended with status {status}: {last_line(errors or output)}", (), errors)
+        return output
 
     def json(self, words: Sequence[str], minutes: float) -> Any:
         """What a command of glihamba prints as JSON. Raises StepFailed."""
-        status, output, errors = self.call(["-m", "glihamba", *words, "--json"], minutes)
-        if status:
-            raise StepFailed(f"It ended with status {status}: {last_line(errors or output)}")
-        return json.loads(output)
+        return json.loads(self.glihamba([*words, "--json"], minutes))
 
 
 def last_line(text: str) -> str:
@@ -101,7 +112,7 @@ def last_line(text: str) -> str:
 def prepare(machine: Machine, pip: Sequence[str]) -> None:
     """Have pip install what this Python lacks, beside what it has, and look at the GPU. Raises StepFailed."""
     if missing := missing_packages():
-        environment = WORK / "env"
+        environment = machine.work / "env"
         machine.call(["-m", "venv", str(environment)], 5)
         machine.python = str(environment / "bin" / "python")
         status, folder, _ = machine.call(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], 1)

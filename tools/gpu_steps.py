@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gpu_machine import REPOSITORY, WORK, Machine, Row, StepFailed, last_line
+from gpu_machine import REPOSITORY, Machine, Row, StepFailed, last_line
 
 RECIPE, START = "glihamba-tiny-fine", "glihamba-tiny"
 PROBES = (20, 100, 600)  # steps: the first decodes and compiles, the others' difference is the rate
@@ -37,7 +37,7 @@ def steps(machine: Machine, given: argparse.Namespace) -> Iterator[Step]:
         return lambda: list(machine.json(["bench", *words, *once], minutes)["results"])
 
     if cpu:
-        cases = "tests/ops/triton_cases.py -k whole"
+        cases = "tests/ops/triton_cases.py -k self_test"
         yield Step("tests", f"pytest {cases}", "Triton's interpreter", tests(cases, 10, TRITON_INTERPRET="1"))
         yield Step("rooms", "pytest tests/test_masks.py", "", tests("tests/test_masks.py", 5))
     else:
@@ -54,7 +54,8 @@ def steps(machine: Machine, given: argparse.Namespace) -> Iterator[Step]:
         yield Step(words[0], f"glihamba bench {words[0]}", medians, bench(words, minutes))
     through = bench(pipeline, 15)
     yield Step("pipeline", "glihamba bench pipeline", medians, lambda: on_gpu(machine, through()))
-    trained = f"{given.minutes:g} minutes, recipe {given.recipe}"
+    length = "two steps" if cpu else f"{given.minutes:g} minutes"
+    trained = f"{length}, recipe {given.recipe}, weights from {given.start or 'the start'}"
     yield Step("train", "glihamba train", trained, lambda: train(machine, given))
 
 
@@ -69,7 +70,8 @@ def run_tests(machine: Machine, words: list[str], minutes: float, **variables: s
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.M)
     if status:
         what = f"failed: {', '.join(failed[:10])}" if failed else last_line(errors or output)
-        raise StepFailed(f"pytest ended with status {status}, {what}", [counts] if counts else [])
+        rows: list[Row] = [{**counts}] if counts else []
+        raise StepFailed(f"pytest ended with status {status}, {what}", rows, output + errors)
     if not counts.get("passed"):
         raise StepFailed("No test ran.", [counts])
     return [counts]
@@ -86,7 +88,7 @@ def train(machine: Machine, given: argparse.Namespace) -> list[Row]:
     """Measure the rate, train for given.minutes with the schedule scaled to them, and score the weights."""
     if not given.photos.is_dir():
         raise StepFailed(f"There are no photographs in {given.photos}: name their folder with --photos.")
-    runs = WORK / "runs"
+    runs = machine.work / "runs"
     shutil.rmtree(runs, ignore_errors=True)
     runs.mkdir(parents=True)
 
@@ -96,20 +98,20 @@ def train(machine: Machine, given: argparse.Namespace) -> list[Row]:
         words += ["--precision", given.precision] if given.precision else []
         words += ["--batch", "2"] if machine.cpu else []
         begun = time.monotonic()
-        machine.json(words, minutes)
+        machine.glihamba(words, minutes)
         return time.monotonic() - begun
 
-    counts = (1, 1, 2) if machine.cpu else PROBES
+    counts = (1, 2) if machine.cpu else PROBES
     seconds = [timed(count, f"probe-{number}", 10) for number, count in enumerate(counts)]
-    rate = max((seconds[2] - seconds[1]) / (counts[2] - counts[1]), 1e-3)
+    rate = max((seconds[-1] - seconds[-2]) / (counts[-1] - counts[-2]), 1e-3)
     length = 2 if machine.cpu else max(2, round(60 * given.minutes / rate))
     recipe = runs / "recipe.toml"
     recipe.write_text(stretched(recipe_text(given.recipe), length), "utf-8")
-    failure, taken = "", 0.0
+    failure, taken = None, 0.0
     try:
         taken = timed(length, "trained", 1.5 * given.minutes + 5, str(recipe))
     except StepFailed as error:
-        failure = str(error)
+        failure = error
     batch = json.loads((runs / "trained" / "recipe.json").read_text("utf-8"))["batch"]
     rows: list[Row] = [{"pictures": "training", "steps": length, "batch": batch}]
     rows[0] |= {"composites_a_second": round(batch / rate, 1), "minutes": round(taken / 60, 1)}
@@ -120,7 +122,7 @@ def train(machine: Machine, given: argparse.Namespace) -> list[Row]:
         metrics = machine.json(words, 30)["metrics"]
         rows += [{"pictures": pictures, **figures} for pictures, figures in metrics.items()]
     if failure:
-        raise StepFailed(failure, rows)
+        raise StepFailed(str(failure), rows, failure.printed)
     return rows
 
 
@@ -140,11 +142,11 @@ def recipe_text(name: str) -> str:
 
 def stretched(text: str, length: int) -> str:
     """The recipe with its rate's milestones moved so that they fit a training of `length` steps."""
-    own = re.search(r"^steps = (\d+)$", text, re.M)
+    own = re.search(r"^steps = (\d+)", text, re.M)
     share = length / int(own[1]) if own else 1.0
 
     def moved(found: re.Match[str]) -> str:
         milestones = [round(int(number) * share) for number in re.findall(r"\d+", found[1])]
         return f"milestones = {milestones}"
 
-    return re.sub(r"^milestones = \[([\d, ]*)\]$", moved, text, flags=re.M)
+    return re.sub(r"^milestones = \[([\d, ]*)\]", moved, text, flags=re.M)
