@@ -112,11 +112,8 @@ def test_a_rehearsal_runs_every_step(tmp_path: Path) -> None:
     rows = {each["command"]: each["results"] for each in json.loads(file.read_text("utf-8"))["measurements"]}
     assert [command.split()[0] for command in rows] == ["pytest", "pytest", *["glihamba"] * 5]
     assert all(rows.values())
-    for command in ("scan", "model", "data", "pipeline"):
-        assert (
-            f"| {' | '.join(name.replace('_', ' ') for name in rows[f'glihamba bench {command}'][0])} |"
-            in (out / "docs" / "BENCHMARKS.md").read_text("utf-8")
-        )
+    page = (out / "docs" / "BENCHMARKS.md").read_text("utf-8")
+    assert all(gpu_tables.table(each) in page for each in rows.values())
     training, *scores = rows["glihamba train"]
     assert training["steps"] == 2
     assert training["composites_a_second"] > 0
@@ -196,20 +193,8 @@ def test_the_page_has_the_tables_of_the_files_on_record(tmp_path: Path) -> None:
     assert (tmp_path / "page.md").read_text("utf-8") == page.read_text("utf-8")
 
 
-def test_the_readme_says_whether_the_gpu_path_has_run() -> None:
-    records = [json.loads(file.read_text("utf-8")) for file in (REPOSITORY / "benchmarks").glob("*.json")]
-    has_run = any(
-        each["command"] == "glihamba bench pipeline" and each["results"] and "failed" not in each
-        for record in records
-        if "gpu" in record
-        for each in record["measurements"]
-    )
-    readme = (REPOSITORY / "README.md").read_text("utf-8")
-    assert ("The daemon's GPU path has never run" in readme) is not has_run
-
-
 def test_the_page_has_the_peers_figures() -> None:
-    page = (REPOSITORY / "docs" / "BENCHMARKS.md").read_text("utf-8")
+    page = (REPOSITORY / "docs" / "BENCHMARKS.md").read_text("utf-8").replace("`", "")
     rows = peers()["results"]
     assert len(rows) > 3
     for row in map(worded, rows):
