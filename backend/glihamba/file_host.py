@@ -8,6 +8,7 @@ back to the profile. Gray stays gray. Pixels outside the mask are copied from th
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from glihamba.masks import LUMA, FaintMask, coverage_in
 from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError, refuse
 from glihamba_client.host import Capture, Harmonized, Plane, Progress, at_once
+from glihamba_client.window import extent, window
 from glihamba_proto import checks
 from glihamba_proto.formats import Channels, SampleType, Transfer
 
@@ -48,11 +50,13 @@ class FileHost:
         self.harmonized: Harmonized | None = None
         self._show = show
         self._picture: Picture | None = None
-        self._coverage: Array | None = None
+        self._part: Picture | None = None
+        self._mask: Array | None = None
+        self._window: tuple[slice, slice] = (slice(None), slice(None))
 
     @at_once
     def capture(self) -> Capture:
-        """Read composite and mask.
+        """Read composite and mask. What is sent is the window around the object.
 
         Raises ClientError if they cannot be harmonized or if the output cannot hold the result.
         """
@@ -68,20 +72,27 @@ class FileHost:
             self.message(
                 f"{self.output.suffix} holds {8 * kept.itemsize} bits a channel, so the result is rounded."
             )
-        self._picture, self._coverage = picture, mask
-        pixels, transfer = to_srgb(picture)
-        return Capture(plane(pixels, transfer), plane(mask[:, :, None], "srgb"))
+        box = extent((mask > 0).data.cast("B"), picture.size) or (0, 0, *picture.size)
+        left, top, width, height = window(box, picture.size)
+        rows, columns = slice(top, top + height), slice(left, left + width)
+        self._picture, self._mask, self._window = picture, mask[rows, columns], (rows, columns)
+        self._part = replace(picture, pixels=picture.pixels[rows, columns])
+        pixels, transfer = to_srgb(self._part)
+        return Capture(
+            plane(pixels, transfer, (left, top)), plane(self._mask[:, :, None], "srgb", (left, top))
+        )
 
     @at_once
     def deliver(self, harmonized: Harmonized) -> None:
         """Write the output. Raises ClientError and leaves an old file as it was if that fails."""
         assert self._picture is not None
-        assert self._coverage is not None
+        assert self._part is not None
+        assert self._mask is not None
         picture = self._picture
-        result = from_srgb(array(harmonized.plane), picture)
+        result = from_srgb(array(harmonized.plane), self._part)
         colours = result.shape[2]
         pixels = picture.pixels.copy()
-        np.copyto(pixels[:, :, :colours], result, where=(self._coverage > 0)[:, :, None])
+        np.copyto(pixels[self._window][:, :, :colours], result, where=(self._mask > 0)[:, :, None])
         image_files.write(self.output, pixels, picture)
         self.harmonized = harmonized
 
@@ -95,8 +106,8 @@ class FileHost:
         self.messages.append(text)
 
 
-def plane(pixels: Array, transfer: Transfer) -> Plane:
-    """Return (H, W, C) pixels as a plane.
+def plane(pixels: Array, transfer: Transfer, offset: tuple[int, int] = (0, 0)) -> Plane:
+    """Return (H, W, C) pixels as a plane whose top left pixel is at `offset` (x, y) in the picture.
 
     C: 1, 3 or 4; uint8, uint16 or float32. The plane shares the memory of little-endian contiguous pixels.
     """
@@ -104,7 +115,7 @@ def plane(pixels: Array, transfer: Transfer) -> Plane:
     contiguous = np.ascontiguousarray(pixels, pixels.dtype.newbyteorder("<"))
     samples = _SAMPLES[pixels.dtype.name]
     data = contiguous.data.cast("B")
-    return Plane(width, height, samples, _CHANNELS[channels], data, transfer=transfer)
+    return Plane(width, height, samples, _CHANNELS[channels], data, offset, transfer)
 
 
 def array(plane: Plane) -> Array:

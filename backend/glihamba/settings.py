@@ -68,6 +68,9 @@ class Settings:
     )
     queue_length: int = _setting(16, "jobs that may wait while one runs", low=1, high=256)
     chunk_bytes: int = _setting(1 << 20, "bytes of pixels in one message", low=1 << 12, high=4 << 20)
+    shared_files: str = _setting(
+        "on", "pass large pictures through files in RUNTIME_DIR/planes, where possible", choices=("on", "off")
+    )
     default_model: str = _setting("", "model used when none is named", show="the registry's default")
     log_level: str = _setting(
         "info", "least severe event written to the log", choices=("debug", "info", "warning", "error")
@@ -85,6 +88,11 @@ class Settings:
     @property
     def lock_file(self) -> Path:
         return self.runtime_dir / places.LOCK
+
+    @property
+    def planes_dir(self) -> Path | None:
+        """The folder of shared files; None if there shall be none."""
+        return self.runtime_dir / places.PLANES if self.shared_files == "on" else None
 
     @property
     def log_file(self) -> Path:

@@ -7,6 +7,8 @@
     errors      the base of every failure that a person reads
     messages    the catalogue: code -> sentence, in every language of `locale/`
     files       files that are written whole or not at all
+    shared_file the daemon's files through which planes pass
+    chunks      planes as the messages that carry them
 
 The generated code of `glihamba/v1/harmonizer.proto` lies beside them; `proto/regenerate.py` writes it.
 `harmonizer_pb2` (messages) needs protobuf alone, `harmonizer_pb2_grpc` (the daemon's stubs) grpcio, and

@@ -51,7 +51,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "protocol", "instance", "device", "default_model", "limits", "jobs_waiting", "job_running", "notice", "notice_note")
+    __slots__ = ("version", "protocol", "instance", "device", "default_model", "limits", "jobs_waiting", "job_running", "notice", "notice_note", "shared_files")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
@@ -62,6 +62,7 @@ class ServerInfo(_message.Message):
     JOB_RUNNING_FIELD_NUMBER: _ClassVar[int]
     NOTICE_FIELD_NUMBER: _ClassVar[int]
     NOTICE_NOTE_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FILES_FIELD_NUMBER: _ClassVar[int]
     version: str
     protocol: int
     instance: str
@@ -72,7 +73,8 @@ class ServerInfo(_message.Message):
     job_running: bool
     notice: str
     notice_note: Note
-    def __init__(self, version: _Optional[str] = ..., protocol: _Optional[int] = ..., instance: _Optional[str] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., default_model: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., jobs_waiting: _Optional[int] = ..., job_running: bool = ..., notice: _Optional[str] = ..., notice_note: _Optional[_Union[Note, _Mapping]] = ...) -> None: ...
+    shared_files: bool
+    def __init__(self, version: _Optional[str] = ..., protocol: _Optional[int] = ..., instance: _Optional[str] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., default_model: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., jobs_waiting: _Optional[int] = ..., job_running: bool = ..., notice: _Optional[str] = ..., notice_note: _Optional[_Union[Note, _Mapping]] = ..., shared_files: bool = ...) -> None: ...
 
 class Note(_message.Message):
     __slots__ = ("message", "fields")
@@ -154,18 +156,26 @@ class HarmonizeRequest(_message.Message):
     def __init__(self, start: _Optional[_Union[Start, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ...) -> None: ...
 
 class Start(_message.Message):
-    __slots__ = ("model", "strength", "planes", "client", "protocol")
+    __slots__ = ("model", "strength", "planes", "client", "protocol", "shared_file")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     PLANES_FIELD_NUMBER: _ClassVar[int]
     CLIENT_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FILE_FIELD_NUMBER: _ClassVar[int]
     model: str
     strength: float
     planes: _containers.RepeatedCompositeFieldContainer[Plane]
     client: str
     protocol: int
-    def __init__(self, model: _Optional[str] = ..., strength: _Optional[float] = ..., planes: _Optional[_Iterable[_Union[Plane, _Mapping]]] = ..., client: _Optional[str] = ..., protocol: _Optional[int] = ...) -> None: ...
+    shared_file: bool
+    def __init__(self, model: _Optional[str] = ..., strength: _Optional[float] = ..., planes: _Optional[_Iterable[_Union[Plane, _Mapping]]] = ..., client: _Optional[str] = ..., protocol: _Optional[int] = ..., shared_file: bool = ...) -> None: ...
+
+class SharedFile(_message.Message):
+    __slots__ = ("name",)
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    def __init__(self, name: _Optional[str] = ...) -> None: ...
 
 class Plane(_message.Message):
     __slots__ = ("role", "width", "height", "offset_x", "offset_y", "sample_type", "channels", "alpha", "transfer", "icc_profile")
@@ -244,28 +254,32 @@ class Plane(_message.Message):
     def __init__(self, role: _Optional[_Union[Plane.Role, str]] = ..., width: _Optional[int] = ..., height: _Optional[int] = ..., offset_x: _Optional[int] = ..., offset_y: _Optional[int] = ..., sample_type: _Optional[_Union[Plane.SampleType, str]] = ..., channels: _Optional[_Union[Plane.Channels, str]] = ..., alpha: _Optional[_Union[Plane.Alpha, str]] = ..., transfer: _Optional[_Union[Plane.Transfer, str]] = ..., icc_profile: _Optional[bytes] = ...) -> None: ...
 
 class Chunk(_message.Message):
-    __slots__ = ("plane", "offset", "data")
+    __slots__ = ("plane", "offset", "data", "stored")
     PLANE_FIELD_NUMBER: _ClassVar[int]
     OFFSET_FIELD_NUMBER: _ClassVar[int]
     DATA_FIELD_NUMBER: _ClassVar[int]
+    STORED_FIELD_NUMBER: _ClassVar[int]
     plane: int
     offset: int
     data: bytes
-    def __init__(self, plane: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ...) -> None: ...
+    stored: int
+    def __init__(self, plane: _Optional[int] = ..., offset: _Optional[int] = ..., data: _Optional[bytes] = ..., stored: _Optional[int] = ...) -> None: ...
 
 class HarmonizeResponse(_message.Message):
-    __slots__ = ("accepted", "progress", "result", "chunk", "end")
+    __slots__ = ("accepted", "progress", "result", "chunk", "end", "shared_file")
     ACCEPTED_FIELD_NUMBER: _ClassVar[int]
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     RESULT_FIELD_NUMBER: _ClassVar[int]
     CHUNK_FIELD_NUMBER: _ClassVar[int]
     END_FIELD_NUMBER: _ClassVar[int]
+    SHARED_FILE_FIELD_NUMBER: _ClassVar[int]
     accepted: Accepted
     progress: Progress
     result: Plane
     chunk: Chunk
     end: End
-    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., result: _Optional[_Union[Plane, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ..., end: _Optional[_Union[End, _Mapping]] = ...) -> None: ...
+    shared_file: SharedFile
+    def __init__(self, accepted: _Optional[_Union[Accepted, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., result: _Optional[_Union[Plane, _Mapping]] = ..., chunk: _Optional[_Union[Chunk, _Mapping]] = ..., end: _Optional[_Union[End, _Mapping]] = ..., shared_file: _Optional[_Union[SharedFile, _Mapping]] = ...) -> None: ...
 
 class Accepted(_message.Message):
     __slots__ = ("job", "queue_position", "model")

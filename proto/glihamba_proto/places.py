@@ -27,7 +27,7 @@ DATA_DIR, RUNTIME_DIR, LOG_DIR = "GLIHAMBA_DATA_DIR", "GLIHAMBA_RUNTIME_DIR", "G
 RUNTIME, LOGS, MODELS = "run", "logs", "models"
 SETTINGS, COMMAND = "settings.json", "daemon.json"
 # Inside the runtime folder.
-ENDPOINT, LOCK = "endpoint.json", "daemon.lock"
+ENDPOINT, LOCK, PLANES = "endpoint.json", "daemon.lock", "planes"
 # Inside the log folder.
 DAEMON_LOG, LAUNCH_LOG = "daemon.log", "launch.log"
 
@@ -66,6 +66,11 @@ def log_folder() -> Path:
 def endpoint_file(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
     """The file that says where the daemon answers; see `glihamba_proto.endpoint`. Raises BadPlace."""
     return runtime_folder(platform, environ) / ENDPOINT
+
+
+def planes_folder() -> Path:
+    """The folder of `glihamba_proto.shared_file`; raises BadPlace."""
+    return runtime_folder() / PLANES
 
 
 def settings_file() -> Path:

@@ -7,6 +7,9 @@ import copy
 import pytest
 import torch
 
+from glihamba.networks import build
+from glihamba_training.run.optimisers import optimiser_of
+from glihamba_training.run.processor import onednn_gains
 from glihamba_training.run.recipe import RecipeError, load_recipe
 from glihamba_training.run.soap import LARGEST, Soap
 from glihamba_training.run.train import HarmonizationTask
@@ -87,3 +90,50 @@ def test_a_recipe_may_train_the_head_alone():
         assert weights.requires_grad == name.startswith("head."), name
     with pytest.raises(RecipeError, match="No weights of glihamba-tiny have a name that begins with"):
         HarmonizationTask(load_recipe("glihamba-tiny-head", only="heads."), {})
+
+
+def trained(fused: bool | None, steps: int = 5) -> list[torch.Tensor]:
+    """The weights of a small network after a few steps of Adam; None: by what a recipe gets."""
+    torch.manual_seed(0)
+    recipe = load_recipe("glihamba-tiny")
+    network = build("glihamba-tiny", width=8, encoder=[1, 1], decoder=[1])
+    weights = list(network.parameters())
+    optimiser = (
+        optimiser_of(network, recipe)
+        if fused is None
+        else torch.optim.Adam(weights, recipe.learning_rate, betas=recipe.betas, fused=fused)
+    )
+    picture, mask = torch.rand(2, 3, 32, 32), torch.zeros(2, 1, 32, 32)
+    mask[..., 8:20, 8:20] = 1
+    for _ in range(steps):
+        optimiser.zero_grad()
+        (network(picture, mask) - 0.5).square().mean().backward()
+        optimiser.step()
+    return [each.detach() for each in weights]
+
+
+def test_the_fused_adam_trains_the_same_weights():
+    assert optimiser_of(torch.nn.Linear(2, 2), load_recipe("glihamba-tiny")).defaults["fused"]
+    for fused, plain in zip(trained(None), trained(False), strict=True):
+        # Adam's first steps are of the rate's size, 1e-3, even where a gradient is rounding alone.
+        assert torch.allclose(fused, plain, atol=2e-4)
+
+
+def test_mixed_precision_keeps_adam_apart_from_clipping():
+    for precision in ("bf16", "16"):
+        recipe = load_recipe("glihamba-tiny", precision=precision)
+        assert not optimiser_of(torch.nn.Linear(2, 2), recipe).defaults["fused"]
+
+
+@pytest.mark.parametrize(
+    ("processor", "gains"),
+    [
+        ({"cpu_name": "AMD EPYC", "avx2": True}, False),  # oneDNN is the slower one there
+        ({"cpu_name": "AMD EPYC", "avx512_f": True}, True),
+        ({"cpu_name": "AMD EPYC", "avx512_f": True, "amx_bf16": True}, False),  # it would round
+        ({"cpu_name": "Intel(R) Xeon(R)", "avx512_f": True}, False),  # MKL uses AVX-512 itself
+        ({}, False),
+    ],
+)
+def test_onednn_multiplies_only_where_it_gains_and_does_not_round(processor, gains):
+    assert onednn_gains(processor) == gains

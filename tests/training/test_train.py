@@ -118,8 +118,8 @@ def test_an_unknown_recipe_lists_the_known():
 def test_what_a_step_frees_is_used_again_by_the_next():
     script = """
 import resource, torch
-from glihamba_training.run.train import _keep_freed_memory
-_keep_freed_memory()
+from glihamba_training.run.processor import keep_freed_memory
+keep_freed_memory()
 for step in range(6):
     if step == 3:
         before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

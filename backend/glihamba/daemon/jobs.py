@@ -45,6 +45,7 @@ class Job:
         self.abandon = abandon
         self.bytes = 0
         self.touched = time.monotonic()
+        self.awaits_client = True  # to send pixels, or to say that it has read the result
         self.submitted = self.began = self.ended = 0.0
         self.request: Request | None = None
         self._changed = threading.Condition()
@@ -95,6 +96,10 @@ class Job:
         with self._changed:
             if self._error is not None:
                 raise self._error
+
+    def await_client(self) -> None:
+        """From now on the client must show a sign of life: the job holds something that it must return."""
+        self.touched, self.awaits_client = time.monotonic(), True
 
     def updates(self) -> Iterator[Update]:
         """Progress as it happens until the job is settled; every stage, and the latest of each."""
@@ -172,6 +177,7 @@ class Jobs:
             if self._closed:
                 raise ShuttingDown()
             job.client, job.request, job.submitted = client, request, time.monotonic()
+            job.awaits_client = False
             self._turns.setdefault(client, deque()).append(job)
             self._lock.notify_all()
             position = self._order().index(job)
@@ -212,12 +218,12 @@ class Jobs:
             return 0.0 if self._open else time.monotonic() - self._idle_since
 
     def end_silent(self) -> None:
-        """End the streams whose clients stopped sending in the middle: they hold a place."""
+        """End the streams whose clients fell silent when it was their turn: they hold a place."""
         now = time.monotonic()
         with self._lock:
-            silent = [job for job in self._open if not job.submitted and now - job.touched > self._silence]
+            silent = [job for job in self._open if job.awaits_client and now - job.touched > self._silence]
         for job in silent:
-            _log.warning("a client fell silent in the middle of sending", extra={"job": job.id})
+            _log.warning("a client fell silent in the middle of a job", extra={"job": job.id})
             job.abandon()
 
     def close(self) -> None:

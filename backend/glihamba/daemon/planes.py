@@ -26,6 +26,7 @@ from glihamba_proto.formats import (
     Size,
     Transfer,
 )
+from glihamba_proto.shared_file import SharedFile
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,11 @@ class Description:
     @property
     def composite(self) -> Header:
         return next(header for header in self.headers if header.role == "composite")
+
+    @property
+    def bytes_sent(self) -> int:
+        """How many bytes the client sends, at least as many as come back."""
+        return sum(header.byte_count for header in self.headers)
 
     @property
     def result(self) -> Header:
@@ -108,9 +114,13 @@ def _checked(plane: pb.Plane, pixel_limit: int) -> Header:
 class Reception:
     """The planes of one job as they arrive: `take` the messages, then make the `request`."""
 
-    def __init__(self, description: Description, chunk_bytes: int) -> None:
-        """`chunk_bytes` is the most that one chunk may hold. Raises OutOfMemory."""
-        self._description, self._chunk_bytes = description, chunk_bytes
+    def __init__(self, description: Description, chunk_bytes: int, file: SharedFile | None) -> None:
+        """`chunk_bytes` is the most that one chunk may hold. `file`: the job's, if it has one.
+
+        Raises OutOfMemory.
+        """
+        self._description, self._chunk_bytes, self._file = description, chunk_bytes, file
+        self.has_stored = False  # whether the client uses the file
         try:
             self._buffers = [np.empty(header.byte_count, np.uint8) for header in description.headers]
         except MemoryError:
@@ -120,7 +130,7 @@ class Reception:
         """Read every plane's chunks; yields the fraction received after each.
 
         Raises BadRequest for a chunk out of order, duplicated, too large or too many, and for a stream that
-        ends early or goes on after its last byte.
+        ends early.
         """
         total, done = sum(buffer.nbytes for buffer in self._buffers), 0
         for index, buffer in enumerate(self._buffers):
@@ -128,13 +138,16 @@ class Reception:
             while filled < buffer.nbytes:
                 chunk = self._next_chunk(messages, index, filled)
                 data = chunk.data  # protobuf copies at each access
+                length = chunk.stored or len(data)
                 self._check_chunk(chunk, len(data), index, filled)
-                buffer[filled : filled + len(data)] = np.frombuffer(data, np.uint8)
-                filled += len(data)
-                done += len(data)
+                part = buffer[filled : filled + length]
+                if chunk.stored:
+                    self._read_stored(part, done, index)
+                else:
+                    part[:] = np.frombuffer(data, np.uint8)
+                filled += length
+                done += length
                 yield done / total
-        if next(messages, None) is not None:
-            raise BadRequest(case="STREAM_LONG")
 
     def request(self, model: Record) -> Request:
         """The job, once everything has been taken."""
@@ -164,9 +177,21 @@ class Reception:
             raise BadRequest(case="SECOND_START" if kind == "start" else "EMPTY_MESSAGE", **where)
         return message.chunk
 
-    def _check_chunk(self, chunk: pb.Chunk, length: int, index: int, filled: int) -> None:
+    def _read_stored(self, part: Pixels, position: int, index: int) -> None:
+        role = self._description.headers[index].role
+        if self._file is None:
+            raise BadRequest(case="STORED_NOWHERE", plane=role)
+        try:
+            self._file.read(part.data, position)
+        except OSError as error:
+            raise BadRequest(case="STORED_LOST", plane=role, reason=error.strerror or error) from None
+        self.has_stored = True
+
+    def _check_chunk(self, chunk: pb.Chunk, inline: int, index: int, filled: int) -> None:
+        """`inline`: how many bytes the chunk itself holds."""
         header = self._description.headers[index]
         role, size = header.role, header.byte_count
+        length = chunk.stored or inline
         if chunk.plane != index:
             raise BadRequest(case="CHUNK_PLANE", plane=role, wanted=index, found=chunk.plane)
         if chunk.offset != filled:
@@ -174,10 +199,18 @@ class Reception:
             raise BadRequest(case=case, plane=role, offset=chunk.offset, filled=filled)
         if not length:
             raise BadRequest(case="CHUNK_EMPTY", plane=role)
-        if length > self._chunk_bytes:
-            raise BadRequest(case="CHUNK_LARGE", plane=role, bytes=length, limit=self._chunk_bytes)
+        if inline > self._chunk_bytes:
+            raise BadRequest(case="CHUNK_LARGE", plane=role, bytes=inline, limit=self._chunk_bytes)
+        if inline and chunk.stored:
+            raise BadRequest(case="STORED_TWICE", plane=role)
         if filled + length > size:
             raise BadRequest(case="PLANE_LONG", plane=role, size=size, end=filled + length)
+
+
+def no_more(messages: Iterator[pb.HarmonizeRequest]) -> None:
+    """Wait for the client to half-close; raises BadRequest if it sends something else."""
+    if next(messages, None) is not None:
+        raise BadRequest(case="STREAM_LONG")
 
 
 def result_header(result: Header) -> pb.Plane:

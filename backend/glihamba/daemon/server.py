@@ -25,6 +25,7 @@ from glihamba.daemon.discovery import AlreadyRunning, CannotServe, is_loopback
 from glihamba.daemon.failures import abort
 from glihamba.daemon.jobs import Jobs
 from glihamba.daemon.service import HarmonizerService
+from glihamba.daemon.shared_files import SharedFiles
 from glihamba.engine.runner import Runner
 from glihamba.errors import BadToken
 from glihamba.settings import Settings
@@ -152,8 +153,12 @@ class Daemon:
             megabytes=settings.queue_megabytes,
             silence_seconds=self._silence,
         )
+        self.files = SharedFiles(settings.planes_dir)
+        undo.callback(self.files.close)
         undo.callback(self._take_leave)
-        service = HarmonizerService(self.runner, self.jobs, settings, self.instance, self.told_to_end.set)
+        service = HarmonizerService(
+            self.runner, self.jobs, settings, self.files, self.instance, self.told_to_end.set
+        )
         pb_grpc.add_HarmonizerServicer_to_server(service, self.server)
         self.server.start()
         for name in ("", SERVICE):
@@ -199,6 +204,7 @@ class Daemon:
         idle = self.jobs.idle_seconds()
         if idle > 60 * self.settings.unload_minutes:
             self.runner.unload()
+            self.files.clear()
         unused = min(idle, time.monotonic() - self._last_call)
         return idle_exit_minutes is not None and unused > 60 * idle_exit_minutes
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -14,6 +15,7 @@ from glihamba.daemon import planes
 from glihamba.daemon.discovery import is_loopback
 from glihamba.daemon.failures import abort, noted
 from glihamba.daemon.jobs import Job, Jobs
+from glihamba.daemon.shared_files import Loan, SharedFiles
 from glihamba.engine.device import Device
 from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
@@ -22,7 +24,9 @@ from glihamba.settings import Settings
 from glihamba_proto import PROTOCOL
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import harmonizer_pb2_grpc as pb_grpc
+from glihamba_proto.chunks import chunks
 from glihamba_proto.messages import sentence
+from glihamba_proto.shared_file import SharedFile
 
 _log = logging.getLogger(__name__)
 
@@ -41,6 +45,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         engine: Engine,
         jobs: Jobs,
         settings: Settings,
+        files: SharedFiles,
         instance: str,
         end: Callable[[], object],
     ) -> None:
@@ -48,6 +53,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         self._engine = engine
         self._jobs = jobs
         self._settings = settings
+        self._files = files
         self._instance = instance
         self._end = end
 
@@ -72,6 +78,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             job_running=self._jobs.running,
             notice=sentence(device.notice, "en") if device.notice else "",
             notice_note=noted(device.notice) if device.notice else None,
+            shared_files=self._files.is_available and is_this_machine(context.peer()),
         )
 
     def ListModels(
@@ -127,15 +134,43 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         start = first_message(messages)
         described = planes.checked(start, self._settings.pixel_limit)
         model = self._engine.resolve(start.model)
-        self._jobs.claim(job, sum(header.byte_count for header in (*described.headers, described.result)))
+        self._jobs.claim(job, described.bytes_sent + described.result.byte_count)
+        with self._lent(start, described, peer) as loan:
+            if start.shared_file:
+                offer = pb.SharedFile(name=loan.file.name if loan else "")
+                yield pb.HarmonizeResponse(shared_file=offer)
+            yield from self._exchange(job, start, described, model, loan, messages, peer)
 
-        reception, shown = planes.Reception(described, self._settings.chunk_bytes), 0.0
+    def _lent(
+        self, start: pb.Start, described: planes.Description, peer: str
+    ) -> AbstractContextManager[Loan | None]:
+        """The job's file. A client of another machine gets none, because it could not open it."""
+        if start.shared_file and is_this_machine(peer):
+            return self._files.lent(described.bytes_sent)
+        return nullcontext()
+
+    def _exchange(
+        self,
+        job: Job,
+        start: pb.Start,
+        described: planes.Description,
+        model: Record,
+        loan: Loan | None,
+        messages: Iterator[pb.HarmonizeRequest],
+        peer: str,
+    ) -> Iterator[pb.HarmonizeResponse]:
+        """Receive the planes, wait for the outcome and send it."""
+        file = loan.file if loan else None
+        reception, shown = planes.Reception(described, self._settings.chunk_bytes, file), 0.0
         for fraction in reception.take(messages):
             job.keep_on()
             job.report("RECEIVING", LOADING * fraction)
             if fraction - shown >= 0.05:
                 shown = fraction
                 yield progress("RECEIVING", LOADING * fraction)
+        if loan is None:
+            planes.no_more(messages)
+        target = file if reception.has_stored else None
         position = self._jobs.submit(job, turn_of(peer, start.client), reception.request(model))
         del reception  # the queue holds the pictures now, and lets them go
         _log.info("a job is accepted", extra=describe(job, start.client, described, model, position))
@@ -146,7 +181,11 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             yield progress(update.stage, update.fraction, update.position)
         outcome = job.take_outcome()
         yield progress("SENDING", SENDING)
-        yield from send(outcome, described.result, self._settings.chunk_bytes)
+        yield from send(outcome, described.result, self._settings.chunk_bytes, target)
+        if loan is not None:
+            job.await_client()
+            planes.no_more(messages)
+            loan.is_returned = True
         end = pb.End(
             seconds_queued=job.began - job.submitted,
             seconds_computed=job.ended - job.began,
@@ -185,13 +224,14 @@ def progress(stage: str, fraction: float, position: int = 0) -> pb.HarmonizeResp
     return pb.HarmonizeResponse(progress=update)
 
 
-def send(outcome: Outcome, header: planes.Header, chunk_bytes: int) -> Iterator[pb.HarmonizeResponse]:
-    """The result's header and chunks."""
+def send(
+    outcome: Outcome, header: planes.Header, chunk_bytes: int, file: SharedFile | None
+) -> Iterator[pb.HarmonizeResponse]:
+    """The result's header and chunks: through `file` as far as it takes them, the rest in messages."""
     data = planes.result_bytes(outcome.pixels, header)
     yield pb.HarmonizeResponse(result=planes.result_header(header))
-    for offset in range(0, len(data), chunk_bytes):
-        piece = bytes(data[offset : offset + chunk_bytes])
-        yield pb.HarmonizeResponse(chunk=pb.Chunk(plane=0, offset=offset, data=piece))
+    for chunk in chunks([data], chunk_bytes, file):
+        yield pb.HarmonizeResponse(chunk=chunk)
 
 
 def describe(

@@ -71,7 +71,9 @@ class TransformHead(nn.Module):
         squares = mean_of(x.square(), torch.cat((inside, 1 - inside), 1))
         mean, colours = describe(composite, mask, around)
         inner, outer = rims(mask)
-        local = self.local(torch.cat((composite, mask), 1) * 2 - 1)
+        pixels = torch.cat((composite, mask), 1) * 2 - 1
+        # Channels last: the convolutions then need no copies, forward or backward.
+        local = self.local(pixels.contiguous(memory_format=torch.channels_last))
         local = mean_of(local, torch.cat((mask, 1 - mask, inner, outer), 1))
         described = (
             pooled,

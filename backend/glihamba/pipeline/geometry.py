@@ -17,11 +17,7 @@ from torch import Tensor
 
 from glihamba.pipeline.colour import Floats, Pixels, coverage, full_scale
 from glihamba.srgb import linear_to_srgb
-
-# The window is this many object sizes wide and high, as far as the picture reaches. The networks learn
-# on whole pictures whose object covers 1 to 60 % of them: an object in the middle of its window covers
-# up to 6 %, and one larger than a quarter of the picture sees all of it.
-_CONTEXT = 4
+from glihamba_proto.windows import CONTEXT, span
 
 
 @dataclass(frozen=True)
@@ -83,17 +79,10 @@ def context_window(mask: Pixels, working_size: int) -> Box:
     """
     solid = bounding_box(mask, above=0.5 * full_scale(mask.dtype))
     box = solid or bounding_box(mask)
-    side = max(_CONTEXT * max(box.height, box.width), working_size)
-    top, bottom = _span(box.top, box.bottom, side, mask.shape[0])
-    left, right = _span(box.left, box.right, side, mask.shape[1])
+    side = max(CONTEXT * max(box.height, box.width), working_size)
+    top, bottom = span(box.top, box.bottom, side, mask.shape[0])
+    left, right = span(box.left, box.right, side, mask.shape[1])
     return Box(top, left, bottom, right)
-
-
-def _span(start: int, stop: int, length: int, available: int) -> tuple[int, int]:
-    """`length` pixels around [start, stop), pushed inside [0, available)."""
-    length = min(length, available)
-    first = min(max((start + stop - length) // 2, 0), available - length)
-    return first, first + length
 
 
 def at_working_size(

@@ -7,10 +7,11 @@ from typing import NamedTuple
 from gi.repository import Gimp
 
 from glihamba_client.host import Capture, Plane
+from glihamba_client.window import Rect, window
 
 from . import layers, pixels
 from .chosen import ChosenLayer, Place
-from .pixels import Form, Rect
+from .pixels import Form
 
 
 class Seen(NamedTuple):
@@ -31,24 +32,30 @@ def read(chosen: ChosenLayer) -> tuple[Capture, Seen]:
     """Raises `ClientError` when there is nothing to harmonize."""
     place = chosen.place()
     with layers.duplicate(chosen.image) as (copy, selection):
-        twin = layers.twin(copy, chosen.layer)
-        layers.hide_above(twin)
-        picture = Gimp.Layer.new_from_visible(copy, copy, "seen")
-        whole: Rect = (0, 0, copy.get_width(), copy.get_height())
-        form = pixels.form_of(picture)
-        composite = pixels.plane(picture, whole, form, (0, 0))
-        picture.delete()
-        layer = layers.plain(twin)
+        layer = layers.plain(layers.twin(copy, chosen.layer))
         select(copy, selection, layer)
         _, is_any, left, top, right, bottom = Gimp.Selection.bounds(copy)
         if not is_any:
             raise chosen.refuse("empty" if selection is None else "selected nothing")
         rect: Rect = (left, top, right - left, bottom - top)
-        mask = pixels.read(copy.get_selection(), whole, "Y u8")
+        around = window(rect, (copy.get_width(), copy.get_height()))
+        composite, form = picture(chosen, around)
+        mask = Plane(*around[2:], "uint8", "gray", pixels.read(copy.get_selection(), around, "Y u8"), around[:2])
         coverage = pixels.read(copy.get_selection(), rect, "Y u8")
         foreground = pixels.plane(layer, layers.inside(layer, rect), form, (left, top))
-        capture = Capture(composite, Plane(*whole[2:], "uint8", "gray", mask), foreground)
+        capture = Capture(composite, mask, foreground)
         return capture, Seen(place, form, rect, coverage, selected(copy, selection, rect))
+
+
+def picture(chosen: ChosenLayer, around: Rect) -> tuple[Plane, Form]:
+    """The part `around` of the picture as seen, without what lies above the layer, and how it is sent."""
+    left, top, width, height = around
+    with layers.duplicate(chosen.image) as (copy, _):
+        layers.hide_above(layers.twin(copy, chosen.layer))
+        copy.resize(width, height, -left, -top)  # GIMP draws no more than the canvas; the layers stay whole
+        seen = Gimp.Layer.new_from_visible(copy, copy, "seen")
+        form = pixels.form_of(seen)
+        return pixels.plane(seen, (0, 0, width, height), form, (left, top)), form
 
 
 def select(copy: Gimp.Image, selection: Gimp.Channel | None, layer: Gimp.Layer) -> None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from gi.repository import Gimp
 
-from .pixels import Rect
+from glihamba_client.window import Rect
 
 
 @contextmanager

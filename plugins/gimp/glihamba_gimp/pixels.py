@@ -12,9 +12,9 @@ from typing import NamedTuple
 from gi.repository import Babl, Gegl, Gimp
 
 from glihamba_client.host import Plane
+from glihamba_client.window import Rect
 from glihamba_proto.formats import SampleType, Transfer
 
-Rect = tuple[int, int, int, int]  # left, top, width, height
 STRIP = 1_000_000  # pixels compared at a time, which bounds the memory
 _ANY = bytes([0]) + bytes([255]) * 255
 

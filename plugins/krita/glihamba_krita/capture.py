@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from krita import Node, Selection
 
 from glihamba_client.host import Capture, Pixels, Steps
+from glihamba_client.window import Rect, window
 
 from . import pixels
 from .chosen import ChosenLayer
 from .nodes import PIXEL_LAYERS, find, hidden, hide_above, is_drawn
-from .pixels import Form, Rect, Space, size_of, space_of
+from .pixels import Form, Space, size_of, space_of
 from .workspace import Workspace
 
 
@@ -26,6 +27,8 @@ class Seen:
     """The document's colour space."""
     rect: Rect
     """The part of the document that was read of the layer."""
+    window: Rect
+    """The part of the document that was read of the picture: the network sees nothing beyond it."""
     form: Form
     """How its pixels were sent."""
     cover: bytes
@@ -52,19 +55,20 @@ class Reading:
         mask = self.coverage(alpha)
         form = pixels.form_of(self.workspace.copy, self.space)
         yield None
-        whole = (0, 0, *self.size)
-        sent = yield from self.workspace.converted(self.composite, self.size, self.space, form.space)
-        composite = pixels.plane(sent, whole, form)
+        size = size_of(self.window)
+        sent = yield from self.workspace.converted(self.composite, size, self.space, form.space)
+        composite = pixels.plane(sent, self.window, form)
         foreground = None
         if self.is_plain:
-            shown = yield from self.workspace.alpha(self.composite, self.size, self.space)
-            cover = pixels.where(bytes(pixels.cropped(shown, self.size, self.rect)), mask)
+            shown = yield from self.workspace.alpha(self.composite, size, self.space)
+            cover = pixels.where(bytes(pixels.cropped(shown, self.window, self.rect)), mask)
         else:
             cover = pixels.where(self.chosen or b"\xff" * len(alpha), alpha)
             own = yield from self.workspace.converted(self.raw, size_of(self.rect), self.own, form.space)
             foreground = pixels.plane(own, self.rect, form)
-        capture = Capture(composite, pixels.mask_plane(mask, self.rect, self.size), foreground)
-        return capture, Seen(self.size, self.space, self.rect, form, cover, self.looks, self.is_plain)
+        capture = Capture(composite, pixels.mask_plane(mask, self.rect, self.window), foreground)
+        seen = Seen(self.size, self.space, self.rect, self.window, form, cover, self.looks, self.is_plain)
+        return capture, seen
 
     def checked(self) -> Node:
         """The layer, if it can be harmonized."""
@@ -84,6 +88,7 @@ class Reading:
         self.space, self.own = space_of(document), space_of(node)
         self.is_plain = node.blendingMode() != "normal" or node.inheritAlpha()
         self.selection, self.rect = self.bounds(node)
+        self.window = window(self.rect, self.size)
         twin = find(self.workspace.open(document), self.layer.node_id)
         assert twin is not None
         self.twin = twin
@@ -94,7 +99,7 @@ class Reading:
         self.chosen = self.selected()
         self.raw: Pixels = node.projectionPixelData(*self.rect)
         self.looks = zlib.crc32(node.toSvg().encode() if is_drawn(node) else self.raw)
-        self.composite: Pixels = b"" if self.must_render else document.pixelData(0, 0, *self.size)
+        self.composite: Pixels = b"" if self.must_render else document.pixelData(*self.window)
 
     def render(self) -> Steps[None]:
         """Have Krita draw the copy, where the document shows something else than is to be read."""
@@ -104,7 +109,7 @@ class Reading:
         copy.refreshProjection()
         copy.waitForDone()
         yield None
-        self.composite = copy.pixelData(0, 0, *self.size)
+        self.composite = copy.pixelData(*self.window)
         if self.is_passed_through:
             self.raw = self.twin.projectionPixelData(*self.rect)
         yield None

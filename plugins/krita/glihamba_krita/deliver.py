@@ -38,7 +38,7 @@ class Delivery:
     def prepared(self, raw: Pixels) -> Steps[Pixels]:
         """The result's pixels as they go into the layer: in the document's space, with their alpha."""
         seen = self.seen
-        own = pixels.cropped(raw, seen.size, seen.rect) if seen.is_plain else raw
+        own = pixels.cropped(raw, seen.window, seen.rect) if seen.is_plain else raw
         result = own if isinstance(own, bytearray) else bytearray(own)
         pixels.set_alpha(result, seen.form.space.depth, seen.cover)
         yield None

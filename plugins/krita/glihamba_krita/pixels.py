@@ -16,9 +16,8 @@ from krita import Document, Node
 
 from glihamba_client.harmonize_layer import run
 from glihamba_client.host import Pixels, Plane, Steps
+from glihamba_client.window import Rect
 from glihamba_proto.formats import Channels, SampleType, Transfer
-
-Rect = tuple[int, int, int, int]  # left, top, width, height in the image
 
 
 class Space(NamedTuple):
@@ -138,14 +137,15 @@ def plane(raw: Pixels, rect: Rect, form: Form) -> Plane:
     return Plane(width, height, samples, channels, raw, (left, top), form.transfer)
 
 
-def mask_plane(coverage: bytes, rect: Rect, size: tuple[int, int]) -> Plane:
-    """The coverage of `rect` as a mask of the whole canvas, 0 outside `rect`."""
-    left, top, width, height = rect
-    whole = bytearray(size[0] * size[1])
+def mask_plane(coverage: bytes, rect: Rect, whole: Rect) -> Plane:
+    """The coverage of `rect` as a mask of the part `whole` around it, 0 outside `rect`."""
+    (left, top), (width, height) = _place(rect, whole), size_of(rect)
+    stride = whole[2]
+    mask = bytearray(stride * whole[3])
     for row in range(height):
-        begin = (top + row) * size[0] + left
-        whole[begin : begin + width] = coverage[row * width : (row + 1) * width]
-    return Plane(size[0], size[1], "uint8", "gray", whole)
+        begin = (top + row) * stride + left
+        mask[begin : begin + width] = coverage[row * width : (row + 1) * width]
+    return Plane(*size_of(whole), "uint8", "gray", mask, whole[:2])
 
 
 def alpha_of(raw: Pixels) -> bytes:
@@ -168,13 +168,17 @@ def set_alpha(raw: bytearray, depth: str, coverage: bytes) -> None:
         raw[3 * size + index :: 4 * size] = coverage.translate(table)
 
 
-def cropped(raw: Pixels, size: tuple[int, int], rect: Rect) -> bytearray:
-    """The part `rect` of pixels that cover `size`."""
-    left, top, width, height = rect
+def cropped(raw: Pixels, whole: Rect, rect: Rect) -> bytearray:
+    """The part `rect` of pixels that cover `whole`."""
+    (left, top), (width, height) = _place(rect, whole), size_of(rect)
     view = memoryview(raw).cast("B")
-    stride = len(view) // size[1]
-    pixel = stride // size[0]
+    stride = len(view) // whole[3]
+    pixel = stride // whole[2]
     return bytearray().join(_rows(view, stride, left * pixel, width * pixel, range(top, top + height)))
+
+
+def _place(rect: Rect, whole: Rect) -> tuple[int, int]:
+    return rect[0] - whole[0], rect[1] - whole[1]
 
 
 def _rows(view: memoryview, stride: int, begin: int, length: int, rows: range) -> Iterator[memoryview]:

@@ -20,8 +20,8 @@ from glihamba_client import __version__
 from glihamba_client.errors import ClientError, error_of
 from glihamba_client.grpclib_api import metadata_of, socket_of
 from glihamba_client.host import Capture, Harmonized, Progress
-from glihamba_client.streams import Assembler, note_of, notice, requests
-from glihamba_proto import PROTOCOL, messages
+from glihamba_client.streams import Assembler, first_request, note_of, notice, pixel_requests
+from glihamba_proto import PROTOCOL, messages, places, shared_file
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto.endpoint import Endpoint
 from glihamba_proto.harmonizer_grpc import HarmonizerStub
@@ -170,7 +170,8 @@ class Client:
                     failures.stream = stream
                     await stream.send_request()
                     _watch_the_line(stream)
-                    await _exchange(stream, requests(start, capture, info.limits.chunk_bytes), gathered)
+                    first = first_request(start, capture, info.shared_files and not self.endpoint.is_remote)
+                    await _exchange(stream, first, capture, info.limits.chunk_bytes, gathered)
             finally:
                 channel.close()
         harmonized, said = gathered.harmonized(), notice(info)
@@ -203,12 +204,18 @@ class Client:
         return Channel(self.endpoint.host, self.endpoint.port, ssl=context)
 
 
-async def _exchange(stream: Any, outgoing: Any, gathered: Assembler) -> None:
+async def _exchange(stream: Any, first: Any, capture: Capture, chunk_bytes: int, gathered: Assembler) -> None:
     """Send and receive at the same time: the daemon may refuse the job before all of it is sent."""
 
     async def send() -> None:
-        for message in outgoing:
+        await stream.send_message(first)
+        if first.start.shared_file:
+            offer = await gathered.offer
+            gathered.file = shared_file.open_named(places.planes_folder(), offer.name, capture.byte_count)
+        for message in pixel_requests(capture, chunk_bytes, gathered.file):
             await stream.send_message(message)
+        if gathered.file is not None:
+            await gathered.whole.wait()  # from the end on, the daemon may give the file to another job
         await stream.end()
 
     async def receive() -> None:
@@ -228,6 +235,8 @@ async def _exchange(stream: Any, outgoing: Any, gathered: Assembler) -> None:
         for task in (sender, receiver):
             task.cancel()
         await asyncio.gather(sender, receiver, return_exceptions=True)
+        if gathered.file is not None:
+            gathered.file.close()
 
 
 def _watch_the_line(stream: Any) -> None:

@@ -70,6 +70,11 @@ class Capture:
         """In the order they are sent."""
         return (self.composite, self.mask) + ((self.foreground,) if self.foreground else ())
 
+    @property
+    def byte_count(self) -> int:
+        """Of all planes."""
+        return sum(plane.byte_count for plane in self.planes)
+
 
 @dataclass(frozen=True)
 class Harmonized:

@@ -2,34 +2,50 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Harmonized, Plane, Progress
-from glihamba_proto import formats, messages
+from glihamba_proto import formats, messages, shared_file
 from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto.chunks import chunks
 from glihamba_proto.formats import CHANNELS, ROLES, SAMPLES, TRANSFERS, Role
 from glihamba_proto.messages import Note
+from glihamba_proto.shared_file import SharedFile
+
+# A job of fewer bytes is not worth the answer that a client waits for before it may store them.
+FEWEST_STORED = 1 << 20
 
 
-def requests(start: Any, capture: Capture, chunk_bytes: int) -> Iterator[Any]:
-    """`start` with the planes' headers, then every plane's bytes in chunks of at most `chunk_bytes`."""
+def first_request(start: Any, capture: Capture, shared_files: bool) -> Any:
+    """`start` with the planes' headers. `shared_files`: whether the daemon has such files."""
     for role, plane in zip(ROLES, capture.planes):  # noqa: B905 - the foreground is optional
         start.planes.append(_header(role, plane))
-    yield pb.HarmonizeRequest(start=start)
-    for index, plane in enumerate(capture.planes):
-        pixels = memoryview(plane.data).cast("B")
-        for offset in range(0, len(pixels), chunk_bytes):
-            data = bytes(pixels[offset : offset + chunk_bytes])
-            yield pb.HarmonizeRequest(chunk=pb.Chunk(plane=index, offset=offset, data=data))
+    start.shared_file = shared_files and shared_file.AVAILABLE and capture.byte_count >= FEWEST_STORED
+    return pb.HarmonizeRequest(start=start)
+
+
+def pixel_requests(capture: Capture, chunk_bytes: int, file: SharedFile | None) -> Iterator[Any]:
+    """Every plane's bytes, in `file` or in chunks of at most `chunk_bytes`."""
+    planes = [memoryview(plane.data).cast("B") for plane in capture.planes]
+    for chunk in chunks(planes, chunk_bytes, file):
+        yield pb.HarmonizeRequest(chunk=chunk)
 
 
 class Assembler:
-    """Takes the daemon's answers as they come; has the result when the end record is there."""
+    """Takes the daemon's answers as they come; has the result when the end record is there.
+
+    `offer` is the daemon's `SharedFile` when it has come. `file` is the file that the answers may be in.
+    `whole` is set when all of the result's pixels are there. Belongs to one event loop.
+    """
 
     def __init__(self, report: Callable[[Progress], None], language: str) -> None:
         self._report, self._language = report, language
+        self.offer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.file: SharedFile | None = None
+        self.whole = asyncio.Event()
         self._header: Any = None
         self._pixels = bytearray()
         self._view = memoryview(self._pixels)
@@ -52,6 +68,9 @@ class Assembler:
             self._begin(message.result)
         elif kind == "chunk":
             self._add(message.chunk)
+        elif kind == "shared_file":
+            if not self.offer.done():
+                self.offer.set_result(message.shared_file)
         elif kind == "end":
             self._end = message.end
 
@@ -77,11 +96,25 @@ class Assembler:
         self._view = memoryview(self._pixels)
 
     def _add(self, chunk: Any) -> None:
-        end = self._filled + len(chunk.data)
+        end = self._filled + (chunk.stored or len(chunk.data))
         if chunk.offset != self._filled or end > len(self._pixels):
             raise ClientError("BAD_RESULT")
-        self._view[self._filled : end] = chunk.data  # into the view: the bytearray itself would copy first
+        part = self._view[self._filled : end]  # the bytearray itself would copy first
+        if chunk.stored:
+            self._read_stored(part)
+        else:
+            part[:] = chunk.data
         self._filled = end
+        if end == len(self._pixels):
+            self.whole.set()
+
+    def _read_stored(self, part: memoryview) -> None:
+        if self.file is None:
+            raise ClientError("BAD_RESULT")
+        try:
+            self.file.read(part, self._filled)
+        except OSError as error:
+            raise ClientError("BAD_RESULT") from error
 
 
 def _header(role: Role, plane: Plane) -> Any:

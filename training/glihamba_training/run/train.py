@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import ctypes
 import dataclasses
 import json
 import logging
 import os
 import platform
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -38,8 +36,9 @@ from glihamba_training.run.checkpoints import (
     take_weights,
     with_silent_blocks,
 )
+from glihamba_training.run.optimisers import optimiser_of
+from glihamba_training.run.processor import keep_freed_memory, multiply_by_onednn
 from glihamba_training.run.recipe import PRECISIONS, Recipe, RecipeError
-from glihamba_training.run.soap import Soap
 from glihamba_training.run.sources import BatchSource, Loader, open_source
 from glihamba_training.synthesis.batch import Batch
 
@@ -110,9 +109,7 @@ class HarmonizationTask(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         r = self.recipe
-        kind = Soap if r.optimiser == "soap" else torch.optim.Adam
-        trained = [weights for weights in self.parameters() if weights.requires_grad]
-        optimiser = kind(trained, r.learning_rate, betas=r.betas)
+        optimiser = optimiser_of(self.network, r)
 
         def factor(step: int) -> float:
             return min(1.0, (step + 1) / max(1, r.warmup)) * r.decay ** sum(step >= m for m in r.milestones)
@@ -159,7 +156,8 @@ def train(
     if workers and torch.cuda.is_available():
         torch.set_num_threads(1)  # the cores are the workers'
     if device.type == "cpu":
-        _keep_freed_memory()
+        keep_freed_memory()
+        multiply_by_onednn()
     source, described = open_source(data, recipe, device=device, progress=progress)
     _note(provenance, described, data, start)
     loader = Loader(source, recipe, first_step=first_step, rank=rank, world=world, threads=workers)
@@ -242,20 +240,6 @@ def _device() -> torch.device:
     if (count := torch.cuda.device_count()) > 1 and "LOCAL_RANK" not in os.environ:
         _log.warning("One of %d graphics cards is used: `torchrun` starts a process for each.", count)
     return torch.device("cuda", int(os.environ.get("LOCAL_RANK", 0)))
-
-
-def _keep_freed_memory() -> None:
-    """Has glibc keep memory that a step has freed for the next step; does nothing with other C libraries.
-
-    Otherwise every large tensor is mapped anew and the kernel clears its pages: 80,000 page faults and a
-    fifth of the time of a step of `glihamba-tiny` (32 pictures of 96 x 96, one thread: 1.27 s became 1.04 s,
-    best of 8).
-    """
-    if not sys.platform.startswith("linux") or not hasattr(libc := ctypes.CDLL(None), "mallopt"):
-        return
-    trim_threshold, mmap_max = -1, -4  # malloc.h
-    libc.mallopt(mmap_max, 0)
-    libc.mallopt(trim_threshold, 2**31 - 1)
 
 
 def _past(recipe: Recipe, resume: Path | None) -> tuple[dict[str, Any], int]:

@@ -1,0 +1,23 @@
+"""The optimiser that a recipe names, for the weights that it trains."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from glihamba_training.run.soap import Soap
+
+if TYPE_CHECKING:
+    from glihamba_training.run.recipe import Recipe
+
+
+def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
+    """The recipe's optimiser of those weights that need a gradient."""
+    trained = [weights for weights in network.parameters() if weights.requires_grad]
+    if recipe.optimiser == "soap":
+        return Soap(trained, recipe.learning_rate, betas=recipe.betas)
+    # Lightning does not clip the gradients of a fused optimiser in mixed precision.
+    fused = recipe.precision == "32"
+    return torch.optim.Adam(trained, recipe.learning_rate, betas=recipe.betas, fused=fused)
