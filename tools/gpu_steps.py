@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -41,7 +41,9 @@ def steps(machine: Machine, given: argparse.Namespace) -> Iterator[Step]:
         yield Step("tests", f"pytest {cases}", "Triton's interpreter", tests(cases, 10, TRITON_INTERPRET="1"))
         yield Step("rooms", "pytest tests/test_masks.py", "", tests("tests/test_masks.py", 5))
     else:
-        yield Step("tests", "pytest -m gpu", "every test that needs a GPU", tests("-m gpu tests", 20))
+        yield Step(
+            "tests", "pytest -m gpu", "every test that needs a GPU", tests(f"-m gpu {gpu_tests()}", 20)
+        )
         rooms = "tests/ops tests/networks tests/engine tests/pipeline tests/daemon tests/training"
         yield Step("rooms", f"pytest {rooms}", "all tests of what uses a device", tests(rooms, 40))
     small = ["--threads", "1"] if cpu else []
@@ -57,6 +59,13 @@ def steps(machine: Machine, given: argparse.Namespace) -> Iterator[Step]:
     length = "two steps" if cpu else f"{given.minutes:g} minutes"
     trained = f"{length}, recipe {given.recipe}, weights from {given.start or 'the start'}"
     yield Step("train", "glihamba train", trained, lambda: train(machine, given))
+
+
+def gpu_tests() -> str:
+    """The files with tests that need a GPU. The others would be imported, and need more than a run has."""
+    files = sorted((REPOSITORY / "tests").rglob("test_*.py"))
+    found = [file for file in files if "@pytest.mark.gpu" in file.read_text("utf-8")]
+    return " ".join(file.relative_to(REPOSITORY).as_posix() for file in found)
 
 
 def run_tests(machine: Machine, words: list[str], minutes: float, **variables: str) -> list[Row]:
@@ -88,9 +97,8 @@ def train(machine: Machine, given: argparse.Namespace) -> list[Row]:
     """Measure the rate, train for given.minutes with the schedule scaled to them, and score the weights."""
     if not given.photos.is_dir():
         raise StepFailed(f"There are no photographs in {given.photos}: name their folder with --photos.")
-    runs = machine.work / "runs"
-    shutil.rmtree(runs, ignore_errors=True)
-    runs.mkdir(parents=True)
+    machine.work.mkdir(parents=True, exist_ok=True)
+    runs = Path(tempfile.mkdtemp(prefix="runs-", dir=machine.work))
 
     def timed(steps: int, name: str, minutes: float, recipe: str = given.recipe) -> float:
         words = ["train", "--recipe", recipe, "--data", str(given.photos), "--run", str(runs / name)]

@@ -36,7 +36,7 @@ def section(record: dict[str, Any]) -> str:
     gpu = record["gpu"]
     with_what = [f"{name} {gpu[name]}" for name in ("torch", "triton", "cuda") if gpu.get(name)]
     parts = [
-        f"### {record['machine']}, {record['date']}",
+        f"#### {record['machine']}, {record['date']}",
         f"Commit {record['commit']}, {', '.join(with_what)}.",
     ]
     for measurement in record["measurements"]:

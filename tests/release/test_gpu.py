@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from training_pictures import photographs
 
 import gpu_bundle
@@ -105,8 +106,8 @@ def test_without_a_gpu_there_is_one_sentence(tmp_path: Path) -> None:
 def test_a_rehearsal_runs_every_step(tmp_path: Path) -> None:
     pytest.importorskip("triton", reason="Triton is not installed: pip install 'glihamba[test]' brings it")
     photos, out = photographs(tmp_path / "photos", 30), tmp_path / "out"
-    words = ["run", "--cpu", "--photos", photos, "--output", out, "--work", tmp_path / "work"]
-    done = subprocess.run([sys.executable, SCRIPT, *words], capture_output=True, text=True)
+    words = ["run", "--cpu", "--photos", str(photos), "--output", str(out), "--work", str(tmp_path / "work")]
+    done = subprocess.run([sys.executable, str(SCRIPT), *words], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     (file,) = (out / "benchmarks").glob("*.json")
     rows = {each["command"]: each["results"] for each in json.loads(file.read_text("utf-8"))["measurements"]}
@@ -119,6 +120,28 @@ def test_a_rehearsal_runs_every_step(tmp_path: Path) -> None:
     assert training["composites_a_second"] > 0
     assert all(score["psnr"] > 0 for score in scores)
     assert len(scores) == 2
+
+
+@needs_linux
+def test_what_is_missing_is_installed_beside_what_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = gpu_machine.Machine(cpu=True, work=tmp_path)
+    monkeypatch.setattr(gpu_machine, "missing_packages", lambda: ["pip"])  # which its new environment has
+    gpu_machine.prepare(machine, ["--no-index"])
+    assert machine.python.startswith(str(tmp_path))
+    assert machine.facts["torch"] == torch.__version__
+    monkeypatch.setattr(gpu_machine, "missing_packages", lambda: ["glihamba-no-such-package"])
+    with pytest.raises(gpu_machine.StepFailed, match="pip could not install glihamba-no-such-package: "):
+        gpu_machine.prepare(machine, ["--no-index"])
+
+
+def test_every_test_that_asks_for_a_gpu_is_marked() -> None:
+    """`gpu` alone skips and finds them; a condition of its own would hide a test from tools/gpu.py."""
+    asking = re.compile(r"skipif\(\s*not torch\.cuda\.is_available")
+    for file in (REPOSITORY / "tests").rglob("test_*.py"):
+        assert file == Path(__file__) or not asking.search(file.read_text("utf-8")), file
+    assert "tests/daemon/test_device.py" in gpu_steps.gpu_tests().split()
 
 
 @needs_linux
@@ -178,7 +201,7 @@ def test_tables_show_every_row_and_every_failure(tmp_path: Path) -> None:
     assert text.startswith("before\n")
     assert text.endswith("after\n")
     assert "old" not in text
-    assert re.findall("### .*", text) == ["### a card, 2026-12-01"]
+    assert re.findall("#### .*", text) == ["#### a card, 2026-12-01"]
     assert "| ms | N |\n| --- | --- |\n| 1.5 | 9,216 |\n| 2 |  |" in text
     assert "**Failed.** Too slow." in text
     page.write_text("nothing", "utf-8")
