@@ -21,15 +21,17 @@ import datetime
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from gpu_bundle import BUNDLE_MB, git, pack
-from gpu_machine import REPOSITORY, WORK, GpuError, Machine, StepFailed, prepare
+from gpu_machine import REPOSITORY, WORK, GpuError, Machine, StepFailed, install, look, missing_packages
 from gpu_steps import RECIPE, START, Step, steps
 from gpu_tables import update
 
@@ -40,39 +42,52 @@ def run(given: argparse.Namespace) -> int:
     """Run the steps; returns 0 if none failed. Raises GpuError if nothing can be run at all."""
     if sys.platform != "linux":
         raise GpuError("This runs on Linux only.")
+    if sys.version_info < (3, 11):
+        raise GpuError("This needs Python 3.11 or newer.")
     machine = Machine(given.cpu, given.work)
     card = "" if given.cpu else nvidia_smi()
     if not (card or given.cpu):
         raise GpuError(NO_GPU)
-    try:
-        prepare(machine, given.pip)
-    except StepFailed as error:
-        raise GpuError(str(error)) from error
-    today = datetime.date.today().isoformat()
-    name = "rehearsal" if given.cpu else re.sub(r"\W+", "-", machine.facts["name"]).strip("-").lower()
-    file = given.output / "benchmarks" / f"{today}-{name}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    installed = []
+    if missing := missing_packages():
+        step = Step(
+            "install", "pip install", ", ".join(missing), lambda: install(machine, given.pip, missing)
+        )
+        installed.append(measure(step))
+    look(machine)
+    now = datetime.datetime.now()
+    name = machine.facts["name"] or "rehearsal"
+    file = free(given.output / "benchmarks", f"{now:%Y-%m-%d}-{re.sub(r'[^a-z0-9]+', '-', name.lower())}")
     record: dict[str, Any] = {
-        "date": today,
+        "date": f"{now:%Y-%m-%d}",
+        "begun": now.isoformat(timespec="seconds"),
         "commit": commit(),
-        "machine": machine.facts["name"] or "rehearsal on the CPU",
+        "machine": f"{name}; {machine.facts['processor']}",
         "gpu": {**machine.facts, "nvidia-smi": card},
-        "measurements": [],
+        "measurements": installed,
     }
-    for step in steps(machine, given):
-        if not given.only or step.name in given.only:
-            print(f"{step.name:10}", end="", flush=True)
-            measurement = measure(step)
-            record["measurements"].append(measurement)
-            file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-            print(measurement.get("failed", f"done in {measurement['seconds']} s"))
-    page = given.output / "docs" / "BENCHMARKS.md"
-    if not page.exists():
-        page.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(REPOSITORY / "docs" / "BENCHMARKS.md", page)
-    update(page, file.parent)
-    print(f"Results: {file}\nTables: {page}")
+    try:
+        for step in steps(machine, given):
+            if not given.only or step.name in given.only:
+                print(f"{step.name:10}", end="", flush=True)
+                record["measurements"].append(measurement := measure(step))
+                file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+                print(measurement.get("failed", f"done in {measurement['seconds']} s"))
+    finally:
+        page = given.output / "docs" / "BENCHMARKS.md"
+        if not page.exists():
+            page.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(REPOSITORY / "docs" / "BENCHMARKS.md", page)
+        update(page, file.parent)
+        print(f"Results: {file}\nTables: {page}")
     return int(any("failed" in each for each in record["measurements"]))
+
+
+def free(folder: Path, name: str) -> Path:
+    """A file in the folder that does not exist yet: old measurements stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbered = (folder / f"{name}{f'-{number}' if number > 1 else ''}.json" for number in count(1))
+    return next(file for file in numbered if not file.exists())
 
 
 def measure(step: Step) -> dict[str, Any]:
@@ -143,6 +158,7 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = arguments_of(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the step's processes end, too
     try:
         if given.name == "run":
             return run(given)

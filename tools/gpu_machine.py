@@ -18,12 +18,14 @@ WORK = REPOSITORY / "build" / "gpu"
 ROOMS = ("backend", "training", "proto", "plugins/shared")
 TEST_PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "psutil", "torchmetrics", "cryptography", "triton")
 FACTS = """
-import importlib.metadata as m, json, shutil, torch
+import importlib.metadata as m, json, os, shutil, torch
+from glihamba.engine.device import cpu_name
 there = torch.cuda.is_available()
 versions = {n: m.version(n) for n in ("torch", "triton") if any(m.distributions(name=n))}
 name = torch.cuda.get_device_name() if there else ""
 compiler = next(filter(None, map(shutil.which, ("cc", "gcc", "clang"))), "none")
-print(json.dumps({"name": name, **versions, "cuda": torch.version.cuda, "compiler": compiler}))
+print(json.dumps({"name": name, **versions, "cuda": torch.version.cuda, "compiler": compiler,
+    "processor": f"{cpu_name()}, {os.cpu_count()} cores"}))
 """
 
 PRINTED = 6000  # characters of a failed step's output that are kept
@@ -109,32 +111,38 @@ def last_line(text: str) -> str:
     return (text.strip() or "no output").splitlines()[-1][:300]
 
 
-def prepare(machine: Machine, pip: Sequence[str]) -> None:
-    """Have pip install what this Python lacks, beside what it has, and look at the GPU. Raises StepFailed."""
-    if missing := missing_packages():
-        environment = machine.work / "env"
-        machine.call(["-m", "venv", str(environment)], 5)
-        machine.python = str(environment / "bin" / "python")
-        status, folder, _ = machine.call(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], 1)
-        if status:
-            raise StepFailed("This Python makes no environments: install its venv module.")
-        here = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-        Path(folder.strip(), "parent.pth").write_text("\n".join(here) + "\n", "utf-8")
-        status, _, errors = machine.call(["-m", "pip", "install", *pip, *missing], 30)
-        if status:
-            raise StepFailed(f"pip could not install {', '.join(missing)}: {last_line(errors)}")
+def install(machine: Machine, pip: Sequence[str], missing: Sequence[str]) -> list[Row]:
+    """Have pip install `missing` into an environment that also sees what this Python has. Raises StepFailed."""
+    environment = machine.work / "env"
+    status, output, errors = machine.call(["-m", "venv", str(environment)], 5)
+    if status:
+        raise StepFailed("This Python makes no environments: install its venv module.", (), output + errors)
+    own = Machine(machine.cpu, machine.work, str(environment / "bin" / "python"))
+    _, folder, _ = own.call(["-c", "import sysconfig; print(sysconfig.get_path('purelib'))"], 1)
+    here = [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
+    Path(folder.strip(), "parent.pth").write_text("\n".join(here) + "\n", "utf-8")
+    status, output, errors = own.call(["-m", "pip", "install", *pip, *missing], 30)
+    if status:
+        sentence = f"pip could not install {', '.join(missing)}: {last_line(errors)}"
+        raise StepFailed(sentence, (), output + errors)
+    machine.python = own.python
+    return [{"installed": len(missing)}]
+
+
+def look(machine: Machine) -> None:
+    """Set the machine's facts. Raises GpuError where nothing can be run."""
     status, output, errors = machine.call(["-c", FACTS], 5)
     if status:
-        raise StepFailed(f"PyTorch cannot be imported: {last_line(errors)}")
+        raise GpuError(f"PyTorch cannot be imported, so nothing can be run: {last_line(errors)}")
     machine.facts = json.loads(output)
     if not (machine.cpu or machine.facts["name"]):
-        raise StepFailed(
-            "PyTorch does not see the GPU: it is a build without CUDA, or the driver is too old."
-        )
+        raise GpuError("PyTorch does not see the GPU: it is a build without CUDA, or the driver is too old.")
 
 
 def missing_packages() -> list[str]:
-    """The requirements of pyproject.toml that a run needs and this Python does not have, in any version."""
+    """The requirements of pyproject.toml that a run needs and this Python does not have. A version that differs
+    is kept, since pip might replace a PyTorch that fits the driver; the record states PyTorch's and Triton's.
+    """
     from importlib.metadata import PackageNotFoundError, version
 
     import tomllib

@@ -71,7 +71,9 @@ def gpu_tests() -> str:
 def run_tests(machine: Machine, words: list[str], minutes: float, **variables: str) -> list[Row]:
     """One row of counts. Raises StepFailed with the names of the tests that failed."""
     status, output, errors = machine.call(
-        ["-m", "pytest", "-q", "-W", "ignore::RuntimeWarning", *words], minutes, **variables
+        ["-m", "pytest", "-q", "--continue-on-collection-errors", "-W", "ignore::RuntimeWarning", *words],
+        minutes,
+        **variables,
     )
     counts = {
         kind: int(number) for number, kind in re.findall(r"(\d+) (passed|failed|skipped|error)", output)
@@ -120,6 +122,8 @@ def train(machine: Machine, given: argparse.Namespace) -> list[Row]:
         taken = timed(length, "trained", 1.5 * given.minutes + 5, str(recipe))
     except StepFailed as error:
         failure = error
+        if not (runs / "trained" / "recipe.json").exists():
+            raise
     batch = json.loads((runs / "trained" / "recipe.json").read_text("utf-8"))["batch"]
     rows: list[Row] = [{"pictures": "training", "steps": length, "batch": batch}]
     rows[0] |= {"composites_a_second": round(batch / rate, 1), "minutes": round(taken / 60, 1)}

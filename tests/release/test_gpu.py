@@ -16,6 +16,7 @@ import pytest
 import torch
 from training_pictures import photographs
 
+import gpu
 import gpu_bundle
 import gpu_machine
 import gpu_steps
@@ -26,6 +27,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 SCRIPT = REPOSITORY / "tools" / "gpu.py"
 RECORD: dict[str, Any] = {
     "date": "2026-12-01",
+    "begun": "2026-12-01T10:00:00",
     "commit": "abc",
     "machine": "a card",
     "gpu": {"torch": "2.13.0", "cuda": "13.0"},
@@ -123,17 +125,14 @@ def test_a_rehearsal_runs_every_step(tmp_path: Path) -> None:
 
 
 @needs_linux
-def test_what_is_missing_is_installed_beside_what_is_there(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_is_missing_is_installed_beside_what_is_there(tmp_path: Path) -> None:
     machine = gpu_machine.Machine(cpu=True, work=tmp_path)
-    monkeypatch.setattr(gpu_machine, "missing_packages", lambda: ["pip"])  # which its new environment has
-    gpu_machine.prepare(machine, ["--no-index"])
+    gpu_machine.install(machine, ["--no-index"], ["pip"])  # which the new environment has
+    gpu_machine.look(machine)
     assert machine.python.startswith(str(tmp_path))
     assert machine.facts["torch"] == torch.__version__
-    monkeypatch.setattr(gpu_machine, "missing_packages", lambda: ["glihamba-no-such-package"])
     with pytest.raises(gpu_machine.StepFailed, match="pip could not install glihamba-no-such-package: "):
-        gpu_machine.prepare(machine, ["--no-index"])
+        gpu_machine.install(machine, ["--no-index"], ["glihamba-no-such-package"])
 
 
 def test_every_test_that_asks_for_a_gpu_is_marked() -> None:
@@ -151,6 +150,13 @@ def test_a_step_that_takes_too_long_is_ended_with_what_it_started() -> None:
     with pytest.raises(gpu_machine.StepFailed, match=r"its limit of 0\.05 minutes") as caught:
         gpu_machine.Machine(cpu=True).call(["-c", program], 0.05)
     assert caught.value.printed == "begun\n"
+
+
+def test_old_results_stay(tmp_path: Path) -> None:
+    first = gpu.free(tmp_path / "new", "2026-12-01-a-card")
+    assert first.name == "2026-12-01-a-card.json"
+    first.touch()
+    assert gpu.free(tmp_path / "new", "2026-12-01-a-card").name == "2026-12-01-a-card-2.json"
 
 
 @needs_linux
@@ -190,7 +196,7 @@ def test_the_tests_packages_are_declared() -> None:
 
 def test_tables_show_every_row_and_every_failure(tmp_path: Path) -> None:
     for date, machine in (("2026-11-01", "a card"), ("2026-12-01", "a card"), ("2026-11-01", "no card")):
-        record = {**RECORD, "date": date, "machine": machine}
+        record = {**RECORD, "date": date, "begun": f"{date}T10:00:00", "machine": machine}
         if machine == "no card":
             record.pop("gpu")
         (tmp_path / f"{date}-{machine[:2]}.json").write_text(json.dumps(record), "utf-8")
