@@ -112,7 +112,7 @@ def last_line(text: str) -> str:
 
 
 def install(machine: Machine, pip: Sequence[str], missing: Sequence[str]) -> list[Row]:
-    """Have pip install `missing` into an environment that also sees what this Python has. Raises StepFailed."""
+    """Have pip install `missing` into an environment that sees what this Python has. Raises StepFailed."""
     environment = machine.work / "env"
     status, output, errors = machine.call(["-m", "venv", str(environment)], 5)
     if status:
@@ -140,8 +140,10 @@ def look(machine: Machine) -> None:
 
 
 def missing_packages() -> list[str]:
-    """The requirements of pyproject.toml that a run needs and this Python does not have. A version that differs
-    is kept, since pip might replace a PyTorch that fits the driver; the record states PyTorch's and Triton's.
+    """The requirements of pyproject.toml that a run needs and this Python does not have.
+
+    A version that differs is kept, since pip might replace a PyTorch that fits the driver. The record states
+    PyTorch's and Triton's.
     """
     from importlib.metadata import PackageNotFoundError, version
 
