@@ -66,12 +66,17 @@ def run(given: argparse.Namespace) -> int:
         "gpu": {**machine.facts, "nvidia-smi": card},
         "measurements": installed,
     }
+
+    def keep() -> None:
+        file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+    keep()
     try:
         for step in steps(machine, given):
             if not given.only or step.name in given.only:
                 print(f"{step.name:10}", end="", flush=True)
                 record["measurements"].append(measurement := measure(step))
-                file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+                keep()
                 print(measurement.get("failed", f"done in {measurement['seconds']} s"))
     finally:
         page = given.output / "docs" / "BENCHMARKS.md"
