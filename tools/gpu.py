@@ -44,9 +44,10 @@ def run(given: argparse.Namespace) -> int:
         raise GpuError("This runs on Linux only.")
     if sys.version_info < (3, 11):
         raise GpuError("This needs Python 3.11 or newer.")
+    if given.cpu and given.output.resolve() == REPOSITORY:
+        raise GpuError("A rehearsal measures nothing: name another folder with --output.")
     machine = Machine(given.cpu, given.work)
-    card = "" if given.cpu else nvidia_smi()
-    if not (card or given.cpu):
+    if not (given.cpu or nvidia_smi()):
         raise GpuError(NO_GPU)
     installed = []
     if missing := missing_packages():
@@ -55,17 +56,9 @@ def run(given: argparse.Namespace) -> int:
         )
         installed.append(measure(step))
     look(machine)
-    now = datetime.datetime.now()
-    name = machine.facts["name"] or "rehearsal"
-    file = free(given.output / "benchmarks", f"{now:%Y-%m-%d}-{re.sub(r'[^a-z0-9]+', '-', name.lower())}")
-    record: dict[str, Any] = {
-        "date": f"{now:%Y-%m-%d}",
-        "begun": now.isoformat(timespec="seconds"),
-        "commit": commit(),
-        "machine": f"{name}; {machine.facts['processor']}",
-        "gpu": {**machine.facts, "nvidia-smi": card},
-        "measurements": installed,
-    }
+    record = {**record_of(machine), "measurements": installed}
+    name = re.sub(r"[^a-z0-9]+", "-", (machine.facts["name"] or "rehearsal").lower())
+    file = free(given.output / "benchmarks", f"{record['date']}-{name}")
 
     def keep() -> None:
         file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
@@ -79,13 +72,31 @@ def run(given: argparse.Namespace) -> int:
                 keep()
                 print(measurement.get("failed", f"done in {measurement['seconds']} s"))
     finally:
-        page = given.output / "docs" / "BENCHMARKS.md"
-        if not page.exists():
-            page.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(REPOSITORY / "docs" / "BENCHMARKS.md", page)
-        update(page, file.parent)
+        page = published(given.output)
         print(f"Results: {file}\nTables: {page}")
     return int(any("failed" in each for each in record["measurements"]))
+
+
+def record_of(machine: Machine) -> dict[str, Any]:
+    """What the results hold for."""
+    now = datetime.datetime.now()
+    return {
+        "date": f"{now:%Y-%m-%d}",
+        "begun": now.isoformat(timespec="seconds"),
+        "commit": commit(),
+        "machine": f"{machine.facts['name'] or 'rehearsal'}; {machine.facts['processor']}",
+        "gpu": {**machine.facts, "nvidia-smi": nvidia_smi()},
+    }
+
+
+def published(output: Path) -> Path:
+    """The benchmarks page in `output`, a copy of ours if it has none, with the tables of its results."""
+    page = output / "docs" / "BENCHMARKS.md"
+    if not page.exists():
+        page.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / "docs" / "BENCHMARKS.md", page)
+    update(page, output / "benchmarks")
+    return page
 
 
 def free(folder: Path, name: str) -> Path:

@@ -105,6 +105,12 @@ def test_without_a_gpu_there_is_one_sentence(tmp_path: Path) -> None:
 
 
 @needs_linux
+def test_a_rehearsal_is_not_published(capsys: pytest.CaptureFixture[str]) -> None:
+    assert gpu.main(["run", "--cpu", "--output", str(REPOSITORY)]) == 1
+    assert capsys.readouterr().err.startswith("A rehearsal measures nothing: ")
+
+
+@needs_linux
 def test_a_rehearsal_runs_every_step(tmp_path: Path) -> None:
     pytest.importorskip("triton", reason="Triton is not installed: pip install 'glihamba[test]' brings it")
     photos, out = photographs(tmp_path / "photos", 30), tmp_path / "out"
