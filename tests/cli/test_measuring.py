@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -54,6 +55,7 @@ def test_bench_compares() -> None:
     tiny = {result["model"]: result for result in told["results"]}["glihamba-tiny"]
     assert tiny["parameters"] > 100_000
     assert tiny["gflops"] > 0
+    assert tiny["times_floor"] == pytest.approx(tiny["milliseconds"] / tiny["floor_milliseconds"], rel=0.1)
     told = as_json("bench", "model", "glihamba-tiny", "--side", "32", "--threads", "1", "--runs", "1")
     assert (told["results"][0]["working_size"], told["results"][0]["threads"]) == (32, 1)
     assert "milliseconds" in here("bench", "model", "statistics", "--runs", "1").stdout
@@ -82,3 +84,28 @@ def test_training_words(tmp_path: Path) -> None:
     done = here("evaluate", "--data", tmp_path)
     assert done.returncode == 1
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_bench_train_measures_each_stage_and_compares_with_an_earlier_file(tmp_path: Path) -> None:
+    words = ("bench", "train", "glihamba-tiny", "--size", "16", "--batch", "2", "--runs", "1")
+    (row,) = as_json(*words, "--before", tmp_path)["results"]
+    assert (row["recipe"], row["size"], row["batch"], row["threads"]) == ("glihamba-tiny", 16, 2, 1)
+    stages = [row[f"{stage}_ms"] for stage in ("batch", "forward", "backward", "optimiser")]
+    assert min(stages) > 0
+    assert row["composites_a_second"] == pytest.approx(2000 / sum(stages), rel=0.1)
+    assert row["times_floor"] == pytest.approx(sum(stages) / row["floor_ms"], rel=0.6)
+    assert row["against_before"] is None, "an empty folder has no earlier measurement"
+
+
+def test_rows_are_compared_with_the_newest_file_s_row_of_the_same_conditions(tmp_path: Path) -> None:
+    from glihamba.commands.bench_train import compare, latest
+
+    here = {"recipe": "a", "size": 96, "batch": 32, "threads": 1, "device": "this"}
+    elsewhere = {**here, "device": "another"}
+    for date, rate in (("2026-01-01", 1.0), ("2026-01-02", 10.0)):
+        measurement = {"command": "glihamba bench train", "results": [{**here, "composites_a_second": rate}]}
+        (tmp_path / f"{date}-training.json").write_text(json.dumps({"measurements": [measurement]}))
+    other = {"command": "glihamba bench scan", "results": [{"ms": 1}]}
+    (tmp_path / "2026-01-03-scan.json").write_text(json.dumps({"measurements": [other]}))
+    measured = [{**each, "composites_a_second": 25.0} for each in (here, elsewhere)]
+    assert [row["against_before"] for row in compare(measured, latest(tmp_path))] == [2.5, None]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from glihamba.networks.colour_statistics import (
     BORDER,
     COLOURS,
     JOINT,
+    colour_statistics,
     describe,
     describe_border,
     joint_histograms,
@@ -94,3 +97,52 @@ def test_a_mask_that_resampling_has_pushed_past_one_gives_numbers(disc):
     picture = torch.rand(1, 3, SIDE, SIDE)
     assert torch.isfinite(joint_histograms(picture, disc * (1 + 2e-7))).all()
     assert torch.isfinite(joint_histograms(picture, torch.full_like(disc, 1 + 2e-7))).all()
+
+
+def pictures(height: int, width: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Five composites, masks and surroundings: soft, hard, empty, full and beyond 1 by rounding."""
+    g = torch.Generator().manual_seed(height)
+    composite = torch.rand(5, 3, height, width, generator=g)
+    composite[0, 0] = 1.0  # a channel at its last node
+    composite[1] = composite[1] * 1.5 - 0.25  # beyond both ends
+    mask = torch.rand(5, 1, height, width, generator=g)
+    mask[1] = (mask[1] > 0.7).float()
+    mask[2], mask[3], mask[4] = 0.0, 1.0, 1 + 2e-7
+    return composite, mask, torch.rand(5, 1, height, width, generator=g) * (1 - mask)
+
+
+@pytest.mark.skipif(importlib.util.find_spec("numba") is None, reason="compiled by numba")
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("size", [(64, 64), (33, 71), (2, 3)])
+def test_one_pass_over_the_pixels_gives_what_the_operators_give(size, threads):
+    composite, mask, around = pictures(*size)
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        fused = colour_statistics(composite, mask, around)
+    finally:
+        torch.set_num_threads(before)
+    plain = colour_statistics(composite.requires_grad_(), mask, around)
+    assert plain.colours.requires_grad, "a gradient is asked for, so the operators ran"
+    assert not fused.colours.requires_grad
+    for name, ours, theirs in zip(fused._fields, fused, plain, strict=True):
+        # The log ratio of a flat channel's deviation, 1e-2, has the variance's rounding times a thousand.
+        tolerance = 1e-4 if name in ("colours", "border") else 2e-6
+        assert torch.allclose(ours, theirs, atol=tolerance), (name, (ours - theirs).abs().max())
+
+
+def test_a_colour_that_is_not_a_number_stays_none_and_harms_no_other_picture():
+    composite, mask, around = pictures(16, 16)
+    wanted = colour_statistics(composite, mask, around)
+    composite[0, 1, 5, 5] = float("nan")
+    composite[1, 1, 5, 5] = float("inf")
+    found = colour_statistics(composite, mask, around)
+    assert torch.isnan(found.mean[0, 1])
+    assert not torch.isfinite(found.mean[1, 1])
+    for ours, theirs in zip(found, wanted, strict=True):
+        assert torch.equal(ours[2:], theirs[2:])
+
+
+def test_pictures_in_double_precision_go_the_exact_way():
+    composite, mask, around = (plane.double() for plane in pictures(16, 16))
+    assert colour_statistics(composite, mask, around).colours.dtype == torch.float64

@@ -7,7 +7,8 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from glihamba.errors import UnknownModel
-from glihamba.networks import build, names
+from glihamba.models import load
+from glihamba.networks import build, colour_statistics_kernel, names
 from glihamba.networks.vss import GFSE, LFSE, MLGVSSBlock, PatchExpanding, PatchMerging, VSSBlock
 
 SMALL = {"width": 16, "encoder": (1, 1), "decoder": (1,), "state_dimension": 2}
@@ -164,3 +165,34 @@ def test_unknown_names_are_refused_with_the_known_ones():
         build("glihumba")
     with pytest.raises(TypeError, match="GLIHamba has no setting witdh"):
         build("glihamba-tiny", witdh=8)
+
+
+@pytest.mark.parametrize("side", [96, 256])
+def test_the_compiled_statistics_paint_the_same_picture(side, monkeypatch):
+    network = load("glihamba-tiny")
+    composite, mask = pictures(side, side)
+    with torch.inference_mode():
+        fused = network(composite, mask)
+        monkeypatch.setattr(colour_statistics_kernel, "fastest", lambda: None)
+        plain = network(composite, mask)
+    assert (fused - composite).abs().max() > 0.01, "the network recolours"
+    assert 255 * (fused - plain).abs().max() < 0.01, "levels"
+
+
+def test_the_compiled_statistics_train_by_the_same_gradients(monkeypatch):
+    network = build("glihamba-tiny", **SMALL)
+    weights = dict(network.named_parameters())
+    torch.nn.init.normal_(
+        weights["head.base.weight"], std=0.01
+    )  # zero at first: nothing below it would learn
+    composite, mask = pictures(40, 40, batch=3)
+
+    def gradients() -> torch.Tensor:
+        network.zero_grad()
+        (network(composite, mask) - 0.5).square().mean().backward()
+        return torch.cat([p.grad.flatten() for p in weights.values() if p.grad is not None])
+
+    fused = gradients()
+    monkeypatch.setattr(colour_statistics_kernel, "fastest", lambda: None)
+    plain = gradients()
+    assert (fused - plain).norm() < 1e-4 * plain.norm()

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from glihamba.networks import build
+from glihamba_training.run.muon import SMALLEST, Muon
 from glihamba_training.run.optimisers import optimiser_of
-from glihamba_training.run.processor import onednn_gains
+from glihamba_training.run.processor import computes_in_bf16, onednn_gains, precision_here
 from glihamba_training.run.recipe import RecipeError, load_recipe
 from glihamba_training.run.soap import LARGEST, Soap
 from glihamba_training.run.train import HarmonizationTask
@@ -43,6 +44,7 @@ def test_it_gets_nearer_than_adam_in_as_many_steps():
 def test_a_recipe_names_its_optimiser():
     assert load_recipe("glihamba-cells").optimiser == "soap"
     assert load_recipe("glihamba-tiny").optimiser == "adam"
+    assert isinstance(optimiser_of(torch.nn.Linear(9, 9), load_recipe("unet", optimiser="muon")), Muon)
     with pytest.raises(RecipeError, match='There is no optimiser "sgd"'):
         load_recipe("glihamba-tiny", optimiser="sgd")
     with pytest.raises(RecipeError, match='The loss "answers" is only for glihamba-cells'):
@@ -60,20 +62,36 @@ def test_vectors_are_adams_and_wide_matrices_have_one_basis():
     assert "right_basis" not in optimiser.state[wide]
 
 
-def test_a_saved_state_goes_on_as_if_nothing_had_been():
+def test_muon_moves_matrices_and_adam_the_rest():
+    square, bias, narrow = (torch.nn.Parameter(torch.zeros(*size)) for size in ((8, 9), (5,), (4, 40)))
+    optimiser = Muon([square, bias, narrow], 0.1)
+    for weights in (square, bias, narrow):
+        weights.grad = torch.randn(weights.shape, generator=torch.Generator().manual_seed(0))
+    optimiser.step()
+    moved = torch.linalg.svdvals(square.detach())
+    assert min(square.shape) == SMALLEST
+    assert moved.min() > 0.5 * moved.max(), "a gradient's directions are all followed alike"
+    for weights in (bias, narrow):
+        assert weights.grad is not None
+        assert torch.allclose(weights.detach(), -0.1 * weights.grad.sign(), atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", [Soap, Muon])
+@pytest.mark.parametrize("size", [(6, 4), (9, 8)])
+def test_a_saved_state_goes_on_as_if_nothing_had_been(kind, size):
     torch.manual_seed(0)
-    weights = torch.nn.Parameter(torch.randn(6, 4))
-    optimiser = Soap([weights], 0.05)
+    weights = torch.nn.Parameter(torch.randn(size))
+    optimiser = kind([weights], 0.05)
 
     def steps(of, using, seed):
         g = torch.Generator().manual_seed(seed)
         for _ in range(12):
-            of.grad = torch.randn(6, 4, generator=g)
+            of.grad = torch.randn(size, generator=g)
             using.step()
 
     steps(weights, optimiser, 1)
     resumed = torch.nn.Parameter(weights.detach().clone())
-    other = Soap([resumed], 0.05)
+    other = kind([resumed], 0.05)
     other.load_state_dict(copy.deepcopy(optimiser.state_dict()))
     steps(weights, optimiser, 2)
     steps(resumed, other, 2)
@@ -137,3 +155,30 @@ def test_mixed_precision_keeps_adam_apart_from_clipping():
 )
 def test_onednn_multiplies_only_where_it_gains_and_does_not_round(processor, gains):
     assert onednn_gains(processor) == gains
+
+
+@pytest.mark.parametrize(
+    ("processor", "computes"),
+    [
+        ({"avx2": True}, False),
+        ({"avx2": True, "avx512_f": True}, False),
+        ({"avx512_f": True, "avx512_bf16": True}, True),
+        ({"amx_bf16": True}, True),
+        ({}, False),
+    ],
+)
+def test_bfloat16_is_chosen_only_where_the_processor_computes_in_it(monkeypatch, processor, computes):
+    assert computes_in_bf16(processor) == computes
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: processor)
+    assert precision_here("auto") == ("bf16" if computes else "32")
+    assert [precision_here(wanted) for wanted in ("32", "bf16", "16")] == ["32", "bf16", "16"]
+    adam = optimiser_of(torch.nn.Linear(2, 2), load_recipe("glihamba-tiny", precision="auto"))
+    assert adam.defaults["fused"] != computes
+
+
+def test_a_learning_rate_s_schedule_reaches_every_part_of_muon():
+    task = HarmonizationTask(load_recipe("glihamba-tiny", optimiser="muon", warmup=4), {})
+    made = task.configure_optimizers()
+    rates = [group["lr"] for group in made["optimizer"].param_groups]
+    assert rates == [load_recipe("glihamba-tiny").learning_rate / 4] * 2

@@ -340,7 +340,7 @@ def test_tensorboard_has_the_loss_and_pictures(photo_shards, tmp_path):
     [
         ({"batch": 0}, """The recipe's "batch" must be a whole number above 0, not 0."""),
         ({"size": 32.5}, """The recipe's "size" must be a whole number above 0, not 32.5."""),
-        ({"precision": "8"}, 'There is no precision "8": choose 32, bf16, 16.'),
+        ({"precision": "8"}, 'There is no precision "8": choose 32, bf16, 16, auto.'),
     ],
 )
 def test_impossible_recipes_are_refused(keys, sentence):

@@ -77,6 +77,17 @@ def two_stages(
     return coarse + torch.stack(refined).mean()  # Eq. 6
 
 
+def left_of(composite: Tensor, mask: Tensor, harmonized: Tensor) -> Tensor:
+    """What the network has left to do: its answer, clipped, where it changed a composite by more than `_FAR`.
+
+    composite, harmonized (B,3,H,W), mask (B,1,H,W). Returns (B,3,H,W): each picture as the one or the other.
+    """
+    once = harmonized.clamp(0, 1)
+    moved = ((once - composite).square().mean(1, keepdim=True) * mask).sum((1, 2, 3), keepdim=True)
+    far = moved > _FAR**2 * mask.sum((1, 2, 3), keepdim=True)
+    return torch.where(far, once, composite)
+
+
 def _errors(picture: Tensor, real: Tensor, mask: Tensor, smallest_area: float, power: float) -> Tensor:
     """Each picture's error, (B,)."""
     area = mask.sum((1, 2, 3)).clamp_min(_smallest(smallest_area, real))
@@ -118,10 +129,7 @@ def _refining(network: Harmonizer, batch: Batch, settings: LossSettings) -> tupl
     half = len(batch.composite) // 2
     composite, mask = batch.composite[:half], batch.mask[:half]
     with torch.no_grad():
-        once = network(composite, mask).clamp(0, 1)
-        moved = ((once - composite).square().mean(1, keepdim=True) * mask).sum((1, 2, 3), keepdim=True)
-        far = moved > _FAR**2 * mask.sum((1, 2, 3), keepdim=True)
-        met = torch.where(far, once, composite)
+        met = left_of(composite, mask, network(composite, mask))
     return _foreground(network, batch._replace(composite=torch.cat((met, batch.composite[half:]))), settings)
 
 

@@ -61,6 +61,21 @@ def scan_rows(
             }
 
 
+def multiply_rate() -> float:
+    """Floating-point operations a second of a large matrix product in float32 on PyTorch's threads.
+
+    The best of ten: no other arithmetic of PyTorch is faster, so FLOPs by this rate are the least seconds.
+    """
+    side = 1024
+    a, b = torch.randn(2, side, side)
+    seconds = []
+    for _ in range(10):
+        begun = time.perf_counter()
+        a @ b
+        seconds.append(time.perf_counter() - begun)
+    return float(2 * side**3 / min(seconds))
+
+
 def _medians(works: dict[Any, Callable[[], float]], runs: int) -> dict[Any, float]:
     for work in works.values():
         work()  # compiles and warms up; not counted

@@ -53,12 +53,14 @@ def model_(
 ) -> None:
     """Measure models: the latency of one picture on the CPU, the parameters and the FLOPs.
 
-    A multiply-add counts as two FLOPs. NAMES are networks with fresh weights (glihamba, hdnet, gknet,
-    regional, frih, unet, ..., statistics) or registered models. Without NAMES, all sizes of GLIHamba and
-    statistics are measured.
+    A multiply-add counts as two FLOPs. The floor is what the FLOPs of matrix products and convolutions, not
+    the scan's, would take at the rate of a large product in float32. NAMES are networks with fresh weights
+    (glihamba, hdnet, gknet, regional, frih, unet, ..., statistics) or registered models. Without NAMES, all
+    sizes of GLIHamba and statistics are measured.
     """
     import torch
 
+    from glihamba.bench import cpu, gpu
     from glihamba.networks import names as network_names
 
     networks = {name: _network(name) for name in names or (*network_names("glihamba"), "statistics")}
@@ -69,10 +71,16 @@ def model_(
         networks[name](*inputs[name])
 
     before = torch.get_num_threads()
+    rates = {}
     with torch.inference_mode():
         works = {(name, count): partial(run, name, count) for name in networks for count in threads}
         seconds = alternate(works, runs)
+        for count in threads:
+            torch.set_num_threads(count)
+            rates[count] = cpu.multiply_rate()
     torch.set_num_threads(before)
+    flops = {name: _flops(networks[name], inputs[name]) for name in networks}
+    floors = {(name, count): flops[name] / rates[count] for name, count in works}
     results: Results = [
         {
             "model": name,
@@ -80,13 +88,13 @@ def model_(
             "working_size": inputs[name][0].shape[-1],
             "threads": count,
             "milliseconds": round(1000 * seconds[name, count], 2),
+            "floor_milliseconds": round(1000 * floors[name, count], 2),
+            "times_floor": round(seconds[name, count] / floors[name, count], 1) if flops[name] else None,
             "parameters": sum(p.numel() for p in networks[name].parameters()),
-            "gflops": round(_flops(networks[name], inputs[name]) / 1e9, 3),
+            "gflops": round(flops[name] / 1e9, 3),
         }
         for name, count in works
     ]
-    from glihamba.bench import gpu
-
     report([*results, *gpu.model_rows(list(networks), _network, runs)], as_json)
 
 
@@ -98,7 +106,10 @@ def model_(
 @runs_option
 @json_option
 def pipeline(megapixels: tuple[float, ...], model: str, runs: int, as_json: bool) -> None:
-    """Measure 8-bit composites on their way to a daemon of their own and back, and its peak memory."""
+    """Measure 8-bit composites on their way to a daemon of their own and back, and its peak memory.
+
+    Other methods' figures follow. They were measured on another machine.
+    """
     results: Results = []
     with own_daemon() as service:
         harmonized = timed(service, capture(0.1), model)[1]  # loads the model
@@ -119,7 +130,7 @@ def pipeline(megapixels: tuple[float, ...], model: str, runs: int, as_json: bool
                     "daemon_peak_mb": daemon_peak_mb(),
                 }
             )
-    report(results, as_json)
+    report(results, as_json, beside_peers=True)
 
 
 @bench.command()
@@ -215,6 +226,48 @@ def data_(root: Path | None, sizes: tuple[int, ...], threads: int, runs: int, as
     report(bench_data.rows(runs, sizes, threads, root, machine()["cpu"]), as_json)
 
 
+@bench.command("train")
+@click.argument("recipes", nargs=-1)
+@click.option("--size", type=click.IntRange(8, 1024), help="Pixels a side.  [default: the recipe's]")
+@click.option("--batch", type=click.IntRange(2), help="Composites in a step.  [default: the recipe's]")
+@click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads.")
+@click.option(
+    "--data",
+    "root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Photographs.  [default: synthetic ones]",
+)
+@click.option(
+    "--before",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Folder of earlier measurements to compare with.  [default: the checkout's benchmarks]",
+)
+@runs_option
+@json_option
+def train_(
+    recipes: tuple[str, ...],
+    size: int | None,
+    batch: int | None,
+    threads: int,
+    root: Path | None,
+    before: Path | None,
+    runs: int,
+    as_json: bool,
+) -> None:
+    """Measure training on the CPU: composites a second, and the milliseconds of each stage of a step.
+
+    RECIPES are names or .toml files; without them it is glihamba-tiny-fine. The floor is what the network's
+    matrix products and convolutions would take at the rate of a large product in float32. Where an earlier
+    measurement on the same processor is found, the last column is the ratio to it.
+    """
+    from glihamba.commands import bench_train
+
+    settings, chosen = {"size": size, "batch": batch}, recipes or ("glihamba-tiny-fine",)
+    measured = bench_train.rows(chosen, settings, runs, threads, root, machine()["cpu"])
+    folder = before or Path(__file__).parents[3] / "benchmarks"
+    report(bench_train.compare(measured, bench_train.latest(folder)), as_json)
+
+
 def alternate(works: Mapping[Name, Callable[[], object]], runs: int) -> dict[Name, float]:
     """Return the median seconds of each work.
 
@@ -238,21 +291,32 @@ def machine() -> dict[str, Any]:
     return {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform(terse=True)}
 
 
-def report(results: Results, as_json: bool) -> None:
-    """Print the results and the machine."""
+def report(results: Results, as_json: bool, beside_peers: bool = False) -> None:
+    """Print the results and the machine. beside_peers: then other methods' figures and their machine."""
+    from glihamba.bench.peers import peers, worded
+
+    others = peers() if beside_peers else {}
     if as_json:
-        print_json({"machine": machine(), "results": results})
+        print_json({"machine": machine(), "results": results, **({"peers": others} if others else {})})
         return
+    here = machine()
+    _print_rows(results, f"{here['cpu']}, {here['cores']} cores, {here['system']}")
+    if others:
+        click.echo()
+        where = f"{others['conditions']}; measured on another machine: {others['machine']}"
+        _print_rows([worded(row) for row in others["results"]], where)
+
+
+def _print_rows(results: Results, where: str) -> None:
     names = list(dict.fromkeys(name for row in results for name in row))
     columns = [n if any(isinstance(row.get(n), str) for row in results) else f">{n}" for n in names]
-    here = machine()
 
     def shown(value: Any) -> str:
         return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
     rows = [[shown(row.get(name)) for name in names] for row in results]
     print_table([column.replace("_", " ") for column in columns], rows)
-    click.echo(f"{here['cpu']}, {here['cores']} cores, {here['system']}")
+    click.echo(where)
 
 
 @contextmanager

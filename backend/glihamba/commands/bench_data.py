@@ -26,7 +26,7 @@ def rows(
         # Windows does not delete mapped files, so the loaders live only inside the call of _measured.
         with tempfile.TemporaryDirectory(prefix="glihamba-bench-", ignore_cleanup_errors=True) as folder:
             photographs, cache = Path(folder, "photographs"), Path(folder, "cache")
-            _make_photographs(photographs)
+            make_photographs(photographs)
             figures = _measured(runs, sizes, threads, photographs, cache)
     return [
         {
@@ -74,7 +74,8 @@ def _rate(batches: Any, count: int) -> tuple[float, float]:
     return rates
 
 
-def _make_photographs(folder: Path) -> None:
+def make_photographs(folder: Path) -> None:
+    """Write 48 synthetic photographs of 384 x 384 pixels, each with a disc as its object."""
     import numpy as np
     from PIL import Image
 

@@ -53,8 +53,9 @@ class NeedsExtra(HarmonizeError):
 @click.option("--batch", type=click.IntRange(1), help="Pictures in a step instead of the recipe's.")
 @click.option(
     "--precision",
-    type=click.Choice(["32", "bf16", "16"]),
-    help="Precision instead of the recipe's. bf16 and 16 are mixed precision.",
+    type=click.Choice(["32", "bf16", "16", "auto"]),
+    help="Precision instead of the recipe's. bf16 and 16 are mixed precision. auto is bf16 where the"
+    " processor computes in it, else 32.",
 )
 @click.option(
     "--workers", type=click.IntRange(0), default=0, show_default=True, help="Threads that make batches ahead."

@@ -19,15 +19,7 @@ from torch import Tensor, nn
 
 from glihamba.networks.architectures import network
 from glihamba.networks.base import Harmonizer
-from glihamba.networks.colour_statistics import (
-    BORDER,
-    COLOURS,
-    JOINT,
-    describe,
-    describe_border,
-    joint_histograms,
-    rims,
-)
+from glihamba.networks.colour_statistics import BORDER, COLOURS, JOINT, colour_statistics
 from glihamba.networks.colour_transform import GRID_SHAPE, TERMS, ColourTransform, recentred
 from glihamba.networks.vss import Stage, VSSBlock
 
@@ -98,10 +90,8 @@ class GLIHambaCells(Harmonizer):
 
 def statistics(composite: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:
     """The object's mean colour (B,3), and what (B,COLOURS), (B,BORDER) and (B,JOINT) say of the picture."""
-    inner, outer = rims(mask)
-    mean, colours = describe(composite, mask, surroundings(mask) * (1 - mask))
-    border = describe_border(composite, mask, inner, outer)
-    return mean, (colours, border, joint_histograms(composite, mask))
+    found = colour_statistics(composite, mask, surroundings(mask) * (1 - mask))
+    return found.mean, (found.colours, found.border, found.joint)
 
 
 def surroundings(mask: Tensor) -> Tensor:

@@ -17,6 +17,8 @@ from glihamba.compiled import kept
 
 _log = logging.getLogger(__name__)
 
+Kernel = Callable[..., None]
+
 PARTS = 5  # weights: object, scene, surroundings, inner and outer rim
 SUMS = 7  # the weight; it times each channel less a half; it times that squared
 
@@ -25,8 +27,8 @@ def _rims(mask: Any, inner: Any, outer: Any, radius: int) -> None:
     """As `colour_statistics.rims`, of one picture (H,W): a box filter by running sums, rows, then columns."""
     height, width = mask.shape
     one = np.float32(1)
-    for y in range(height):
-        total, count = np.float32(0), min(radius, width)
+    for y in range(height):  # sums in 64 bits: what is added and taken away again leaves nothing behind
+        total, count = 0.0, min(radius, width)
         for x in range(count):
             total += mask[y, x]
         for x in range(width):
@@ -36,8 +38,8 @@ def _rims(mask: Any, inner: Any, outer: Any, radius: int) -> None:
             if x > radius:
                 total -= mask[y, x - radius - 1]
                 count -= 1
-            inner[y, x] = total / np.float32(count)
-    column, count = np.zeros(width, np.float32), min(radius, height)
+            inner[y, x] = total / count
+    column, count = np.zeros(width, np.float64), min(radius, height)
     for y in range(count):
         for x in range(width):
             column[x] += inner[y, x]
@@ -50,7 +52,7 @@ def _rims(mask: Any, inner: Any, outer: Any, radius: int) -> None:
             count -= 1
             for x in range(width):
                 column[x] -= inner[y - radius - 1, x]
-        share = one / np.float32(count)
+        share = 1 / count
         for x in range(width):
             outer[y, x] = column[x] * share
     for y in range(height):
@@ -71,7 +73,7 @@ def _node(value: Any, last: int) -> Any:
     return node, max(one - abs(beyond), zero), max(one - abs(beyond - one), zero)
 
 
-def _kernel() -> Callable[..., None]:
+def _kernel() -> Kernel:
     import numba
 
     inline = numba.njit(nogil=True, error_model="numpy", fastmath={"contract", "nsz", "reassoc"})
@@ -164,7 +166,7 @@ def _kernel() -> Callable[..., None]:
 
 
 @functools.lru_cache(maxsize=1)
-def fastest() -> Callable[..., None] | None:
+def fastest() -> Kernel | None:
     """The kernel, compiled once and then kept on disk by numba; None where numba is missing."""
     try:
         return _kernel()

@@ -6,16 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from glihamba.networks.colour_statistics import (
-    BORDER,
-    COLOURS,
-    JOINT,
-    describe,
-    describe_border,
-    joint_histograms,
-    mean_of,
-    rims,
-)
+from glihamba.networks.colour_statistics import BORDER, COLOURS, JOINT, colour_statistics, mean_of
 from glihamba.networks.colour_transform import GRID_SHAPE, TERMS, ColourTransform, recentred
 
 _LOCAL = 16  # channels of the convolutions that look at the border pixel by pixel
@@ -69,31 +60,30 @@ class TransformHead(nn.Module):
         around = F.interpolate(near, size=mask.shape[-2:], mode="nearest") * (1 - mask)
         pooled = mean_of(x, torch.cat((inside, 1 - inside, near), 1))
         squares = mean_of(x.square(), torch.cat((inside, 1 - inside), 1))
-        mean, colours = describe(composite, mask, around)
-        inner, outer = rims(mask)
+        found = colour_statistics(composite, mask, around)
         pixels = torch.cat((composite, mask), 1) * 2 - 1
         # Channels last: the convolutions then need no copies, forward or backward.
         local = self.local(pixels.contiguous(memory_format=torch.channels_last))
-        local = mean_of(local, torch.cat((mask, 1 - mask, inner, outer), 1))
+        local = mean_of(local, torch.cat((mask, 1 - mask, found.inner, found.outer), 1))
         described = (
             pooled,
             squares,
-            self.colour_norm(colours),
-            self.border_norm(describe_border(composite, mask, inner, outer)),
-            self.joint_norm(joint_histograms(composite, mask)),
+            self.colour_norm(found.colours),
+            self.border_norm(found.border),
+            self.joint_norm(found.joint),
             self.local_norm(local),
         )
         summary = self.global_mlp(torch.cat(described, 1))
-        change = self.base(summary).view(-1, 3, TERMS) @ recentred(mean)
+        change = self.base(summary).view(-1, 3, TERMS) @ recentred(found.mean)
         identity = ColourTransform.identity(len(x), device=x.device, dtype=x.dtype)
 
         cell = F.adaptive_avg_pool2d(inside, GRID_SHAPE).clamp_min(1e-2)
-        centred = (composite - mean[..., None, None]) * mask
+        centred = (composite - found.mean[..., None, None]) * mask
         cells = F.adaptive_avg_pool2d(
             torch.cat((x * inside, F.adaptive_avg_pool2d(centred, size)), 1), GRID_SHAPE
         )
         everywhere = summary[..., None, None].expand(-1, -1, *GRID_SHAPE)
         cellwise = self.local_mlp(torch.cat((cells / cell, everywhere), 1).permute(0, 2, 3, 1))
         gain, shift = self.grid(cellwise).permute(0, 3, 1, 2).unflatten(1, (3, 4)).split((3, 1), 2)
-        shift = shift - torch.einsum("bijhw,bj->bihw", gain, mean)[:, :, None]
+        shift = shift - torch.einsum("bijhw,bj->bihw", gain, found.mean)[:, :, None]
         return ColourTransform(identity.base + change, torch.cat((gain, shift), 2))

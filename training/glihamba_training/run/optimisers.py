@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import nn
 
+from glihamba_training.run.muon import Muon
+from glihamba_training.run.processor import precision_here
 from glihamba_training.run.soap import Soap
 
 if TYPE_CHECKING:
@@ -16,8 +18,9 @@ if TYPE_CHECKING:
 def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     """The recipe's optimiser of those weights that need a gradient."""
     trained = [weights for weights in network.parameters() if weights.requires_grad]
-    if recipe.optimiser == "soap":
-        return Soap(trained, recipe.learning_rate, betas=recipe.betas)
+    if recipe.optimiser != "adam":
+        kind = Soap if recipe.optimiser == "soap" else Muon
+        return kind(trained, recipe.learning_rate, betas=recipe.betas)
     # Lightning does not clip the gradients of a fused optimiser in mixed precision.
-    fused = recipe.precision == "32"
+    fused = precision_here(recipe.precision) == "32"
     return torch.optim.Adam(trained, recipe.learning_rate, betas=recipe.betas, fused=fused)

@@ -24,11 +24,31 @@ def keep_freed_memory() -> None:
     libc.mallopt(trim_threshold, 2**31 - 1)
 
 
+def precision_here(wanted: str) -> str:
+    """A name of `recipe.PRECISIONS`: the wanted one, or for "auto" the fastest that keeps its range.
+
+    That is "bf16" if the graphics card, or without one the processor, computes in bfloat16, else "32".
+    """
+    if wanted != "auto":
+        return wanted
+    if torch.cuda.is_available():
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "32"
+    return "bf16" if computes_in_bf16(torch.cpu.get_capabilities()) else "32"
+
+
+def computes_in_bf16(processor: Mapping[str, Any]) -> bool:
+    """Whether the processor multiplies in bfloat16; elsewhere PyTorch imitates it, far more slowly.
+
+    processor: what `torch.cpu.get_capabilities` returns.
+    """
+    return any(processor.get(name) for name in ("amx_bf16", "avx512_bf16"))
+
+
 def multiply_by_onednn() -> None:
     """Have oneDNN compute matrix products in 32 bits if `onednn_gains` says so."""
     if onednn_gains(torch.cpu.get_capabilities()):
         # "bf16" only permits oneDNN to round: without AMX it does not, and the results are those of 32 bits.
-        torch.backends.mkldnn.matmul.fp32_precision = "bf16"
+        torch.backends.mkldnn.matmul.fp32_precision = "bf16"  # type: ignore[attr-defined]
 
 
 def onednn_gains(processor: Mapping[str, Any]) -> bool:

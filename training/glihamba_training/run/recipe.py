@@ -27,7 +27,8 @@ PRECISIONS: dict[str, Literal["32-true", "bf16-mixed", "16-mixed"]] = {
     "16": "16-mixed",
 }
 """A recipe's name -> Lightning's. With mixed precision the weights stay in 32 bits."""
-OPTIMISERS = ("adam", "soap")
+AUTO = "auto"  # the precision that `processor.precision_here` finds best
+OPTIMISERS = ("adam", "soap", "muon")
 
 
 class RecipeError(BadRequest, ValueError):
@@ -39,14 +40,16 @@ class Recipe:
     """model: a name that `glihamba.networks.build` knows. config: its settings that differ from the defaults.
 
     size: side of the training pictures in pixels. batch: pictures in a step, of all processes together.
-    steps: the training's length. optimiser: "adam" or "soap"; learning_rate, betas: its own; the rate rises
-    over the first `warmup` steps and is multiplied by `decay` at each of `milestones` (in steps). only: what
-    the names of the weights to train begin with, "" for all. ema: decay of the moving average of the weights,
-    0 for the last weights themselves. loss: a name in `losses.LOSSES`; loss_power, smallest_area: see
-    `losses.foreground_normalised`. clip: greatest norm of the gradient, 0 for no limit. seed: of all random
-    draws. precision: "32", or "bf16" or "16" for mixed precision. checkpoint_every: steps between
-    checkpoints. pictures_every: steps between pictures in TensorBoard, 0 for none. synthesis: how the
-    pictures are made.
+    steps: the training's length. optimiser: "adam", "soap" or "muon"; learning_rate, betas: its own; the
+    rate rises over the first `warmup` steps and is multiplied by `decay` at each of `milestones` (in
+    steps). only: what the names of the weights to train begin with, "" for all. ema: decay of the moving
+    average of the weights, 0 for the last weights themselves. loss: a name in `losses.LOSSES`; loss_power,
+    smallest_area: see `losses.foreground_normalised`. own_answers: half of each step's composites are the
+    last step's, as the network has left them (`own_answers.OwnAnswers`). clip: greatest norm of the
+    gradient, 0 for no limit. seed: of all random draws. precision: "32", or "bf16" or "16" for mixed
+    precision, or "auto", which is "bf16" where the processor computes in it and else "32".
+    checkpoint_every: steps between checkpoints. pictures_every: steps between pictures in TensorBoard, 0
+    for none. synthesis: how the pictures are made.
     """
 
     model: str
@@ -63,6 +66,7 @@ class Recipe:
     loss: str = "foreground"
     loss_power: float = 1.0
     smallest_area: float = 100.0
+    own_answers: bool = False
     clip: float = 1.0
     seed: int = 0
     precision: str = "32"
@@ -77,8 +81,11 @@ class Recipe:
             value = getattr(self, name)
             if not isinstance(value, int) or value < 1:
                 raise RecipeError(f'The recipe\'s "{name}" must be a whole number above 0, not {value!r}.')
-        if self.precision not in PRECISIONS:
-            raise RecipeError(f'There is no precision "{self.precision}": choose {", ".join(PRECISIONS)}.')
+        if self.own_answers and self.batch % 2:
+            raise RecipeError(f'With "own_answers" a batch is two halves: {self.batch} is not even.')
+        if self.precision not in (*PRECISIONS, AUTO):
+            known = ", ".join((*PRECISIONS, AUTO))
+            raise RecipeError(f'There is no precision "{self.precision}": choose {known}.')
         if self.optimiser not in OPTIMISERS:
             raise RecipeError(f'There is no optimiser "{self.optimiser}": choose {" or ".join(OPTIMISERS)}.')
         if self.loss not in LOSSES:
@@ -96,6 +103,11 @@ class Recipe:
                 _refuse_unknown(self.config, settings_of(self.model), "config.")
             except UnknownModel as error:
                 raise RecipeError(str(error)) from error
+
+    @property
+    def fresh(self) -> int:
+        """New composites in a step, of all processes together."""
+        return self.batch // 2 if self.own_answers else self.batch
 
 
 def load_recipe(name_or_path: str, **overrides: Any) -> Recipe:

@@ -88,7 +88,7 @@ class Loader:
         world: int = 1,
         threads: int = 0,
     ) -> None:
-        self.source, self.size, self.count = source, recipe.size, recipe.batch // world
+        self.source, self.size, self.count = source, recipe.size, recipe.fresh // world
         self.first_step, self.rank, self.world, self.threads = first_step, rank, world, threads
 
     def __iter__(self) -> Iterator[Batch]:

@@ -37,7 +37,8 @@ from glihamba_training.run.checkpoints import (
     with_silent_blocks,
 )
 from glihamba_training.run.optimisers import optimiser_of
-from glihamba_training.run.processor import keep_freed_memory, multiply_by_onednn
+from glihamba_training.run.own_answers import OwnAnswers
+from glihamba_training.run.processor import keep_freed_memory, multiply_by_onednn, precision_here
 from glihamba_training.run.recipe import PRECISIONS, Recipe, RecipeError
 from glihamba_training.run.sources import BatchSource, Loader, open_source
 from glihamba_training.synthesis.batch import Batch
@@ -63,6 +64,7 @@ class HarmonizationTask(L.LightningModule):
         self.recipe = recipe
         self.provenance = provenance
         self.first_step = first_step
+        self.own_answers = OwnAnswers()
         self.network = build(recipe.model, **recipe.config)
         for name, weights in self.network.named_parameters():
             weights.requires_grad_(name.startswith(recipe.only))
@@ -78,7 +80,7 @@ class HarmonizationTask(L.LightningModule):
         self._begun, self._began_at = time.monotonic(), self.global_step
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
-        loss, harmonized = LOSSES[self.recipe.loss](self.network, batch, self.recipe)
+        loss, harmonized, batch = self.step_loss(batch)
         with torch.no_grad():
             ours, untouched = (
                 foreground_normalised(picture, batch.real, batch.mask, power=self.recipe.loss_power)
@@ -90,6 +92,14 @@ class HarmonizationTask(L.LightningModule):
         self.log("ratio", ours / untouched, prog_bar=True)  # below 1: better than the composite
         return loss
 
+    def step_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Batch]:
+        """The loss of a step with these new composites, the harmonized pictures, and the whole batch."""
+        whole = self.own_answers.joined(batch) if self.recipe.own_answers else batch
+        loss, harmonized = LOSSES[self.recipe.loss](self.network, whole, self.recipe)
+        if self.recipe.own_answers:
+            self.own_answers.keep(batch, harmonized)
+        return loss, harmonized, whole
+
     def _stop(self, batch: Batch) -> None:
         process = f"-{self.global_rank}" if self.trainer.world_size > 1 else ""
         path = Path(self.trainer.default_root_dir) / f"not-finite-{self.global_step}{process}.pt"
@@ -100,12 +110,20 @@ class HarmonizationTask(L.LightningModule):
         )
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        seen = (self.global_step - self._began_at) * self.recipe.batch
+        seen = (self.global_step - self._began_at) * self.recipe.fresh
         checkpoint["provenance"] = {
             **self.provenance,
             "composites": self.provenance["composites"] + seen,
             "seconds": self.provenance["seconds"] + time.monotonic() - self._begun,
         }
+
+        if self.own_answers.kept is not None:
+            kept = self.own_answers.kept._asdict()
+            checkpoint["own_answers"] = {name: picture.cpu() for name, picture in kept.items()}
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        if "own_answers" in checkpoint:
+            self.own_answers.kept = Batch(**checkpoint["own_answers"])
 
     def configure_optimizers(self) -> Any:
         r = self.recipe
@@ -181,7 +199,7 @@ def train(
 
 def _refuse_impossible(recipe: Recipe, last: Path, resume: Path | None, world: int) -> None:
     """Raises RecipeError for a batch that can't be shared, BadRequest for a folder with another training."""
-    if recipe.batch % world:
+    if recipe.fresh % world:
         raise RecipeError(
             f"A batch of {recipe.batch} can't be shared by {world} processes: change one of them."
         )
@@ -220,7 +238,7 @@ def _trainer(recipe: Recipe, run: Path, world: int, source: BatchSource) -> L.Tr
         default_root_dir=run,
         max_steps=recipe.steps,
         gradient_clip_val=recipe.clip,
-        precision=PRECISIONS[recipe.precision],
+        precision=PRECISIONS[precision_here(recipe.precision)],
         accelerator="cuda" if torch.cuda.is_available() else "cpu",  # as `_device` says
         devices=local,
         num_nodes=world // local,
