@@ -42,6 +42,7 @@ MARKERS = {
     "training/test_own_answers.py": ["train"],
     "training/test_results.py": ["train"],
     "examples/test_network.py": ["train"],
+    "release/test_gpu.py": ["bench"],
     "test_style.py": [],
     "install/test_packages.py": ["install"],
     "cluster": ["cluster"],
@@ -102,9 +103,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         import torch
 
         if not torch.cuda.is_available():
-            pytest.skip(
-                "needs an NVIDIA GPU that PyTorch can use; `python tools/gpu.py run` runs these tests"
-            )
+            pytest.skip("no NVIDIA GPU here that PyTorch can use; tools/gpu.py runs these tests")
 
 
 @pytest.hookimpl(trylast=True)  # pytest itself orders the tests by their fixtures first

@@ -21,15 +21,17 @@ import datetime
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from gpu_bundle import BUNDLE_MB, git, pack
-from gpu_machine import REPOSITORY, WORK, GpuError, Machine, StepFailed, prepare
+from gpu_machine import REPOSITORY, WORK, GpuError, Machine, StepFailed, install, look, missing_packages
 from gpu_steps import RECIPE, START, Step, steps
 from gpu_tables import update
 
@@ -40,39 +42,68 @@ def run(given: argparse.Namespace) -> int:
     """Run the steps; returns 0 if none failed. Raises GpuError if nothing can be run at all."""
     if sys.platform != "linux":
         raise GpuError("This runs on Linux only.")
-    machine = Machine(given.cpu)
-    card = "" if given.cpu else nvidia_smi()
-    if not (card or given.cpu):
+    if sys.version_info < (3, 11):
+        raise GpuError("This needs Python 3.11 or newer.")
+    if given.cpu and given.output.resolve() == REPOSITORY:
+        raise GpuError("A rehearsal measures nothing: name another folder with --output.")
+    machine = Machine(given.cpu, given.work)
+    if not (given.cpu or nvidia_smi()):
         raise GpuError(NO_GPU)
+    installed = []
+    if missing := missing_packages():
+        step = Step(
+            "install", "pip install", ", ".join(missing), lambda: install(machine, given.pip, missing)
+        )
+        installed.append(measure(step))
+    look(machine)
+    record = {**record_of(machine), "measurements": installed}
+    name = re.sub(r"[^a-z0-9]+", "-", (machine.facts["name"] or "rehearsal").lower())
+    file = free(given.output / "benchmarks", f"{record['date']}-{name}")
+
+    def keep() -> None:
+        file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
+
+    keep()
     try:
-        prepare(machine, given.pip)
-    except StepFailed as error:
-        raise GpuError(str(error)) from error
-    today = datetime.date.today().isoformat()
-    name = "rehearsal" if given.cpu else re.sub(r"\W+", "-", machine.facts["name"]).strip("-").lower()
-    file = given.output / "benchmarks" / f"{today}-{name}.json"
-    file.parent.mkdir(parents=True, exist_ok=True)
-    record: dict[str, Any] = {
-        "date": today,
+        for step in steps(machine, given):
+            if not given.only or step.name in given.only:
+                print(f"{step.name:10}", end="", flush=True)
+                record["measurements"].append(measurement := measure(step))
+                keep()
+                print(measurement.get("failed", f"done in {measurement['seconds']} s"))
+    finally:
+        page = published(given.output)
+        print(f"Results: {file}\nTables: {page}")
+    return int(any("failed" in each for each in record["measurements"]))
+
+
+def record_of(machine: Machine) -> dict[str, Any]:
+    """What the results hold for."""
+    now = datetime.datetime.now()
+    return {
+        "date": f"{now:%Y-%m-%d}",
+        "begun": now.isoformat(timespec="seconds"),
         "commit": commit(),
-        "machine": machine.facts["name"] or "rehearsal on the CPU",
-        "gpu": {**machine.facts, "nvidia-smi": card},
-        "measurements": [],
+        "machine": f"{machine.facts['name'] or 'rehearsal'}; {machine.facts['processor']}",
+        "gpu": {**machine.facts, "nvidia-smi": nvidia_smi()},
     }
-    for step in steps(machine, given):
-        if not given.only or step.name in given.only:
-            print(f"{step.name:10}", end="", flush=True)
-            measurement = measure(step)
-            record["measurements"].append(measurement)
-            file.write_text(json.dumps(record, indent=1) + "\n", "utf-8")
-            print(measurement.get("failed", f"done in {measurement['seconds']} s"))
-    page = given.output / "docs" / "BENCHMARKS.md"
+
+
+def published(output: Path) -> Path:
+    """The benchmarks page in `output`, a copy of ours if it has none, with the tables of its results."""
+    page = output / "docs" / "BENCHMARKS.md"
     if not page.exists():
         page.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(REPOSITORY / "docs" / "BENCHMARKS.md", page)
-    update(page, file.parent)
-    print(f"Results: {file}\nTables: {page}")
-    return int(any("failed" in each for each in record["measurements"]))
+    update(page, output / "benchmarks")
+    return page
+
+
+def free(folder: Path, name: str) -> Path:
+    """A file in the folder that does not exist yet: old measurements stay."""
+    folder.mkdir(parents=True, exist_ok=True)
+    numbered = (folder / f"{name}{f'-{number}' if number > 1 else ''}.json" for number in count(1))
+    return next(file for file in numbered if not file.exists())
 
 
 def measure(step: Step) -> dict[str, Any]:
@@ -82,7 +113,7 @@ def measure(step: Step) -> dict[str, Any]:
     try:
         said["results"] = step.work()
     except StepFailed as error:
-        said |= {"results": error.rows, "failed": str(error)}
+        said |= {"results": error.rows, "failed": str(error), "printed": error.printed}
     except Exception as error:  # what the step printed is not what was expected
         said |= {"results": [], "failed": f"{type(error).__name__}: {error}"}
     return {**said, "seconds": round(time.monotonic() - begun)}
@@ -130,18 +161,20 @@ def arguments_of(arguments: Sequence[str] | None) -> argparse.Namespace:
         type=Path,
         help="folder for benchmarks/ and docs/ (the checkout; of a rehearsal, build/gpu)",
     )
+    add("--work", type=Path, default=WORK, help="folder for everything else")
     add("--pip", action="append", default=[], metavar="ARGUMENT", help="for pip, as --pip=…")
     commands.add_parser("table", help="write the tables of docs/BENCHMARKS.md again")
     given = parser.parse_args(arguments)
     if given.name == "run":
         given.start = given.start or (START if given.recipe == RECIPE else None)
-        given.photos = given.photos.resolve()
-        given.output = given.output or (WORK / "rehearsal" if given.cpu else REPOSITORY)
+        given.photos, given.work = given.photos.resolve(), given.work.resolve()
+        given.output = given.output or (given.work / "rehearsal" if given.cpu else REPOSITORY)
     return given
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     given = arguments_of(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the step's processes end, too
     try:
         if given.name == "run":
             return run(given)

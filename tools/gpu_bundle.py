@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
@@ -36,7 +37,11 @@ def pack(output: Path, photos: Path, megabytes: float) -> list[str]:
             f"{megabytes:g} MB hold no photographs beside code and val.tar: give more --megabytes."
         )
     about = {"commit": git("rev-parse", "--short", "HEAD").decode().strip(), "photographs": len(names)}
-    with tarfile.open(output, "w:gz") as bundle, tarfile.open(fileobj=io.BytesIO(code)) as archive:
+    with (
+        gzip.GzipFile(output, "wb", mtime=0) as packed,
+        tarfile.open(fileobj=packed, mode="w") as bundle,
+        tarfile.open(fileobj=io.BytesIO(code)) as archive,
+    ):
         for member in archive:
             content = archive.extractfile(member)
             member.name = f"{INSIDE}/{member.name}"

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 import json
 import re
-import shutil
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from gpu_machine import REPOSITORY, WORK, Machine, Row, StepFailed, last_line
+from gpu_machine import REPOSITORY, Machine, Row, StepFailed, last_line
 
 RECIPE, START = "glihamba-tiny-fine", "glihamba-tiny"
 PROBES = (20, 100, 600)  # steps: the first decodes and compiles, the others' difference is the rate
@@ -37,11 +37,13 @@ def steps(machine: Machine, given: argparse.Namespace) -> Iterator[Step]:
         return lambda: list(machine.json(["bench", *words, *once], minutes)["results"])
 
     if cpu:
-        cases = "tests/ops/triton_cases.py -k whole"
+        cases = "tests/ops/triton_cases.py -k self_test"
         yield Step("tests", f"pytest {cases}", "Triton's interpreter", tests(cases, 10, TRITON_INTERPRET="1"))
         yield Step("rooms", "pytest tests/test_masks.py", "", tests("tests/test_masks.py", 5))
     else:
-        yield Step("tests", "pytest -m gpu", "every test that needs a GPU", tests("-m gpu tests", 20))
+        yield Step(
+            "tests", "pytest -m gpu", "every test that needs a GPU", tests(f"-m gpu {gpu_tests()}", 20)
+        )
         rooms = "tests/ops tests/networks tests/engine tests/pipeline tests/daemon tests/training"
         yield Step("rooms", f"pytest {rooms}", "all tests of what uses a device", tests(rooms, 40))
     small = ["--threads", "1"] if cpu else []
@@ -54,14 +56,24 @@ def steps(machine: Machine, given: argparse.Namespace) -> Iterator[Step]:
         yield Step(words[0], f"glihamba bench {words[0]}", medians, bench(words, minutes))
     through = bench(pipeline, 15)
     yield Step("pipeline", "glihamba bench pipeline", medians, lambda: on_gpu(machine, through()))
-    trained = f"{given.minutes:g} minutes, recipe {given.recipe}"
+    length = "two steps" if cpu else f"{given.minutes:g} minutes"
+    trained = f"{length}, recipe {given.recipe}, weights from {given.start or 'the start'}"
     yield Step("train", "glihamba train", trained, lambda: train(machine, given))
+
+
+def gpu_tests() -> str:
+    """The files with tests that need a GPU. The others would be imported, and need more than a run has."""
+    files = sorted((REPOSITORY / "tests").rglob("test_*.py"))
+    found = [file for file in files if "@pytest.mark.gpu" in file.read_text("utf-8")]
+    return " ".join(file.relative_to(REPOSITORY).as_posix() for file in found)
 
 
 def run_tests(machine: Machine, words: list[str], minutes: float, **variables: str) -> list[Row]:
     """One row of counts. Raises StepFailed with the names of the tests that failed."""
     status, output, errors = machine.call(
-        ["-m", "pytest", "-q", "-W", "ignore::RuntimeWarning", *words], minutes, **variables
+        ["-m", "pytest", "-q", "--continue-on-collection-errors", "-W", "ignore::RuntimeWarning", *words],
+        minutes,
+        **variables,
     )
     counts = {
         kind: int(number) for number, kind in re.findall(r"(\d+) (passed|failed|skipped|error)", output)
@@ -69,7 +81,8 @@ def run_tests(machine: Machine, words: list[str], minutes: float, **variables: s
     failed = re.findall(r"^(?:FAILED|ERROR) (\S+)", output, re.M)
     if status:
         what = f"failed: {', '.join(failed[:10])}" if failed else last_line(errors or output)
-        raise StepFailed(f"pytest ended with status {status}, {what}", [counts] if counts else [])
+        rows: list[Row] = [{**counts}] if counts else []
+        raise StepFailed(f"pytest ended with status {status}, {what}", rows, output + errors)
     if not counts.get("passed"):
         raise StepFailed("No test ran.", [counts])
     return [counts]
@@ -86,9 +99,8 @@ def train(machine: Machine, given: argparse.Namespace) -> list[Row]:
     """Measure the rate, train for given.minutes with the schedule scaled to them, and score the weights."""
     if not given.photos.is_dir():
         raise StepFailed(f"There are no photographs in {given.photos}: name their folder with --photos.")
-    runs = WORK / "runs"
-    shutil.rmtree(runs, ignore_errors=True)
-    runs.mkdir(parents=True)
+    machine.work.mkdir(parents=True, exist_ok=True)
+    runs = Path(tempfile.mkdtemp(prefix="runs-", dir=machine.work))
 
     def timed(steps: int, name: str, minutes: float, recipe: str = given.recipe) -> float:
         words = ["train", "--recipe", recipe, "--data", str(given.photos), "--run", str(runs / name)]
@@ -96,20 +108,22 @@ def train(machine: Machine, given: argparse.Namespace) -> list[Row]:
         words += ["--precision", given.precision] if given.precision else []
         words += ["--batch", "2"] if machine.cpu else []
         begun = time.monotonic()
-        machine.json(words, minutes)
+        machine.glihamba(words, minutes)
         return time.monotonic() - begun
 
-    counts = (1, 1, 2) if machine.cpu else PROBES
+    counts = (1, 2) if machine.cpu else PROBES
     seconds = [timed(count, f"probe-{number}", 10) for number, count in enumerate(counts)]
-    rate = max((seconds[2] - seconds[1]) / (counts[2] - counts[1]), 1e-3)
+    rate = max((seconds[-1] - seconds[-2]) / (counts[-1] - counts[-2]), 1e-3)
     length = 2 if machine.cpu else max(2, round(60 * given.minutes / rate))
     recipe = runs / "recipe.toml"
     recipe.write_text(stretched(recipe_text(given.recipe), length), "utf-8")
-    failure, taken = "", 0.0
+    failure, taken = None, 0.0
     try:
         taken = timed(length, "trained", 1.5 * given.minutes + 5, str(recipe))
     except StepFailed as error:
-        failure = str(error)
+        failure = error
+        if not (runs / "trained" / "recipe.json").exists():
+            raise
     batch = json.loads((runs / "trained" / "recipe.json").read_text("utf-8"))["batch"]
     rows: list[Row] = [{"pictures": "training", "steps": length, "batch": batch}]
     rows[0] |= {"composites_a_second": round(batch / rate, 1), "minutes": round(taken / 60, 1)}
@@ -120,7 +134,7 @@ def train(machine: Machine, given: argparse.Namespace) -> list[Row]:
         metrics = machine.json(words, 30)["metrics"]
         rows += [{"pictures": pictures, **figures} for pictures, figures in metrics.items()]
     if failure:
-        raise StepFailed(failure, rows)
+        raise StepFailed(str(failure), rows, failure.printed)
     return rows
 
 
@@ -140,11 +154,11 @@ def recipe_text(name: str) -> str:
 
 def stretched(text: str, length: int) -> str:
     """The recipe with its rate's milestones moved so that they fit a training of `length` steps."""
-    own = re.search(r"^steps = (\d+)$", text, re.M)
+    own = re.search(r"^steps = (\d+)", text, re.M)
     share = length / int(own[1]) if own else 1.0
 
     def moved(found: re.Match[str]) -> str:
         milestones = [round(int(number) * share) for number in re.findall(r"\d+", found[1])]
         return f"milestones = {milestones}"
 
-    return re.sub(r"^milestones = \[([\d, ]*)\]$", moved, text, flags=re.M)
+    return re.sub(r"^milestones = \[([\d, ]*)\]", moved, text, flags=re.M)

@@ -24,11 +24,9 @@ def update(page: Path, folder: Path) -> None:
 
 def tables(folder: Path) -> str:
     """A section for each machine in `folder`'s files that has a GPU: its newest run."""
-    newest: dict[str, dict[str, Any]] = {}
-    for file in sorted(folder.glob("*.json")):
-        record = json.loads(file.read_text("utf-8"))
-        if "gpu" in record:
-            newest[record["machine"]] = record
+    records = [json.loads(file.read_text("utf-8")) for file in folder.glob("*.json")]
+    with_gpu = sorted((each for each in records if "gpu" in each), key=lambda each: str(each["begun"]))
+    newest = {record["machine"]: record for record in with_gpu}
     return "\n\n".join(section(record) for _, record in sorted(newest.items())) or NOTHING
 
 
@@ -36,7 +34,7 @@ def section(record: dict[str, Any]) -> str:
     gpu = record["gpu"]
     with_what = [f"{name} {gpu[name]}" for name in ("torch", "triton", "cuda") if gpu.get(name)]
     parts = [
-        f"### {record['machine']}, {record['date']}",
+        f"#### {record['machine']}, {record['date']}",
         f"Commit {record['commit']}, {', '.join(with_what)}.",
     ]
     for measurement in record["measurements"]:

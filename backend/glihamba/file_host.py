@@ -22,7 +22,7 @@ from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError, refuse
 from glihamba_client.host import Capture, Harmonized, Plane, Progress, at_once
 from glihamba_client.window import extent, window
-from glihamba_proto import checks
+from glihamba_proto import checks, messages
 from glihamba_proto.formats import Channels, SampleType, Transfer
 
 _SAMPLES: dict[str, SampleType] = {"uint8": "uint8", "uint16": "uint16", "float32": "float32"}
@@ -34,7 +34,9 @@ class FileHost:
 
         run(harmonize_layer(FileHost(composite, mask, output), DaemonService()))
 
-    `show` is called with the progress. Warnings are collected in `messages`, and `harmonized` is the result.
+    `show` is called with the progress, and `write` with the output's path and bytes. `is_cancelled` says
+    whether to stop; Ctrl-C stops by an exception. Warnings are collected in `messages`, and `harmonized` is
+    the result.
     """
 
     def __init__(
@@ -44,11 +46,13 @@ class FileHost:
         output: Path,
         *,
         show: Callable[[Progress], None] = lambda progress: None,
+        write: Callable[[Path, bytes], None] = image_files.replace_file,
+        is_cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
         self.composite, self.mask, self.output = composite, mask, output
         self.messages: list[str] = []
         self.harmonized: Harmonized | None = None
-        self._show = show
+        self._show, self._write, self._is_cancelled = show, write, is_cancelled
         self._picture: Picture | None = None
         self._part: Picture | None = None
         self._mask: Array | None = None
@@ -72,6 +76,8 @@ class FileHost:
             self.message(
                 f"{self.output.suffix} holds {8 * kept.itemsize} bits a channel, so the result is rounded."
             )
+        if image_files.is_slow(self.output, picture):
+            self.message(messages.text("FILES.WEBP_SLOW", "en"))
         box = extent((mask > 0).data.cast("B"), picture.size) or (0, 0, *picture.size)
         left, top, width, height = window(box, picture.size)
         rows, columns = slice(top, top + height), slice(left, left + width)
@@ -93,14 +99,14 @@ class FileHost:
         colours = result.shape[2]
         pixels = picture.pixels.copy()
         np.copyto(pixels[self._window][:, :, :colours], result, where=(self._mask > 0)[:, :, None])
-        image_files.write(self.output, pixels, picture)
+        self._write(self.output, image_files.encoded(self.output, pixels, picture))
         self.harmonized = harmonized
 
     def progress(self, progress: Progress) -> None:
         self._show(progress)
 
     def cancelled(self) -> bool:
-        return False  # Ctrl-C ends the command line by an exception
+        return self._is_cancelled()
 
     def message(self, text: str, failed: bool = False) -> None:
         self.messages.append(text)

@@ -27,6 +27,7 @@ pyvips._remove_log_handler()
 
 Array = np.ndarray[Any, np.dtype[Any]]
 JPEG_QUALITY = 95
+_SLOW_PIXELS = 2_000_000
 
 _MAGIC = {
     b"\x89PNG": "png",
@@ -146,12 +147,25 @@ def kept_type(path: Path, dtype: Any) -> Any:
     return np.dtype(np.uint16) if kind == "png" and dtype == np.float32 else np.dtype(dtype)
 
 
+def is_slow(path: Path, picture: Picture) -> bool:
+    """Say whether encoding `picture` for `path` takes so long that a person should know why.
+
+    libvips takes about a second a megapixel for lossless WebP, and a twentieth of that for PNG.
+    """
+    width, height = picture.size
+    return _SUFFIXES[path.suffix.lower()] == "webp" and width * height >= _SLOW_PIXELS
+
+
 def write(path: Path, pixels: Array, like: Picture) -> None:
-    """Write the pixels with the profile and the metadata of `like`.
+    """Write the pixels with the profile and the metadata of `like`: `encoded`, then `replace_file`."""
+    replace_file(path, encoded(path, pixels, like))
+
+
+def encoded(path: Path, pixels: Array, like: Picture) -> bytes:
+    """Return a file's bytes in the format of `path`, with the profile and the metadata of `like`.
 
     pixels: shaped as `like.pixels`, uint8, uint16 or float32. JPEG has quality 95 and no chroma subsampling;
-    the other formats are lossless. An old file stays as it was until the new one is complete. Raises
-    BadPicture.
+    the other formats are lossless. Raises BadPicture.
     """
     kind = _SUFFIXES[path.suffix.lower()]
     profile = like.profile
@@ -174,10 +188,10 @@ def write(path: Path, pixels: Array, like: Picture) -> None:
         },
     }
     try:
-        data = getattr(image, f"{kind}save_buffer")(**options[kind])
+        data: bytes = getattr(image, f"{kind}save_buffer")(**options[kind])
     except pyvips.Error as error:
         raise BadPicture(f"{path} could not be written: {' '.join(str(error).split())}.") from error
-    replace_file(path, data)
+    return data
 
 
 def replace_file(path: Path, data: bytes) -> None:

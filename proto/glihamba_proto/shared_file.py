@@ -1,8 +1,8 @@
 """A file through which planes pass between the daemon and a client of the same user on the same machine.
 
 The daemon makes it and names it; the client opens it by that name in the folder `places.planes_folder()`, so
-that neither side opens a path of the other's. Both read and write with pread and pwrite and never map the file: a
-process that reads a mapped file which another has truncated is killed (SIGBUS).
+that neither side opens a path of the other's. Both read and write with pread and pwrite and never map the
+file: a process that reads a mapped file which another has truncated is killed (SIGBUS).
 """
 
 from __future__ import annotations

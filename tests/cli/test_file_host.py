@@ -270,3 +270,21 @@ def test_premultiplied_tiff_is_read_as_straight(tmp_path: Path) -> None:
     image.tiffsave(str(tmp_path / "in.tif"), premultiply=True)
     pixels = image_files.read(tmp_path / "in.tif").pixels.astype(int)
     assert np.abs(pixels - straight).max() <= 4
+
+
+def test_a_note_says_that_a_large_webp_is_slow(
+    service: LocalService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
+    said = {}
+    for pixels in (WIDTH * HEIGHT, WIDTH * HEIGHT + 1):
+        monkeypatch.setattr(image_files, "_SLOW_PIXELS", pixels)
+        for name in ("out.webp", "out.png"):
+            said[name, pixels] = harmonized(service, composite, mask, tmp_path / name).messages
+    assert said.pop(("out.webp", WIDTH * HEIGHT)) == [
+        (
+            "Lossless WebP takes about a second a megapixel to write. "
+            "PNG holds the same picture and is written about twenty times faster."
+        )
+    ]
+    assert list(said.values()) == [[], [], []]

@@ -25,7 +25,7 @@ from glihamba import __version__, settings
 from glihamba.daemon.server import Daemon
 from glihamba.engine.device import Device
 from glihamba_client import client as client_module
-from glihamba_client import remote
+from glihamba_client import remote, streams
 from glihamba_client.client import Client, Task, call
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Capture, Harmonized, Plane, Progress
@@ -109,8 +109,11 @@ def test_refusals_carry_code_and_sentence(endpoint: Endpoint, make_capture: Make
     assert refused(endpoint, replace(make_capture(), mask=full)).code == "FULL_MASK"
 
 
-def test_a_refusal_in_the_middle_of_sending(endpoint: Endpoint, make_capture: Make) -> None:
+def test_a_refusal_in_the_middle_of_sending(
+    endpoint: Endpoint, make_capture: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The daemon refuses the first message while the client still has megabytes to send."""
+    monkeypatch.setattr(streams, "FEWEST_STORED", 1 << 60)
     capture = make_capture(3000, 2000)
     assert refused(endpoint, capture, model="nonsuch").code == "UNKNOWN_MODEL"
 

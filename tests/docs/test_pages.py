@@ -6,6 +6,7 @@ import json
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -163,6 +164,34 @@ def test_the_speed_tables_are_measurements_on_file() -> None:
         assert through, page
         for value, beside in through + networks:
             assert (float(value), float(beside)) in measured, (page, value, beside)
+
+
+NEVER_RUN = "The daemon's GPU path has never run"
+
+
+def has_run_on_gpu(table: dict[str, Any]) -> bool:
+    """Return True if the file of measurements has a picture that went through a daemon on a GPU."""
+    return bool(table.get("gpu")) and any(
+        "bench pipeline" in measurement["command"] and measurement["results"] and "failed" not in measurement
+        for measurement in table["measurements"]
+    )
+
+
+def test_the_pages_say_whether_the_daemon_has_run_on_a_gpu() -> None:
+    found = [json.loads(file.read_text("utf-8")) for file in (REPOSITORY / "benchmarks").glob("*.json")]
+    wanted = not any(map(has_run_on_gpu, found))
+    for page in ("README.md", "docs/BENCHMARKS.md"):
+        text = " ".join((REPOSITORY / page).read_text("utf-8").split())
+        assert (NEVER_RUN in text) == wanted, page
+
+
+@pytest.mark.parametrize(
+    ("change", "has_run"), [({}, True), ({"failed": "No GPU."}, False), ({"results": []}, False)]
+)
+def test_only_a_measured_job_counts_as_a_run(change: dict[str, Any], has_run: bool) -> None:
+    measured = {"command": "glihamba bench pipeline", "results": [{"seconds": 0.1}], **change}
+    assert has_run_on_gpu({"gpu": {"name": "a GPU"}, "measurements": [measured]}) is has_run
+    assert not has_run_on_gpu({"measurements": [measured]})
 
 
 @pytest.mark.parametrize("file", files(".yml", ".yaml"), ids=lambda file: file.name)

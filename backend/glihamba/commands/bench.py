@@ -106,7 +106,10 @@ def model_(
 @runs_option
 @json_option
 def pipeline(megapixels: tuple[float, ...], model: str, runs: int, as_json: bool) -> None:
-    """Measure 8-bit composites on their way to a daemon of their own and back, and its peak memory."""
+    """Measure 8-bit composites on their way to a daemon of their own and back, and its peak memory.
+
+    Other methods' figures follow. They were measured on another machine.
+    """
     results: Results = []
     with own_daemon() as service:
         harmonized = timed(service, capture(0.1), model)[1]  # loads the model
@@ -127,7 +130,7 @@ def pipeline(megapixels: tuple[float, ...], model: str, runs: int, as_json: bool
                     "daemon_peak_mb": daemon_peak_mb(),
                 }
             )
-    report(results, as_json)
+    report(results, as_json, beside_peers=True)
 
 
 @bench.command()
@@ -288,21 +291,32 @@ def machine() -> dict[str, Any]:
     return {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform(terse=True)}
 
 
-def report(results: Results, as_json: bool) -> None:
-    """Print the results and the machine."""
+def report(results: Results, as_json: bool, beside_peers: bool = False) -> None:
+    """Print the results and the machine. beside_peers: then other methods' figures and their machine."""
+    from glihamba.bench.peers import peers, worded
+
+    others = peers() if beside_peers else {}
     if as_json:
-        print_json({"machine": machine(), "results": results})
+        print_json({"machine": machine(), "results": results, **({"peers": others} if others else {})})
         return
+    here = machine()
+    _print_rows(results, f"{here['cpu']}, {here['cores']} cores, {here['system']}")
+    if others:
+        click.echo()
+        where = f"{others['conditions']}; measured on another machine: {others['machine']}"
+        _print_rows([worded(row) for row in others["results"]], where)
+
+
+def _print_rows(results: Results, where: str) -> None:
     names = list(dict.fromkeys(name for row in results for name in row))
     columns = [n if any(isinstance(row.get(n), str) for row in results) else f">{n}" for n in names]
-    here = machine()
 
     def shown(value: Any) -> str:
         return "-" if value is None else f"{value:,}" if isinstance(value, int) else str(value)
 
     rows = [[shown(row.get(name)) for name in names] for row in results]
     print_table([column.replace("_", " ") for column in columns], rows)
-    click.echo(f"{here['cpu']}, {here['cores']} cores, {here['system']}")
+    click.echo(where)
 
 
 @contextmanager

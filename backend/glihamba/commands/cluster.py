@@ -155,7 +155,7 @@ class OneWorker:
         try:
             Path(row["output"]).parent.mkdir(parents=True, exist_ok=True)
             picture = Picture(Path(row["composite"]), Path(row["mask"]), Path(row["output"]))
-            done = self._work.harmonize(picture, Bar())
+            done = self._work.harmonize(picture)
         except Exception as error:
             return {**row, "reason": sentence(error), "worker": self._where}
         return {**row, "seconds": done["seconds"], "model": done["model"], "worker": self._where}

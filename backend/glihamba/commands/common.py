@@ -70,6 +70,12 @@ class Bar:
             self._tasks[name] = self._progress.add_task(text, total=total)
         self._progress.update(self._tasks[name], description=text, completed=done, total=total)
 
+    def show_job(self, progress: Any) -> None:
+        """Draw a job's `Progress`."""
+        from glihamba_proto.messages import stage
+
+        self.show("job", stage(progress.stage, "en"), progress.fraction)
+
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         if self._progress is None:

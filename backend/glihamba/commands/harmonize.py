@@ -87,7 +87,7 @@ def harmonize(
     if output.is_dir():
         output = output / composite.name
     with bar(not as_json) as shown:
-        done = work.harmonize(Picture(composite, mask, output), shown)
+        done = work.harmonize(Picture(composite, mask, output), shown.show_job)
     if as_json:
         print_json(done)
         return 0
@@ -108,7 +108,7 @@ def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
     failed: list[dict[str, str]] = []
     try:
         with bar(not as_json) as shown:
-            _one_after_the_other(work, pictures, shown, done, failed)
+            _in_order(work, pictures, shown, done, failed)
     except BaseException:
         if done or failed:
             _tell(len(pictures), done, failed, as_json)
@@ -117,7 +117,7 @@ def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
     return 1 if failed else 0
 
 
-def _one_after_the_other(
+def _in_order(
     work: Worker,
     pictures: list[Picture],
     shown: Bar,
@@ -125,13 +125,21 @@ def _one_after_the_other(
     failed: list[dict[str, str]],
 ) -> None:
     from glihamba import cli
+    from glihamba.commands.overlap import UnderWay, in_order
     from glihamba_proto.errors import Failure
 
     said: set[str] = set()
-    for number, picture in enumerate(pictures):
-        shown.show("all", f"{number + 1} of {len(pictures)}: {picture.composite.name}", number, len(pictures))
+
+    def waiting(one: UnderWay) -> None:
+        number, name = len(done) + len(failed), one.picture.composite.name
+        shown.show("all", f"{number + 1} of {len(pictures)}: {name}", number, len(pictures))
+        if one.progress is not None:
+            shown.show_job(one.progress)
+
+    for one in in_order(work, pictures, waiting):
+        picture = one.picture
         try:
-            done.append(work.harmonize(picture, shown))
+            done.append(one.written())
         except Exception as error:
             code = error.code if isinstance(error, Failure) else "INTERNAL"
             to_be_seen = code == "INTERNAL" and os.environ.get("GLIHAMBA_DEBUG")

@@ -15,30 +15,40 @@ from glihamba_proto import messages
 
 
 class LocalService:
-    """Harmonizes in this process, and keeps the network loaded between jobs as the daemon does."""
+    """Harmonizes in this process, and keeps the network loaded between jobs as the daemon does.
+
+    Jobs run one after the other, in the order in which they were started.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._runner = Runner(settings)
+        self._last_ended = threading.Event()
+        self._last_ended.set()
 
     def start(self, capture: Capture, model: str = "", strength: float = 1.0) -> LocalJob:
         """Start a job without blocking. An empty model means the default one; strength is 0 to 1."""
-        return LocalJob(self._runner, capture, model, strength)
+        job = LocalJob(self._runner, capture, model, strength, after=self._last_ended)
+        self._last_ended = job.ended
+        return job
 
 
 class LocalJob:
     """One harmonization in a thread. Its methods are those of `glihamba_client.harmonize_layer.Job`."""
 
-    def __init__(self, runner: Runner, capture: Capture, model: str, strength: float) -> None:
-        self._runner, self._capture = runner, capture
+    def __init__(
+        self, runner: Runner, capture: Capture, model: str, strength: float, after: threading.Event
+    ) -> None:
+        """`after` is set when the job before has ended."""
+        self._runner, self._capture, self._after = runner, capture, after
         self._model, self._strength = model, strength
-        self._ended, self._given_up = threading.Event(), threading.Event()
-        self._progress = Progress("PREPARING")
+        self.ended, self._given_up = threading.Event(), threading.Event()
+        self._progress = Progress("QUEUED")
         self._result: Harmonized | None = None
         self._error: BaseException | None = None
         threading.Thread(target=self._run, name="glihamba-job", daemon=True).start()
 
     def wait(self, seconds: float) -> bool:
-        return self._ended.wait(seconds)
+        return self.ended.wait(seconds)
 
     def progress(self) -> Progress:
         return self._progress
@@ -53,6 +63,7 @@ class LocalJob:
         return self._result
 
     def _run(self) -> None:
+        self._after.wait()
         begun = time.perf_counter()
         try:
             outcome = self._runner.run(self._request(), self._report, self._given_up.is_set)
@@ -62,7 +73,7 @@ class LocalJob:
         except BaseException as error:
             self._error = ClientError("OUT_OF_MEMORY") if is_out_of_memory(error) else error
         finally:
-            self._ended.set()
+            self.ended.set()
 
     def _request(self) -> Request:
         capture = self._capture

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-from glihamba.commands.common import Bar
 
 
 @dataclass(frozen=True)
@@ -25,24 +24,22 @@ class Worker:
     def __init__(self, service: Any, model: str, strength: float) -> None:
         self.service, self.model, self.strength = service, model, strength
 
-    def harmonize(self, picture: Picture, shown: Bar) -> dict[str, Any]:
+    def harmonize(
+        self, picture: Picture, show: Callable[[Any], None] = lambda progress: None, **options: Any
+    ) -> dict[str, Any]:
         """Write the picture's output. Returns the facts that `--json` prints; times are in seconds.
 
-        Raises ClientError and BadPicture. Nothing is written then.
+        `show` is called with the progress; `options` are more of `FileHost`'s. Raises ClientError and
+        BadPicture. Nothing is written then.
         """
         from glihamba.file_host import FileHost
         from glihamba.image_files import BadPicture
         from glihamba_client.errors import ClientError
         from glihamba_client.harmonize_layer import harmonize_layer, run
-        from glihamba_proto.messages import stage
 
         if isinstance(picture.mask, str):
             raise BadPicture(picture.mask)
-
-        def show(progress: Any) -> None:
-            shown.show("job", stage(progress.stage, "en"), progress.fraction)
-
-        host = FileHost(picture.composite, picture.mask, picture.output, show=show)
+        host = FileHost(picture.composite, picture.mask, picture.output, show=show, **options)
         begun = time.perf_counter()
         try:
             run(harmonize_layer(host, self.service, model=self.model, strength=self.strength))

@@ -184,7 +184,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         yield from send(outcome, described.result, self._settings.chunk_bytes, target)
         if loan is not None:
             job.await_client()
-            planes.no_more(messages)
+            planes.no_more(messages)  # a stream that is cancelled ends, too; its client reads no more
             loan.is_returned = True
         end = pb.End(
             seconds_queued=job.began - job.submitted,

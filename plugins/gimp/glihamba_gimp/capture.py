@@ -40,7 +40,9 @@ def read(chosen: ChosenLayer) -> tuple[Capture, Seen]:
         rect: Rect = (left, top, right - left, bottom - top)
         around = window(rect, (copy.get_width(), copy.get_height()))
         composite, form = picture(chosen, around)
-        mask = Plane(*around[2:], "uint8", "gray", pixels.read(copy.get_selection(), around, "Y u8"), around[:2])
+        mask = Plane(
+            *around[2:], "uint8", "gray", pixels.read(copy.get_selection(), around, "Y u8"), around[:2]
+        )
         coverage = pixels.read(copy.get_selection(), rect, "Y u8")
         foreground = pixels.plane(layer, layers.inside(layer, rect), form, (left, top))
         capture = Capture(composite, mask, foreground)

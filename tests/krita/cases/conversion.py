@@ -143,9 +143,12 @@ def case_alpha_of_every_depth(document, pixels):
 
 
 def case_masks_and_pieces(document, pixels):
-    mask = pixels.mask_plane(bytes((1, 2, 3, 4)), (1, 1, 2, 2), (4, 3))
+    mask = pixels.mask_plane(bytes((1, 2, 3, 4)), (1, 1, 2, 2), (0, 0, 4, 3))
     assert bytes(mask.data) == bytes((0, 0, 0, 0, 0, 1, 2, 0, 0, 3, 4, 0))
-    assert pixels.cropped(mask.data, (4, 3), (1, 1, 2, 2)) == bytes((1, 2, 3, 4))
-    assert pixels.cropped(noise("U8"), SIZE, (0, 0, *SIZE)) == noise("U8")
+    assert pixels.cropped(mask.data, (0, 0, 4, 3), (1, 1, 2, 2)) == bytes((1, 2, 3, 4))
+    assert pixels.cropped(noise("U8"), (0, 0, *SIZE), (0, 0, *SIZE)) == noise("U8")
+    part = pixels.mask_plane(bytes((1, 2, 3, 4)), (11, 21, 2, 2), (10, 20, 4, 3))
+    assert (part.offset, bytes(part.data)) == ((10, 20), bytes(mask.data))
+    assert pixels.cropped(part.data, (10, 20, 4, 3), (11, 21, 2, 2)) == bytes((1, 2, 3, 4))
     assert pixels.where(bytes((9, 9, 0, 7)), bytes((1, 0, 255, 255))) == bytes((9, 0, 0, 7))
     assert pixels.alpha_of(bytes(range(8))) == bytes((3, 7))
