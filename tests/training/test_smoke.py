@@ -45,7 +45,7 @@ SOON: dict[str, dict[str, Any]] = {
     "glihamba-small": {"warmup": 5, "ema": 0.9, "learning_rate": 2e-3},
     "glihamba-tiny": {"warmup": 5, "ema": 0.9, "learning_rate": 4e-3},
     # Without the families that need more than a folder of photographs.
-    "glihamba-cells": {"warmup": 5, "ema": 0.9, "learning_rate": 5e-3, "synthesis": {"darker": 0.0}},
+    "glihamba-cells": {"batch": 12, "warmup": 5, "ema": 0.9, "synthesis": {"darker": 0.0}},
     "gknet": {"learning_rate": 1e-3},
 }
 RECIPES = [entry.name[:-5] for entry in (resources.files("glihamba_training") / "recipes").iterdir()]
@@ -60,7 +60,7 @@ def one_thread():
 def test_a_few_steps_of_every_recipe_lower_its_loss(name, photo_shards, tmp_path, monkeypatch):
     steps = 50 if name in LONG else 10
     cut = {"size": 32, "batch": 4, "steps": steps, "checkpoint_every": steps, "config": SMOKE[name]}
-    recipe = load_recipe(name, **cut, **SOON.get(name, {}))
+    recipe = load_recipe(name, **{**cut, **SOON.get(name, {})})
     batch = Synthesis(photo_dataset(photo_shards, "train", 48), recipe.synthesis, 99).batch(0, 32, 64)
 
     def loss(network):

@@ -5,18 +5,16 @@ from __future__ import annotations
 import os
 import platform
 import statistics
-import sys
-import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from glihamba.commands.common import json_option, print_json, print_table, serve_command
+from glihamba.commands.bench_daemon import daemon_peak_mb, own_daemon
+from glihamba.commands.common import json_option, print_json, print_table
 
 if TYPE_CHECKING:
     from glihamba_client.host import Capture, Harmonized
@@ -317,38 +315,6 @@ def _print_rows(results: Results, where: str) -> None:
     rows = [[shown(row.get(name)) for name in names] for row in results]
     print_table([column.replace("_", " ") for column in columns], rows)
     click.echo(where)
-
-
-@contextmanager
-def own_daemon() -> Iterator[Any]:
-    """Yield the service of a daemon that only this benchmark uses, so that no other job uses its memory."""
-    from glihamba_client.service import DaemonService
-    from glihamba_proto import endpoint, places
-
-    before = {name: os.environ.get(name) for name in ("GLIHAMBA_RUNTIME_DIR", "GLIHAMBA_LOG_DIR")}
-    with tempfile.TemporaryDirectory(prefix="glihamba-bench-", ignore_cleanup_errors=True) as folder:
-        os.environ.update(dict.fromkeys(before, folder))
-        try:
-            yield DaemonService(command=serve_command())
-        finally:
-            if found := endpoint.read(places.endpoint_file()):
-                from glihamba.commands.daemon import end
-
-                end(found)
-            for name, value in before.items():
-                os.environ.pop(name)
-                os.environ.update({name: value} if value is not None else {})
-
-
-def daemon_peak_mb() -> int | None:
-    """Return the daemon's peak resident memory so far, in MB. None on systems other than Linux."""
-    from glihamba_proto import endpoint, places
-
-    found = endpoint.read(places.endpoint_file())
-    if found is None or sys.platform != "linux":
-        return None
-    lines = Path(f"/proc/{found.pid}/status").read_text("utf-8").splitlines()
-    return next((int(line.split()[1]) // 1000 for line in lines if line.startswith("VmHWM:")), None)
 
 
 def timed(service: Any, picture: Capture, model: str) -> tuple[float, Harmonized]:
