@@ -32,6 +32,12 @@ threads_option = click.option(
     show_default=True,
     help="Threads on the CPU.",
 )
+photographs_option = click.option(
+    "--data",
+    "root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Photographs.  [default: synthetic ones]",
+)
 model_option = click.option("--model", default="", help="Model to measure.  [default: the default model]")
 
 
@@ -205,12 +211,7 @@ def scan(
 
 
 @bench.command("data")
-@click.option(
-    "--data",
-    "root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Photographs.  [default: synthetic ones]",
-)
+@photographs_option
 @click.option(
     "--size", "sizes", type=click.IntRange(8, 1024), multiple=True, default=(32, 64, 256), show_default=True
 )
@@ -229,12 +230,7 @@ def data_(root: Path | None, sizes: tuple[int, ...], threads: int, runs: int, as
 @click.option("--size", type=click.IntRange(8, 1024), help="Pixels a side.  [default: the recipe's]")
 @click.option("--batch", type=click.IntRange(2), help="Composites in a step.  [default: the recipe's]")
 @click.option("--threads", type=click.IntRange(1, 256), default=1, show_default=True, help="Threads.")
-@click.option(
-    "--data",
-    "root",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Photographs.  [default: synthetic ones]",
-)
+@photographs_option
 @click.option(
     "--before",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
