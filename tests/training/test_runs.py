@@ -25,7 +25,7 @@ from glihamba_training.run.checkpoints import (
     read_checkpoint,
     recorded,
     starting_weights,
-    with_silent_blocks,
+    with_silent_parts,
     write_weights,
 )
 from glihamba_training.run.recipe import Recipe, RecipeError
@@ -265,7 +265,7 @@ def test_the_checkpoints_to_go_on_from_are_small_and_fit_their_recipe():
     network.load_state_dict(averaged_weights(kept)[0])
     assert saved["global_step"] == 11_750
     blockless = starting_weights(str(folder / "glihamba-tiny-without-blocks.safetensors"))
-    network.load_state_dict(with_silent_blocks(network, blockless))
+    network.load_state_dict(with_silent_parts(network, blockless))
     for path in folder.iterdir():
         assert path.stat().st_size < 2e6, path.name
 

@@ -40,7 +40,8 @@ class Recipe:
     """model: a name that `glihamba.networks.build` knows. config: its settings that differ from the defaults.
 
     size: side of the training pictures in pixels. batch: pictures in a step, of all processes together.
-    steps: the training's length. optimiser: "adam", "soap" or "muon"; learning_rate, betas: its own; the
+    steps: the training's length. minutes: the training's length by the clock, 0 for by steps; the schedule
+    of the learning rate, which is given in steps, is stretched over it. optimiser: "adam", "soap" or "muon"; learning_rate, betas: its own; the
     rate rises over the first `warmup` steps and is multiplied by `decay` at each of `milestones` (in
     steps). only: what the names of the weights to train begin with, "" for all. ema: decay of the moving
     average of the weights, 0 for the last weights themselves. loss: a name in `losses.LOSSES`; loss_power,
@@ -56,6 +57,7 @@ class Recipe:
     size: int
     batch: int
     steps: int
+    minutes: float = 0.0
     optimiser: str = "adam"
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)
