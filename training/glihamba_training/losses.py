@@ -134,7 +134,7 @@ def _refining(network: Harmonizer, batch: Batch, settings: LossSettings) -> tupl
 
 
 def _answers(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:
-    """The first answer's error on a logarithmic scale, as PSNR counts it, and the best answer's, and the odds.
+    """The first answer's error on a logarithmic scale, as PSNR counts it, the best answer's, and the odds.
 
     The first must be the best single guess: the others reach it only through what they share. Of these the
     best counts, and each a little, so that none is forgotten; at half the side, enough to tell them apart.

@@ -53,8 +53,7 @@ class NeedsExtra(HarmonizeError):
 @click.option(
     "--minutes",
     type=click.FloatRange(0, min_open=True),
-    help="Length of the training by the clock instead of by steps: the recipe's schedule is stretched over it, so"
-    " that its end is reached.",
+    help="Length by the clock instead of by steps: the recipe's schedule is stretched over it.",
 )
 @click.option("--batch", type=click.IntRange(1), help="Pictures in a step instead of the recipe's.")
 @click.option(

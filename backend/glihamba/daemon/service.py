@@ -16,7 +16,7 @@ from glihamba.daemon.discovery import is_loopback
 from glihamba.daemon.failures import abort, noted
 from glihamba.daemon.jobs import Job, Jobs
 from glihamba.daemon.shared_files import Loan, SharedFiles
-from glihamba.daemon.transforms import message_of
+from glihamba.daemon.transforms import variant_of
 from glihamba.engine.device import Device
 from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
@@ -153,9 +153,10 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         planes.no_more(messages)
         self._jobs.submit(job, turn_of(peer, request.client), reception.request(model))
         outcome = job.take_outcome()
-        assert outcome.prediction is not None
+        variants = [variant_of(variant) for variant in outcome.variants]
         return pb.PredictResponse(
-            transform=message_of(outcome.prediction),
+            transform=variants[0].transform,
+            variants=variants,
             model=outcome.model,
             warnings=[sentence(warning, "en") for warning in outcome.warnings],
             warning_notes=map(noted, outcome.warnings),

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 import numpy as np
 
-from glihamba.engine.request import Amounts, Prediction
+from glihamba.engine.request import Amounts, Prediction, Variant
 from glihamba.errors import refuse
 from glihamba_proto import checks
 from glihamba_proto import harmonizer_pb2 as pb
@@ -42,6 +42,20 @@ def message_of(prediction: Prediction) -> pb.Transform:
         right=right,
         bottom=bottom,
         mean=prediction.mean.tolist(),
+    )
+
+
+def variant_of(variant: Variant) -> pb.Variant:
+    """A correction to choose, with its parts, as it is sent."""
+    return pb.Variant(
+        kind=variant.kind,
+        transform=message_of(variant.prediction),
+        strength=variant.strength,
+        probability=variant.probability,
+        parts=[
+            pb.Part(base=base.ravel().tolist(), grid=grid.ravel().tolist() if grid.any() else [])
+            for base, grid in variant.parts
+        ],
     )
 
 

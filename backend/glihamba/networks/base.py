@@ -13,8 +13,8 @@ from glihamba.networks.colour_transform import GRID_SHAPE, ColourTransform
 class Answers(NamedTuple):
     """A network's guesses for a batch.
 
-    transforms: the best single guess first. odds: (B,K), the logarithm of each one's odds of being the nearest
-    to the truth, but for a constant.
+    transforms: the best single guess first. odds: (B,K), the logarithm of each one's odds of being the
+    nearest to the truth, but for a constant.
     """
 
     transforms: list[ColourTransform]

@@ -76,7 +76,7 @@ class GLIHamba(Harmonizer):
 
     paper = "GLIHamba: Global-Local Context Image Harmonization based on Mamba (Sun, Yao, Ban; 2024)"
     Config = GLIHambaConfig
-    losses = ("answers",)
+    losses: ClassVar[tuple[str, ...]] = ("answers",)
     encoder_block: ClassVar[type[nn.Module]] = VSSBlock
     decoder_block: ClassVar[type[nn.Module]] = MLGVSSBlock
 

@@ -72,12 +72,12 @@ class TransformHead(nn.Module):
         local = mean_of(local, torch.cat((mask, 1 - mask, found.inner, found.outer), 1))
         described = torch.cat(
             (
-            pooled,
-            squares,
-            self.colour_norm(found.colours),
-            self.border_norm(found.border),
-            self.joint_norm(found.joint),
-            self.local_norm(local),
+                pooled,
+                squares,
+                self.colour_norm(found.colours),
+                self.border_norm(found.border),
+                self.joint_norm(found.joint),
+                self.local_norm(local),
             ),
             1,
         )
