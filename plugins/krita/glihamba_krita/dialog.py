@@ -17,13 +17,18 @@ from .qt import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QEvent,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
+    QKeyEvent,
     QLabel,
     QLineEdit,
+    QMainWindow,
     QMessageBox,
+    QPoint,
     QProgressDialog,
+    QPushButton,
     Qt,
     QTimer,
     QToolButton,
@@ -33,24 +38,39 @@ from .texts import LANGUAGES, text
 
 TITLE = "GLIHamba"
 PERCENT = 100
+MARGIN = 40  # pixels: rulers and scroll bars
 
 
 class ProgressDialog(QProgressDialog):
-    """Stage, place in the queue, Cancel. `cancelled` says whether the person has pressed Cancel."""
+    """Stage, place in the queue, Cancel. `cancelled` says whether the person has pressed Cancel.
+
+    The person goes on painting meanwhile, so it takes no key until they click into it: then Esc cancels, too.
+    """
 
     def __init__(
         self, parent: QWidget | None, layer: str, language: str, say: Callable[[str, bool], None]
     ) -> None:
-        super().__init__("", text("cancel", language), 0, PERCENT, parent)
+        super().__init__("", "", 0, PERCENT, parent)
         self.cancelled, self._layer, self._language, self._say = False, layer, language, say
         self.setWindowTitle(TITLE)
+        self.setWindowFlags(
+            Qt.WindowType.Tool | Qt.WindowType.CustomizeWindowHint | Qt.WindowType.WindowTitleHint
+        )
+        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
         self.setWindowModality(Qt.WindowModality.NonModal)
         self.setAutoClose(False)
         self.setAutoReset(False)
         self.setMinimumDuration(0)
         self.setMinimumWidth(380)
+        button = QPushButton(text("cancel", language))
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setAutoDefault(False)
+        self.setCancelButton(button)
         self.canceled.connect(self._cancel)
         self.setValue(0)
+        self.adjustSize()
+        if parent is not None:
+            self.move(parent.mapToGlobal(corner(parent, self)))
 
     def show_progress(self, progress: Progress) -> None:
         self.setValue(int(PERCENT * progress.fraction))
@@ -64,14 +84,31 @@ class ProgressDialog(QProgressDialog):
     def message(self, words: str, failed: bool) -> None:
         self._say(words, failed)
 
+    def event(self, event: QEvent) -> bool:
+        """Esc cancels. Otherwise Krita's own Esc, which this window shares, would make it mean nothing."""
+        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
+            if event.type() == QEvent.Type.KeyPress:
+                self._cancel()
+            event.accept()
+            return True
+        return super().event(event)
+
     def _cancel(self) -> None:
         self.cancelled = True
+
+
+def corner(window: QWidget, box: QWidget) -> QPoint:
+    """Where a box lies in the lower left corner of a window's picture, away from its middle."""
+    inner = window.centralWidget() if isinstance(window, QMainWindow) else None
+    area = inner.geometry() if inner is not None else window.rect()
+    return QPoint(area.left() + MARGIN, area.bottom() - MARGIN - box.height())
 
 
 def say(parent: QWidget | None, words: str) -> QMessageBox:
     """Show a message without waiting for its end. Keep the box, or Python deletes it."""
     box = QMessageBox(QMessageBox.Icon.Warning, TITLE, words, QMessageBox.StandardButton.Ok, parent)
     box.setWindowModality(Qt.WindowModality.NonModal)
+    box.setAttribute(Qt.WidgetAttribute.WA_QuitOnClose, False)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.show()
     return box

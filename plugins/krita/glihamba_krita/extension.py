@@ -19,7 +19,9 @@ from glihamba_proto.errors import Failure
 
 from .dialog import ProgressDialog, SettingsDialog, say
 from .host import KritaHost
+from .nodes import selected_in
 from .qt import QMessageBox, QTimer, QWidget
+from .results import original_of
 from .texts import refusal, text
 from .turns import Turns
 
@@ -50,13 +52,23 @@ class HarmonizeExtension(Extension):
     def __init__(self, parent: Krita) -> None:
         super().__init__(parent)
         self.jobs: list[LayerJob] = []
+        self.is_quitting = False
         self.turns = Turns()
         self.language = ""
         self.dialog: SettingsDialog | None = None
         self.box: QMessageBox | None = None
 
     def setup(self) -> None:
-        pass
+        """Krita calls this once. A job must not keep Krita from ending, nor open a box then."""
+        notifier = Krita.instance().notifier()
+        notifier.setActive(True)
+        notifier.applicationClosing.connect(self.quit)
+
+    @slot
+    def quit(self) -> None:
+        self.is_quitting = True
+        for job in self.jobs:
+            job.cancel()
 
     @slot
     def createActions(self, window: Window) -> None:
@@ -79,12 +91,14 @@ class HarmonizeExtension(Extension):
         """Begin to harmonize the active layer."""
         chosen = settings.read(places.settings_file())
         self.language = chosen.language
-        document = Krita.instance().activeDocument()
-        if document is None:
+        window = Krita.instance().activeWindow()
+        view = window.activeView() if window is not None else None
+        if view is None or Krita.instance().activeDocument() is None:
             raise refusal("no document")
-        node = document.activeNode()
+        document, node = view.document(), selected_in(view)
         if node is None:
             raise refusal("no layer")
+        node = original_of(node)
         if any(job.host.layer.node_id == node.uniqueId() for job in self.jobs):
             raise refusal("busy", layer=node.name())
         job = LayerJob(self, document, node, chosen)
@@ -107,7 +121,9 @@ class HarmonizeExtension(Extension):
     def say(self, words: str, failed: bool) -> None:
         """Show a failure in a box, and a warning as a note that floats over the picture."""
         window = Krita.instance().activeWindow()
-        view = window.activeView() if window else None
+        if window is None or self.is_quitting:
+            return  # nobody is there to read it, and a box without a window would keep Krita alive
+        view = window.activeView()
         if failed or view is None:
             self.box = say(main_window(), words)
         else:
@@ -137,6 +153,10 @@ class LayerJob:
             self.end()
         else:
             QTimer.singleShot(WORKING if wait is None else WAITING, self.step)
+
+    def cancel(self) -> None:
+        """Give the job up; its next step ends it."""
+        self.dialog.cancelled = True
 
     def end(self) -> None:
         self.extension.jobs.remove(self)

@@ -54,6 +54,8 @@ class KritaHost:
         delivery = Delivery(self.layer, self._seen, self.workspace)
         result = yield from until_cancelled(self, delivery.prepared(harmonized.plane.data))
         yield from self.turns.hold(delivery.add(result))
+        if self._seen.is_hidden:
+            self.message(text("still hidden", self.language, layer=self.layer.name))
 
     def progress(self, progress: Progress) -> None:
         if not self.window.cancelled and time.monotonic() >= self._looked + LOOK:

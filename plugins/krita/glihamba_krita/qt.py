@@ -2,7 +2,8 @@
 
 try:
     from PyQt5 import sip
-    from PyQt5.QtCore import Qt, QTimer, QUuid
+    from PyQt5.QtCore import QEvent, QPoint, Qt, QTimer, QUuid
+    from PyQt5.QtGui import QKeyEvent
     from PyQt5.QtWidgets import (
         QComboBox,
         QDialog,
@@ -12,14 +13,17 @@ try:
         QHBoxLayout,
         QLabel,
         QLineEdit,
+        QMainWindow,
         QMessageBox,
         QProgressDialog,
+        QPushButton,
         QToolButton,
         QWidget,
     )
 except ImportError:  # Krita 6
     from PyQt6 import sip
-    from PyQt6.QtCore import Qt, QTimer, QUuid
+    from PyQt6.QtCore import QEvent, QPoint, Qt, QTimer, QUuid
+    from PyQt6.QtGui import QKeyEvent
     from PyQt6.QtWidgets import (
         QComboBox,
         QDialog,
@@ -29,8 +33,10 @@ except ImportError:  # Krita 6
         QHBoxLayout,
         QLabel,
         QLineEdit,
+        QMainWindow,
         QMessageBox,
         QProgressDialog,
+        QPushButton,
         QToolButton,
         QWidget,
     )
@@ -39,13 +45,18 @@ __all__ = [
     "QComboBox",
     "QDialog",
     "QDialogButtonBox",
+    "QEvent",
     "QFileDialog",
     "QFormLayout",
     "QHBoxLayout",
+    "QKeyEvent",
     "QLabel",
     "QLineEdit",
+    "QMainWindow",
     "QMessageBox",
+    "QPoint",
     "QProgressDialog",
+    "QPushButton",
     "QTimer",
     "QToolButton",
     "QUuid",

@@ -1,1 +1,6 @@
+from PyQt5.QtCore import QEvent, Qt
+
 class QIcon: ...
+
+class QKeyEvent(QEvent):
+    def key(self) -> Qt.Key: ...

@@ -6,7 +6,9 @@ from PyQt5.QtWidgets import QFormLayout as QFormLayout
 from PyQt5.QtWidgets import QHBoxLayout as QHBoxLayout
 from PyQt5.QtWidgets import QLabel as QLabel
 from PyQt5.QtWidgets import QLineEdit as QLineEdit
+from PyQt5.QtWidgets import QMainWindow as QMainWindow
 from PyQt5.QtWidgets import QMessageBox as QMessageBox
 from PyQt5.QtWidgets import QProgressDialog as QProgressDialog
+from PyQt5.QtWidgets import QPushButton as QPushButton
 from PyQt5.QtWidgets import QToolButton as QToolButton
 from PyQt5.QtWidgets import QWidget as QWidget

@@ -1,0 +1,1 @@
+from PyQt5.QtGui import QKeyEvent as QKeyEvent
