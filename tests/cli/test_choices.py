@@ -137,6 +137,15 @@ def test_a_shot_gets_the_same_colours(files: tuple[Path, Path], table: Path, tmp
     assert np.array_equal(first[outside], scene("uint16")[outside])
 
 
+def test_words_say_what_was_written(files: tuple[Path, Path], tmp_path: Path) -> None:
+    table, output = tmp_path / "x.cube", tmp_path / "out.png"
+    named = ("--model", "statistics", "--local", "--variants")
+    done = here("harmonize", files[0], "--mask", files[1], "-o", output, "--lut", table, *named)
+    first, *pictures = done.stdout.splitlines()
+    assert first.startswith(f"{table}: a look-up table of the correction by statistics")
+    assert [line.rpartition(" ")[2] for line in pictures] == ["model", "statistics", "stronger"]
+
+
 ENTRIES = "0 0 0\n1 0 0\n0 1 0\n1 1 0\n0 0 1\n1 0 1\n0 1 1\n1 1 1\n"
 
 

@@ -90,7 +90,7 @@ def _table(wanted: Wanted, title: str, preview: Preview, answer: Any, work: Work
     strength = work.choice.strength
     replace_file(wanted.lut, cube(answer.variants[0], strength, wanted.amounts, title).encode())
     left = preview.local_levels(strength, wanted.amounts)
-    text = f"a look-up table of {answer.model}'s correction"
+    text = f"a look-up table of the correction by {answer.model}"
     if left >= WORTH_SAYING:
         text += f". Light that differs over the object is left out: {left:.1f} of 255 levels"
     return {

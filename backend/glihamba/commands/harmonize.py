@@ -150,9 +150,13 @@ def _say(done: list[dict[str, Any]]) -> None:
             if message not in said:
                 click.echo(f"Note: {message}", err=True)
             said.add(message)
-        how = f" ({facts['kind']})" if "kind" in facts else ""
-        by = f"harmonized by {facts['model']} on {facts['device']} in {facts['seconds']:.1f} s"
-        click.echo(f"{facts['output']}: {facts['text'] if 'text' in facts else by + how}")
+        click.echo(f"{facts['output']}: {facts.get('text') or _made(facts)}")
+
+
+def _made(facts: dict[str, Any]) -> str:
+    """Return by what a picture was harmonized, and which variant it is."""
+    kind = f", variant {facts['kind']}" if "kind" in facts else ""
+    return f"harmonized by {facts['model']} on {facts['device']} in {facts['seconds']:.1f} s{kind}"
 
 
 def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
