@@ -30,7 +30,8 @@ class Preview:
         self._strength = variant.strength
         width, height = mask.width, mask.height
         self._places = [place for place, cover in enumerate(bytes(mask.data)) if cover]
-        terms = [_terms(self._composite[3 * place : 3 * place + 3]) for place in self._places]
+        levels = memoryview(self._composite)
+        known = [terms([x / 255 for x in levels[3 * place : 3 * place + 3]]) for place in self._places]
         covers = [mask.data[place] for place in self._places]  # 0 to 255: the changes are in levels
         self._changes: list[list[float]] = []  # a part's, three numbers a pixel
         window = variant.transform
@@ -38,7 +39,7 @@ class Preview:
             grid = _Grid(part.grid, window) if part.grid else None
             rows = [part.base[10 * channel : 10 * channel + 10] for channel in range(3)]
             changes: list[float] = []
-            for place, term, cover in zip(self._places, terms, covers, strict=True):
+            for place, term, cover in zip(self._places, known, covers, strict=True):
                 added = [sum(map(mul, row, term)) for row in rows]
                 if grid is not None:
                     x, y = (place % width + 0.5) / width, (place // width + 0.5) / height
@@ -63,10 +64,19 @@ class Preview:
                 drawn[3 * place + channel] = 0 if level < 0 else 255 if level > 255 else int(level + 0.5)
         return bytes(drawn)
 
+    def local_levels(self, strength: float = 1.0, amounts: Mapping[str, float] | None = None) -> float:
+        """How much light that differs over the object changes it: root mean square, of 255 levels.
 
-def _terms(pixel: bytes) -> Terms:
-    """1, r, g, b, rr, gg, bb, rg, rb, gb, as the contract's `Transform` has them."""
-    r, g, b = (sample / 255 for sample in pixel)
+        A look-up table and an editor's filter leave it out. Arguments are those of `pixels`.
+        """
+        weight = self._strength * strength * (amounts or {}).get(PARTS[-1], 1.0)
+        local = self._changes[-1]
+        return abs(weight) * (sum(map(mul, local, local)) / len(local)) ** 0.5 if local else 0.0
+
+
+def terms(colour: Sequence[float]) -> Terms:
+    """1, r, g, b, rr, gg, bb, rg, rb, gb of a colour, 0 to 1, as the contract's `Transform` has them."""
+    r, g, b = colour
     return (1.0, r, g, b, r * r, g * g, b * b, r * g, r * b, g * b)
 
 
