@@ -37,6 +37,8 @@ class Seen:
     """Checksum of what the layer showed in `rect`."""
     is_plain: bool
     """Whether the result is the composite on a layer of its own, not the layer's pixels clipped to it."""
+    is_whole: bool
+    """Whether nothing is selected, so that all of the layer is changed."""
     is_hidden: bool
     """Whether the person did not see the layer."""
     style: Style | None
@@ -83,6 +85,7 @@ class Reading:
             cover,
             self.looks,
             self.is_plain,
+            self.selection is None,
             self.is_hidden,
             style,
         )

@@ -17,7 +17,7 @@ from krita import Krita, Node, View
 
 from glihamba_client.host import Pixels, Steps
 
-from . import pixels
+from . import curves, pixels
 from .capture import Seen
 from .chosen import ChosenLayer
 from .nodes import children, find, is_drawn, is_open, own, selected_in, view_of
@@ -30,6 +30,7 @@ from .workspace import Workspace
 
 PATIENCE = 3.0  # seconds for Krita to do what it was asked
 LATE = 60.0  # seconds for Krita to make the group: it would still make one after we had given up
+UNSEEN = 2.0  # levels of 255 by which curves may be off without a word
 TURNS = 5  # of Krita's event loop, in which its docks learn of a new group
 SETTLING = 0.3  # seconds in which Krita may still choose the new layer by itself
 
@@ -37,8 +38,13 @@ SETTLING = 0.3  # seconds in which Krita may still choose the new layer by itsel
 class Delivery:
     """One act of adding. `add` changes what is active in Krita: one at a time."""
 
-    def __init__(self, layer: ChosenLayer, seen: Seen, workspace: Workspace) -> None:
+    def __init__(
+        self, layer: ChosenLayer, seen: Seen, workspace: Workspace, is_editable: bool = False
+    ) -> None:
         self.layer, self.seen, self.workspace, self.document = layer, seen, workspace, layer.document
+        self.is_editable = is_editable
+        self.notes: list[str] = []
+        """What the person is to be told of the result."""
 
     def prepared(self, raw: Pixels) -> Steps[Node]:
         """The result as a layer, not yet in the document: in its space, with the result's alpha."""
@@ -49,11 +55,38 @@ class Delivery:
         yield None
         rect = seen.rect
         done = yield from self.workspace.converted(result, size_of(rect), seen.form.space, seen.space)
+        if self.is_editable:
+            if seen.is_plain or seen.style or not curves.can_be_fitted(seen.space):
+                self.note("no curves")
+            else:
+                return (yield from self.editable(done))
         if seen.style:
             rect, done = yield from self.workspace.styled(done, rect, seen.space, seen.style)
         layer = self.document.createNode(base_of(self.layer.name), "paintlayer")
         layer.setPixelData(done, *rect)
         return layer
+
+    def editable(self, result: Pixels) -> Steps[Node]:
+        """The result as a filter layer with curves, for the look that the layer has in its group by now."""
+        seen, node = self.seen, self.layer.node()
+        shown = home_of(node) or node
+        raw = shown.projectionPixelData(*seen.rect)
+        size = size_of(seen.rect)
+        before = yield from self.workspace.converted(raw, size, space_of(shown), seen.space)
+        fitted = curves.fit(before, result, seen.cover, seen.space)
+        yield None
+        if fitted.error > UNSEEN:
+            self.note("curves off", levels=f"{fitted.error:.1f}")
+        try:
+            layer = self.workspace.filter_layer(fitted, seen.space, seen.is_whole)
+        except OSError as error:
+            raise self.layer.refuse("curves not written", reason=error) from error
+        if not seen.is_whole:
+            layer.setPixelData(seen.cover, *seen.rect)  # of a filter layer this is its mask
+        return layer
+
+    def note(self, name: str, **fields: object) -> None:
+        self.notes.append(text(name, self.layer.language, layer=self.layer.name, **fields))
 
     def add(self, result: Node) -> Steps[None]:
         """Raises `ClientError` when the result no longer fits or Krita does not take it."""
@@ -62,7 +95,8 @@ class Delivery:
         home = home_of(node)
         earlier = len(children(home)) - 1 if home is not None else 0
         result.setName(name_of(self.layer.name, earlier, self.layer.language))
-        result.setInheritAlpha(not self.seen.is_plain or node.inheritAlpha())
+        if result.type() == "paintlayer":
+            result.setInheritAlpha(not self.seen.is_plain or node.inheritAlpha())
         words = text("undo", self.layer.language)
         if home is not None:
             name_next_step(words)

@@ -10,7 +10,7 @@ from glihamba_client import remote, texts
 from glihamba_client.client import Task
 from glihamba_client.host import Progress
 from glihamba_client.service import DaemonService
-from glihamba_client.settings import Settings
+from glihamba_client.settings import RESULTS, Settings
 from glihamba_proto.errors import Failure
 
 from .qt import (
@@ -114,6 +114,16 @@ def say(parent: QWidget | None, words: str) -> QMessageBox:
     return box
 
 
+def result_box(chosen: str, language: str) -> QComboBox:
+    """The choice of what a job adds."""
+    box = QComboBox()
+    for name in RESULTS:
+        box.addItem(text(name, language), name)
+        box.setItemData(box.count() - 1, text(f"{name} tip", language), Qt.ItemDataRole.ToolTipRole)
+    box.setCurrentIndex(RESULTS.index(chosen))
+    return box
+
+
 class SettingsDialog(QDialog):
     """Model, device, daemon's address, language. `keep` gets the settings that the person has accepted."""
 
@@ -124,6 +134,7 @@ class SettingsDialog(QDialog):
         self._task: Task[Any] | None = None
         self.setWindowTitle(text("settings", self._language))
         self.model, self.device, self.language = QComboBox(), QLabel(), QComboBox()
+        self.result = result_box(chosen.result, self._language)
         self.remote = QLineEdit(chosen.remote)
         self.remote.setPlaceholderText(text("remote hint", self._language))
         self.remote.setToolTip(text("remote tip", self._language))
@@ -145,6 +156,7 @@ class SettingsDialog(QDialog):
         rows = (
             ("model", self.model),
             ("device", self.device),
+            ("result", self.result),
             ("remote", self.remote),
             ("token file", self._with_button(self.token_file)),
             ("ca file", self._with_button(self.ca_file)),
@@ -185,6 +197,7 @@ class SettingsDialog(QDialog):
             token_file=self.token_file.text().strip(),
             ca_file=self.ca_file.text().strip(),
             language=self.language.currentData() or "",
+            result=self.result.currentData(),
         )
 
     def ask(self) -> None:

@@ -139,7 +139,9 @@ class LayerJob:
     ) -> None:
         self.extension = extension
         self.dialog = ProgressDialog(main_window(), node.name(), chosen.language, extension.say)
-        self.host = KritaHost(document, node, self.dialog, extension.turns, chosen.language)
+        self.host = KritaHost(
+            document, node, self.dialog, extension.turns, chosen.language, chosen.result == "curves"
+        )
         choice = Choice(chosen.model, chosen.strength)
         steps = harmonize_layer(self.host, DaemonService(chosen, name=NAME), choice)
         self.steps = guarded(self.host, steps, chosen.language)

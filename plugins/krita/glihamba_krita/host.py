@@ -34,10 +34,17 @@ class KritaHost:
     """One act of harmonizing `node` of `document`. All hosts of one Krita share their `turns`."""
 
     def __init__(
-        self, document: Document, node: Node, window: Window, turns: Turns, language: str = ""
+        self,
+        document: Document,
+        node: Node,
+        window: Window,
+        turns: Turns,
+        language: str = "",
+        is_editable: bool = False,
     ) -> None:
         self.layer = ChosenLayer(document, node, language)
         self.window, self.turns, self.language = window, turns, language
+        self.is_editable = is_editable
         self.workspace = Workspace()
         self._seen: Seen | None = None
         self._looked = 0.0
@@ -51,9 +58,11 @@ class KritaHost:
     def deliver(self, harmonized: Harmonized) -> Steps[None]:
         assert self._seen is not None
         self.window.show_stage(text("writing", self.language))
-        delivery = Delivery(self.layer, self._seen, self.workspace)
+        delivery = Delivery(self.layer, self._seen, self.workspace, self.is_editable)
         result = yield from until_cancelled(self, delivery.prepared(harmonized.plane.data))
         yield from self.turns.hold(delivery.add(result))
+        for note in delivery.notes:
+            self.message(note)
         if self._seen.is_hidden:
             self.message(text("still hidden", self.language, layer=self.layer.name))
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass
+from pathlib import Path
 
-from krita import Document, Selection
+from krita import Document, Krita, Node, Selection
 
 from glihamba_client.host import Pixels, Steps
 from glihamba_client.window import Rect, extent
 
-from . import pixels
+from . import curves, pixels
+from .curves import Curves
 from .nodes import children
 from .pixels import Space, size_of
 
@@ -56,6 +59,22 @@ class Workspace:
         if source == target:
             return raw
         return (yield from pixels.converted(self.copy, raw, size, source, target))
+
+    def filter_layer(self, fitted: Curves, space: Space, is_everywhere: bool) -> Node:
+        """A filter layer with these curves, which belongs to no document yet. Raises OSError."""
+        with tempfile.TemporaryDirectory(prefix="glihamba-") as folder:
+            path = Path(folder) / "curves.kra"
+            curves.write(path, fitted, space, is_everywhere)
+            document = Krita.instance().openDocument(str(path))
+        if document is None:
+            raise OSError("Krita did not read the curves")
+        document.setBatchmode(True)
+        document.waitForDone()
+        root = document.rootNode()
+        assert root is not None
+        layer = children(root)[0].duplicate()
+        document.close()
+        return layer
 
     def alpha(self, raw: Pixels, size: tuple[int, int], space: Space) -> Steps[bytes]:
         """The alpha of pixels of (width, height), one byte each."""

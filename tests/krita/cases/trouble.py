@@ -20,7 +20,7 @@ def after_each():
     back()
     let_go()
     kit.close_all()
-    kit.settings(model="tiny", language="en", remote="", token_file="", ca_file="")
+    kit.settings(model="tiny", language="en", remote="", token_file="", ca_file="", result="pixels")
 
 
 def pasted(document, name, rect=OBJECT):
