@@ -10,7 +10,7 @@ from glihamba_client import remote, texts
 from glihamba_client.client import Task
 from glihamba_client.host import Progress
 from glihamba_client.service import DaemonService
-from glihamba_client.settings import RESULTS, Settings
+from glihamba_client.settings import Settings
 from glihamba_proto.errors import Failure
 
 from .qt import (
@@ -117,10 +117,10 @@ def say(parent: QWidget | None, words: str) -> QMessageBox:
 def result_box(chosen: str, language: str) -> QComboBox:
     """The choice of what a job adds."""
     box = QComboBox()
-    for name in RESULTS:
+    for name, tip in (("pixels", "pixels tip"), ("curves", "curves tip")):
         box.addItem(text(name, language), name)
-        box.setItemData(box.count() - 1, text(f"{name} tip", language), Qt.ItemDataRole.ToolTipRole)
-    box.setCurrentIndex(RESULTS.index(chosen))
+        box.setItemData(box.count() - 1, text(tip, language), Qt.ItemDataRole.ToolTipRole)
+    box.setCurrentIndex(box.findData(chosen))
     return box
 
 

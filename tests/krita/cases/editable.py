@@ -131,11 +131,11 @@ def noted(document):
     from krita import View
 
     said, plain = [], View.showFloatingMessage
-    View.showFloatingMessage = lambda self, words, *rest: said.append(words)
+    setattr(View, "showFloatingMessage", lambda self, words, *rest: said.append(words))  # noqa: B010
     try:
         yield from kit.harmonize(document)
     finally:
-        View.showFloatingMessage = plain
+        setattr(View, "showFloatingMessage", plain)  # noqa: B010
     assert not kit.said(), kit.said()
     return said
 
