@@ -13,6 +13,7 @@ from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
 from glihamba_proto.errors import Failure
 
+from .controls import result_box
 from .qt import (
     QComboBox,
     QDialog,
@@ -84,6 +85,10 @@ class ProgressDialog(QProgressDialog):
     def message(self, words: str, failed: bool) -> None:
         self._say(words, failed)
 
+    def leave(self) -> None:
+        self.close()
+        self.deleteLater()
+
     def event(self, event: QEvent) -> bool:
         """Esc cancels. Otherwise Krita's own Esc, which this window shares, would make it mean nothing."""
         if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
@@ -114,16 +119,6 @@ def say(parent: QWidget | None, words: str) -> QMessageBox:
     return box
 
 
-def result_box(chosen: str, language: str) -> QComboBox:
-    """The choice of what a job adds."""
-    box = QComboBox()
-    for name, tip in (("pixels", "pixels tip"), ("curves", "curves tip")):
-        box.addItem(text(name, language), name)
-        box.setItemData(box.count() - 1, text(tip, language), Qt.ItemDataRole.ToolTipRole)
-    box.setCurrentIndex(box.findData(chosen))
-    return box
-
-
 class SettingsDialog(QDialog):
     """Model, device, daemon's address, language. `keep` gets the settings that the person has accepted."""
 
@@ -134,7 +129,7 @@ class SettingsDialog(QDialog):
         self._task: Task[Any] | None = None
         self.setWindowTitle(text("settings", self._language))
         self.model, self.device, self.language = QComboBox(), QLabel(), QComboBox()
-        self.result = result_box(chosen.result, self._language)
+        self.results = result_box(chosen.result, self._language)
         self.remote = QLineEdit(chosen.remote)
         self.remote.setPlaceholderText(text("remote hint", self._language))
         self.remote.setToolTip(text("remote tip", self._language))
@@ -156,7 +151,7 @@ class SettingsDialog(QDialog):
         rows = (
             ("model", self.model),
             ("device", self.device),
-            ("result", self.result),
+            ("result", self.results),
             ("remote", self.remote),
             ("token file", self._with_button(self.token_file)),
             ("ca file", self._with_button(self.ca_file)),
@@ -197,7 +192,7 @@ class SettingsDialog(QDialog):
             token_file=self.token_file.text().strip(),
             ca_file=self.ca_file.text().strip(),
             language=self.language.currentData() or "",
-            result=self.result.currentData(),
+            result=self.results.currentData(),
         )
 
     def ask(self) -> None:

@@ -11,15 +11,15 @@ from krita import Document, Extension, Krita, Node, Window
 
 from glihamba_client import __version__, settings
 from glihamba_client.errors import ClientError
-from glihamba_client.harmonize_layer import guarded, harmonize_layer
-from glihamba_client.host import Choice
+from glihamba_client.harmonize_layer import Service, guarded, harmonize_layer
+from glihamba_client.host import Choice, Steps
 from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
 from glihamba_proto import places
 from glihamba_proto.errors import Failure
 
 from .dialog import ProgressDialog, SettingsDialog, say
-from .host import KritaHost
+from .host import JobWindow, KritaHost
 from .nodes import selected_in
 from .qt import QMessageBox, QTimer, QWidget
 from .results import original_of
@@ -92,19 +92,41 @@ class HarmonizeExtension(Extension):
         """Begin to harmonize the active layer."""
         chosen = settings.read(places.settings_file())
         self.language = chosen.language
+        document, node = self.chosen()
+        dialog = ProgressDialog(main_window(), node.name(), chosen.language, self.say)
+        self.begin(document, node, chosen, Choice(chosen.model, chosen.strength), dialog)
+        dialog.show()
+
+    def chosen(self) -> tuple[Document, Node]:
+        """The document and the layer that the person means, which has no job yet; raises `ClientError`."""
         window = Krita.instance().activeWindow()
         view = window.activeView() if window is not None else None
         if view is None or Krita.instance().activeDocument() is None:
             raise refusal("no document")
-        document, node = view.document(), selected_in(view)
+        node = selected_in(view)
         if node is None:
             raise refusal("no layer")
         node = original_of(node)
         if any(job.host.layer.node_id == node.uniqueId() for job in self.jobs):
             raise refusal("busy", layer=node.name())
-        job = LayerJob(self, document, node, chosen)
+        return view.document(), node
+
+    def begin(
+        self,
+        document: Document,
+        node: Node,
+        chosen: Settings,
+        choice: Choice,
+        window: JobWindow,
+        service: Service | None = None,
+    ) -> LayerJob:
+        """Begin a job; its first step comes when Krita has drawn."""
+        host = KritaHost(document, node, window, self.turns, chosen.language, chosen.result == "curves")
+        steps = harmonize_layer(host, service or DaemonService(chosen, name=NAME), choice)
+        job = LayerJob(self, host, window, guarded(host, steps, chosen.language))
         self.jobs.append(job)
-        job.step()
+        QTimer.singleShot(0, job.step)
+        return job
 
     @slot
     def change_settings(self, *_: Any) -> None:
@@ -135,17 +157,9 @@ class LayerJob:
     """One layer on its way to the daemon and back."""
 
     def __init__(
-        self, extension: HarmonizeExtension, document: Document, node: Node, chosen: Settings
+        self, extension: HarmonizeExtension, host: KritaHost, window: JobWindow, steps: Steps[None]
     ) -> None:
-        self.extension = extension
-        self.dialog = ProgressDialog(main_window(), node.name(), chosen.language, extension.say)
-        self.host = KritaHost(
-            document, node, self.dialog, extension.turns, chosen.language, chosen.result == "curves"
-        )
-        choice = Choice(chosen.model, chosen.strength)
-        steps = harmonize_layer(self.host, DaemonService(chosen, name=NAME), choice)
-        self.steps = guarded(self.host, steps, chosen.language)
-        self.dialog.show()
+        self.extension, self.host, self.window, self.steps = extension, host, window, steps
 
     def step(self) -> None:
         """Take one step. The next one is asked for at its end: Krita's own calls may run the event loop."""
@@ -158,13 +172,12 @@ class LayerJob:
 
     def cancel(self) -> None:
         """Give the job up; its next step ends it."""
-        self.dialog.cancelled = True
+        self.window.cancelled = True
 
     def end(self) -> None:
         self.extension.jobs.remove(self)
         with contextlib.suppress(RuntimeError):  # it was deleted with the window it belonged to
-            self.dialog.close()
-            self.dialog.deleteLater()
+            self.window.leave()
         self.host.release()
 
 

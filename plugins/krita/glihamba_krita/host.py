@@ -20,7 +20,7 @@ from .workspace import Workspace
 LOOK = 0.3  # seconds between two looks whether the document is still there
 
 
-class Window(Protocol):
+class JobWindow(Protocol):
     """What the host shows to the person, and hears of them."""
 
     cancelled: bool
@@ -28,6 +28,8 @@ class Window(Protocol):
     def show_progress(self, progress: Progress) -> None: ...
     def show_stage(self, words: str) -> None: ...
     def message(self, words: str, failed: bool) -> None: ...
+    def leave(self) -> None:
+        """The job has ended."""
 
 
 class KritaHost:
@@ -37,7 +39,7 @@ class KritaHost:
         self,
         document: Document,
         node: Node,
-        window: Window,
+        window: JobWindow,
         turns: Turns,
         language: str = "",
         is_editable: bool = False,

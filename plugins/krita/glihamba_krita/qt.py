@@ -2,64 +2,113 @@
 
 try:
     from PyQt5 import sip
-    from PyQt5.QtCore import QEvent, QPoint, Qt, QTimer, QUuid
-    from PyQt5.QtGui import QKeyEvent
+    from PyQt5.QtCore import (
+        QEvent,
+        QPoint,
+        QSize,
+        Qt,
+        QTimer,
+        QUuid,
+    )
+    from PyQt5.QtGui import (
+        QIcon,
+        QImage,
+        QKeyEvent,
+        QPixmap,
+    )
     from PyQt5.QtWidgets import (
+        QButtonGroup,
         QComboBox,
         QDialog,
         QDialogButtonBox,
         QFileDialog,
         QFormLayout,
+        QFrame,
+        QGridLayout,
         QHBoxLayout,
         QLabel,
         QLineEdit,
         QMainWindow,
         QMessageBox,
+        QProgressBar,
         QProgressDialog,
         QPushButton,
+        QScrollArea,
+        QSlider,
         QToolButton,
+        QVBoxLayout,
         QWidget,
     )
 except ImportError:  # Krita 6
     from PyQt6 import sip
-    from PyQt6.QtCore import QEvent, QPoint, Qt, QTimer, QUuid
-    from PyQt6.QtGui import QKeyEvent
+    from PyQt6.QtCore import (
+        QEvent,
+        QPoint,
+        QSize,
+        Qt,
+        QTimer,
+        QUuid,
+    )
+    from PyQt6.QtGui import (
+        QIcon,
+        QImage,
+        QKeyEvent,
+        QPixmap,
+    )
     from PyQt6.QtWidgets import (
+        QButtonGroup,
         QComboBox,
         QDialog,
         QDialogButtonBox,
         QFileDialog,
         QFormLayout,
+        QFrame,
+        QGridLayout,
         QHBoxLayout,
         QLabel,
         QLineEdit,
         QMainWindow,
         QMessageBox,
+        QProgressBar,
         QProgressDialog,
         QPushButton,
+        QScrollArea,
+        QSlider,
         QToolButton,
+        QVBoxLayout,
         QWidget,
     )
 
 __all__ = [
+    "QButtonGroup",
     "QComboBox",
     "QDialog",
     "QDialogButtonBox",
     "QEvent",
     "QFileDialog",
     "QFormLayout",
+    "QFrame",
+    "QGridLayout",
     "QHBoxLayout",
+    "QIcon",
+    "QImage",
     "QKeyEvent",
     "QLabel",
     "QLineEdit",
     "QMainWindow",
     "QMessageBox",
+    "QPixmap",
     "QPoint",
+    "QProgressBar",
     "QProgressDialog",
     "QPushButton",
+    "QScrollArea",
+    "QSize",
+    "QSlider",
     "QTimer",
     "QToolButton",
     "QUuid",
+    "QVBoxLayout",
     "QWidget",
     "Qt",
     "sip",

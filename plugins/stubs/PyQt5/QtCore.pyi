@@ -16,8 +16,13 @@ class QEvent:
     def accept(self) -> None: ...
     def type(self) -> QEvent.Type: ...
 
+class QSize:
+    def __init__(self, width: int, height: int) -> None: ...
+    def width(self) -> int: ...
+
 class QTimer(QObject):
     timeout: pyqtBoundSignal
+    def setSingleShot(self, on: bool) -> None: ...
     @staticmethod
     def singleShot(milliseconds: int, slot: Callable[[], object]) -> None: ...
     def start(self, milliseconds: int) -> None: ...
@@ -53,6 +58,27 @@ class Qt:
         WA_DeleteOnClose = 55
         WA_QuitOnClose = 76
         WA_ShowWithoutActivating = 98
+
+    class Orientation(Enum):
+        Horizontal = 1
+
+    class AlignmentFlag(Flag):
+        AlignRight = 2
+        AlignCenter = 132
+        AlignVCenter = 128
+
+    class ScrollBarPolicy(Enum):
+        ScrollBarAlwaysOff = 1
+
+    class AspectRatioMode(Enum):
+        IgnoreAspectRatio = 0
+        KeepAspectRatio = 1
+
+    class TransformationMode(Enum):
+        SmoothTransformation = 1
+
+    class ToolButtonStyle(Enum):
+        ToolButtonTextUnderIcon = 3
 
     class Key(Enum):
         Key_Escape = 0x01000000
