@@ -25,7 +25,6 @@ from .qt import (
     QKeyEvent,
     QLabel,
     QLineEdit,
-    QMainWindow,
     QMessageBox,
     QPoint,
     QProgressDialog,
@@ -39,7 +38,7 @@ from .texts import LANGUAGES, text
 
 TITLE = "GLIHamba"
 PERCENT = 100
-MARGIN = 40  # pixels: rulers and scroll bars
+MARGIN = 8  # pixels
 
 
 class ProgressDialog(QProgressDialog):
@@ -73,6 +72,11 @@ class ProgressDialog(QProgressDialog):
         if parent is not None:
             self.move(parent.mapToGlobal(corner(parent, self)))
 
+    def show_layer(self, name: str) -> None:
+        """Begin with another layer."""
+        self._layer = name
+        self.setValue(0)
+
     def show_progress(self, progress: Progress) -> None:
         self.setValue(int(PERCENT * progress.fraction))
         self.show_stage(texts.stage(progress, self._language))
@@ -103,9 +107,8 @@ class ProgressDialog(QProgressDialog):
 
 
 def corner(window: QWidget, box: QWidget) -> QPoint:
-    """Where a box lies in the lower left corner of a window's picture, away from its middle."""
-    inner = window.centralWidget() if isinstance(window, QMainWindow) else None
-    area = inner.geometry() if inner is not None else window.rect()
+    """Where a box lies in a window's lower left corner, over the status bar and away from the picture."""
+    area = window.rect()
     return QPoint(area.left() + MARGIN, area.bottom() - MARGIN - box.height())
 
 

@@ -33,6 +33,7 @@ from .qt import (
     QProgressBar,
     QPushButton,
     QScrollArea,
+    QSizePolicy,
     Qt,
     QTimer,
     QVBoxLayout,
@@ -42,7 +43,8 @@ from .results import original_of
 from .texts import text
 
 if TYPE_CHECKING:
-    from .extension import HarmonizeExtension, LayerJob
+    from .extension import HarmonizeExtension
+    from .job import LayerJob
 
 NAME = f"krita/{__version__}"
 PERCENT = 100
@@ -96,6 +98,7 @@ class HarmonizeDocker(DockWidget):
     def laid_out(self) -> QWidget:
         self.name, self.status = QLabel(), QLabel()
         self.status.setWordWrap(True)
+        self.name.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.pictures = Pictures(self.language)
         self.variants = Variants(self.language, self.choose)
         self.sliders = Sliders(self.language, lambda: self.redraw.start(0))
@@ -202,7 +205,7 @@ class HarmonizeDocker(DockWidget):
             service = Placed(daemon, self.part)
         self.cancelled = False
         self.status.setText("")
-        self.job = plugin[0].begin(document, node, chosen, choice, self, service)
+        self.job = plugin[0].begin(document, [node], chosen, choice, self, service)
         self.show_state()
 
     def strength(self) -> float:
@@ -263,7 +266,7 @@ class HarmonizeDocker(DockWidget):
             selected_in(view) if view is not None and Krita.instance().activeDocument() is not None else None
         )
         node = original_of(node) if node is not None else None
-        self.name.setText(node.name() if node is not None else text("no layer", self.language))
+        self.name.setText(node.name() if node is not None else "")
         if self.look is not None and not self.is_busy() and (node is None or not self.is_of(node.uniqueId())):
             self.look = None
             self.pictures.clear()
@@ -301,6 +304,9 @@ class HarmonizeDocker(DockWidget):
         return replace(kept, model=self.model.currentData() or "", result=self.results.currentData())
 
     # --- the window of a job --------------------------------------------------------------------------
+
+    def show_layer(self, name: str) -> None:
+        """The docker shows the chosen layer's name anyway."""
 
     def show_progress(self, progress: Progress) -> None:
         self.progress_bar.setValue(int(PERCENT * progress.fraction))

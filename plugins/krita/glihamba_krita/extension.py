@@ -1,4 +1,4 @@
-"""The menu entries and the running jobs. Each job takes its next step from a timer, so Krita never waits."""
+"""The menu entries, what they work on, and the running jobs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from krita import Document, Extension, Krita, Node, Window
+from krita import Document, Extension, Krita, Node, View, Window
 
 from glihamba_client import __version__, settings
 from glihamba_client.errors import ClientError
-from glihamba_client.harmonize_layer import Service, guarded, harmonize_layer
-from glihamba_client.host import Choice, Steps
+from glihamba_client.harmonize_layer import Service
+from glihamba_client.host import Choice
 from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
 from glihamba_proto import places
@@ -20,7 +20,8 @@ from glihamba_proto.errors import Failure
 
 from .dialog import ProgressDialog, SettingsDialog, say
 from .host import JobWindow, KritaHost
-from .nodes import selected_in
+from .job import LayerJob, harmonized
+from .nodes import all_selected_in, selected_in
 from .qt import QMessageBox, QTimer, QWidget
 from .results import original_of
 from .texts import refusal, text
@@ -28,7 +29,6 @@ from .turns import Turns
 
 HARMONIZE, SETTINGS = "glihamba_harmonize", "glihamba_settings"
 NAME = f"krita/{__version__}"
-WAITING, WORKING = 30, 1  # milliseconds until a job's next step
 
 
 def slot(method: Callable[..., None]) -> Callable[..., None]:
@@ -89,41 +89,61 @@ class HarmonizeExtension(Extension):
 
     @slot
     def harmonize(self, *_: Any) -> None:
-        """Begin to harmonize the active layer."""
+        """Begin to harmonize the chosen layers."""
         chosen = settings.read(places.settings_file())
         self.language = chosen.language
         document, node = self.chosen()
+        nodes = self.all_chosen() or [node]
         dialog = ProgressDialog(main_window(), node.name(), chosen.language, self.say)
-        self.begin(document, node, chosen, Choice(chosen.model, chosen.strength), dialog)
+        self.begin(document, nodes, chosen, Choice(chosen.model, chosen.strength), dialog)
         dialog.show()
 
     def chosen(self) -> tuple[Document, Node]:
-        """The document and the layer that the person means, which has no job yet; raises `ClientError`."""
-        window = Krita.instance().activeWindow()
-        view = window.activeView() if window is not None else None
-        if view is None or Krita.instance().activeDocument() is None:
-            raise refusal("no document")
+        """The document and the active layer, which has no job yet; raises `ClientError`."""
+        view = self.view()
         node = selected_in(view)
         if node is None:
             raise refusal("no layer")
         node = original_of(node)
-        if any(job.host.layer.node_id == node.uniqueId() for job in self.jobs):
-            raise refusal("busy", layer=node.name())
+        self.check_free(node)
         return view.document(), node
+
+    def all_chosen(self) -> list[Node]:
+        """The chosen layers, from the lowest up, which have no job yet; raises `ClientError`."""
+        found = {node.uniqueId().toString(): node for node in map(original_of, all_selected_in(self.view()))}
+        for node in found.values():
+            self.check_free(node)
+        return list(found.values())
+
+    def check_free(self, node: Node) -> None:
+        """Raises `ClientError` when the layer has a job."""
+        if any(job.is_of(node) for job in self.jobs):
+            raise refusal("busy", layer=node.name())
+
+    def view(self) -> View:
+        """Where the person looks; raises `ClientError`."""
+        window = Krita.instance().activeWindow()
+        view = window.activeView() if window is not None else None
+        if view is None or Krita.instance().activeDocument() is None:
+            raise refusal("no document")
+        return view
 
     def begin(
         self,
         document: Document,
-        node: Node,
+        nodes: list[Node],
         chosen: Settings,
         choice: Choice,
         window: JobWindow,
         service: Service | None = None,
     ) -> LayerJob:
         """Begin a job; its first step comes when Krita has drawn."""
-        host = KritaHost(document, node, window, self.turns, chosen.language, chosen.result == "curves")
-        steps = harmonize_layer(host, service or DaemonService(chosen, name=NAME), choice)
-        job = LayerJob(self, host, window, guarded(host, steps, chosen.language))
+        is_editable = chosen.result == "curves"
+        hosts = [
+            KritaHost(document, node, window, self.turns, chosen.language, is_editable) for node in nodes
+        ]
+        steps = harmonized(hosts, service or DaemonService(chosen, name=NAME), choice, chosen.language)
+        job = LayerJob(hosts, window, steps, self.jobs.remove)
         self.jobs.append(job)
         QTimer.singleShot(0, job.step)
         return job
@@ -151,34 +171,6 @@ class HarmonizeExtension(Extension):
             self.box = say(main_window(), words)
         else:
             view.showFloatingMessage(words, Krita.instance().icon("warning"), 8000, 1)
-
-
-class LayerJob:
-    """One layer on its way to the daemon and back."""
-
-    def __init__(
-        self, extension: HarmonizeExtension, host: KritaHost, window: JobWindow, steps: Steps[None]
-    ) -> None:
-        self.extension, self.host, self.window, self.steps = extension, host, window, steps
-
-    def step(self) -> None:
-        """Take one step. The next one is asked for at its end: Krita's own calls may run the event loop."""
-        try:
-            wait = next(self.steps)
-        except Exception:  # the job has ended, and `guarded` has told why if it failed
-            self.end()
-        else:
-            QTimer.singleShot(WORKING if wait is None else WAITING, self.step)
-
-    def cancel(self) -> None:
-        """Give the job up; its next step ends it."""
-        self.window.cancelled = True
-
-    def end(self) -> None:
-        self.extension.jobs.remove(self)
-        with contextlib.suppress(RuntimeError):  # it was deleted with the window it belonged to
-            self.window.leave()
-        self.host.release()
 
 
 def main_window() -> QWidget | None:

@@ -25,6 +25,7 @@ class JobWindow(Protocol):
 
     cancelled: bool
 
+    def show_layer(self, name: str) -> None: ...
     def show_progress(self, progress: Progress) -> None: ...
     def show_stage(self, words: str) -> None: ...
     def message(self, words: str, failed: bool) -> None: ...
@@ -52,6 +53,7 @@ class KritaHost:
         self._looked = 0.0
 
     def capture(self) -> Steps[Capture]:
+        self.window.show_layer(self.layer.name)
         self.window.show_stage(text("reading", self.language))
         yield None  # the progress is drawn
         capture, self._seen = yield from Reading(self.layer, self.workspace).read()

@@ -57,6 +57,22 @@ def selected_in(view: View) -> Node | None:
     return layer_of(there[-1]) if there else None
 
 
+def all_selected_in(view: View) -> list[Node]:
+    """The layers that are chosen in this view, from the lowest up; none whose group is chosen, too."""
+    wanted = {
+        node.uniqueId().toString() for node in map(layer_of, own(view.selectedNodes())) if node is not None
+    }
+    root = view.document().rootNode()
+    found, todo = [], children(root)[::-1] if root is not None else []
+    while todo:
+        node = todo.pop()
+        if node.uniqueId().toString() in wanted:
+            found.append(node)
+        else:
+            todo += children(node)[::-1]
+    return found
+
+
 def above(node: Node) -> list[Node]:
     """The groups around a node, from the innermost to the root."""
     found = []

@@ -2,6 +2,7 @@ from PyQt5.QtWidgets import QButtonGroup as QButtonGroup
 from PyQt5.QtWidgets import QComboBox as QComboBox
 from PyQt5.QtWidgets import QDialog as QDialog
 from PyQt5.QtWidgets import QDialogButtonBox as QDialogButtonBox
+from PyQt5.QtWidgets import QDockWidget as QDockWidget
 from PyQt5.QtWidgets import QFileDialog as QFileDialog
 from PyQt5.QtWidgets import QFormLayout as QFormLayout
 from PyQt5.QtWidgets import QFrame as QFrame
@@ -9,12 +10,12 @@ from PyQt5.QtWidgets import QGridLayout as QGridLayout
 from PyQt5.QtWidgets import QHBoxLayout as QHBoxLayout
 from PyQt5.QtWidgets import QLabel as QLabel
 from PyQt5.QtWidgets import QLineEdit as QLineEdit
-from PyQt5.QtWidgets import QMainWindow as QMainWindow
 from PyQt5.QtWidgets import QMessageBox as QMessageBox
 from PyQt5.QtWidgets import QProgressBar as QProgressBar
 from PyQt5.QtWidgets import QProgressDialog as QProgressDialog
 from PyQt5.QtWidgets import QPushButton as QPushButton
 from PyQt5.QtWidgets import QScrollArea as QScrollArea
+from PyQt5.QtWidgets import QSizePolicy as QSizePolicy
 from PyQt5.QtWidgets import QSlider as QSlider
 from PyQt5.QtWidgets import QToolButton as QToolButton
 from PyQt5.QtWidgets import QVBoxLayout as QVBoxLayout
