@@ -20,10 +20,10 @@ from glihamba_client.host import Pixels, Steps
 from . import curves, pixels
 from .capture import Seen
 from .chosen import ChosenLayer
-from .nodes import children, find, is_drawn, is_open, own, selected_in, view_of
+from .nodes import find, is_drawn, is_open, own, selected_in, view_of
 from .pixels import size_of, space_of
 from .qt import QUuid
-from .results import base_of, home_of, name_of
+from .results import base_of, home_of, name_of, results_in
 from .texts import text
 from .undo import name_next_step
 from .workspace import Workspace
@@ -93,14 +93,14 @@ class Delivery:
         yield from self.check_same()
         node, before = self.place(), self.active()
         home = home_of(node)
-        earlier = len(children(home)) - 1 if home is not None else 0
-        result.setName(name_of(self.layer.name, earlier, self.layer.language))
+        earlier = results_in(home) if home is not None else []
+        result.setName(name_of(self.layer.name, len(earlier), self.layer.language))
         if result.type() == "paintlayer":
             result.setInheritAlpha(not self.seen.is_plain or node.inheritAlpha())
         words = text("undo", self.layer.language)
         if home is not None:
             name_next_step(words)
-            home.addChildNode(result, children(home)[-1])
+            home.addChildNode(result, earlier[-1])
         elif self.seen.is_plain:
             name_next_step(words)
             node.parentNode().addChildNode(result, node)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -40,6 +39,7 @@ from .qt import (
     QWidget,
 )
 from .results import original_of
+from .slots import slot
 from .texts import text
 
 if TYPE_CHECKING:
@@ -54,22 +54,6 @@ WAITING, WORKING, WATCHING = 30, 1, 400  # milliseconds
 
 # Krita makes a docker for each of its windows, and tells it nothing of the plugin that it belongs to.
 plugin: list[HarmonizeExtension] = []
-
-
-def slot(method: Callable[..., None]) -> Callable[..., None]:
-    """A slot that tells the person instead of raising: Krita would open a box of its own and stop."""
-
-    @functools.wraps(method)
-    def guard(self: HarmonizeDocker, *arguments: Any) -> None:
-        try:
-            method(self, *arguments)
-        except Failure as error:
-            self.message(error.sentence(self.language), True)
-        except Exception as error:
-            failure = ClientError("HOST_FAILED", reason=f"{type(error).__name__}: {error}")
-            self.message(failure.sentence(self.language), True)
-
-    return guard
 
 
 class HarmonizeDocker(DockWidget):

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable
 from typing import Any
 
 from krita import Document, Extension, Krita, Node, View, Window
 
 from glihamba_client import __version__, settings
-from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import Service
 from glihamba_client.host import Choice
 from glihamba_client.service import DaemonService
@@ -24,27 +21,12 @@ from .job import LayerJob, harmonized
 from .nodes import all_selected_in, selected_in
 from .qt import QMessageBox, QTimer, QWidget
 from .results import original_of
+from .slots import slot
 from .texts import refusal, text
 from .turns import Turns
 
 HARMONIZE, SETTINGS = "glihamba_harmonize", "glihamba_settings"
 NAME = f"krita/{__version__}"
-
-
-def slot(method: Callable[..., None]) -> Callable[..., None]:
-    """A slot that tells the person instead of raising: Krita would open a box of its own and stop."""
-
-    @functools.wraps(method)
-    def guard(self: HarmonizeExtension, *arguments: Any) -> None:
-        try:
-            method(self, *arguments)
-        except Failure as error:
-            self.say(error.sentence(self.language), True)
-        except Exception as error:
-            failure = ClientError("HOST_FAILED", reason=f"{type(error).__name__}: {error}")
-            self.say(failure.sentence(self.language), True)
-
-    return guard
 
 
 class HarmonizeExtension(Extension):
@@ -94,7 +76,7 @@ class HarmonizeExtension(Extension):
         self.language = chosen.language
         document, node = self.chosen()
         nodes = self.all_chosen() or [node]
-        dialog = ProgressDialog(main_window(), node.name(), chosen.language, self.say)
+        dialog = ProgressDialog(main_window(), node.name(), chosen.language, self.message)
         self.begin(document, nodes, chosen, Choice(chosen.model, chosen.strength), dialog)
         dialog.show()
 
@@ -161,7 +143,7 @@ class HarmonizeExtension(Extension):
         self.dialog = SettingsDialog(main_window(), chosen, keep)
         self.dialog.show()
 
-    def say(self, words: str, failed: bool) -> None:
+    def message(self, words: str, failed: bool) -> None:
         """Show a failure in a box, and a warning as a note that floats over the picture."""
         window = Krita.instance().activeWindow()
         if window is None or self.is_quitting:

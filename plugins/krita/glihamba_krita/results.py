@@ -34,23 +34,31 @@ def is_result(node: Node) -> bool:
     return base_of(node.name()) != node.name()
 
 
+def results_in(group: Node) -> list[Node]:
+    """The results in a group, from the lowest up."""
+    return [child for child in children(group) if is_result(child)]
+
+
 def home_of(node: Node) -> Node | None:
-    """The group that the plugin has made around this layer, its lowest one; else None."""
+    """The group that the plugin has made around this layer, which is its lowest; else None."""
     group = node.parentNode()
     if group is None or group.type() != "grouplayer" or group.parentNode() is None:
         return None
-    lowest, *others = children(group)
-    if not others or lowest.uniqueId() != node.uniqueId() or not all(map(is_result, others)):
-        return None
-    return group
+    is_lowest = children(group)[0].uniqueId() == node.uniqueId()
+    return group if is_lowest and not is_result(node) and results_in(group) else None
 
 
 def original_of(node: Node) -> Node:
-    """The layer that is meant when this one is chosen: a group of the plugin's or a result stands for it."""
-    inner = children(node) if node.type() == "grouplayer" else []
-    group = node if inner else node.parentNode()
-    lowest = next(iter(inner or (children(group) if group is not None and is_result(node) else [])), None)
-    return lowest if lowest is not None and home_of(lowest) is not None else node
+    """The layer that is meant when this one is chosen.
+
+    A result stands for its original, and so does a group of nothing but the original and its results.
+    """
+    group = node.parentNode() if is_result(node) else node
+    inner = children(group) if group is not None and group.type() == "grouplayer" else []
+    if not inner or home_of(inner[0]) is None:
+        return node
+    is_ours_alone = len(results_in(inner[0].parentNode())) == len(inner) - 1
+    return inner[0] if is_result(node) or is_ours_alone else node
 
 
 def _patterns() -> list[re.Pattern[str]]:

@@ -317,3 +317,13 @@ def case_again(t):
     kit.draw(document)
     yield from kit.harmonize(document)
     assert kit.seen(document) == first
+    # A layer of the person's own in the group stays above the results.
+    details = kit.paint(
+        document, "details", bytes((255, 255, 255, 255)) * 16, (44, 30, 4, 4), parent=layer.parentNode()
+    )
+    yield from kit.ready(document, layer)
+    yield from kit.harmonize(document)
+    assert not kit.said(), kit.said()
+    kit.same(
+        [node.name() for node in details.parentNode().childNodes()][-2:], ["pasted (harmonized 6)", "details"]
+    )

@@ -7,10 +7,10 @@ from krita_kit import krita
 
 try:
     from PyQt5.QtCore import QPoint, QTimer
-    from PyQt5.QtWidgets import QApplication, QDialog, QDialogButtonBox, QMenu
+    from PyQt5.QtWidgets import QApplication, QComboBox, QDialog, QDialogButtonBox, QMenu
 except ImportError:
     from PyQt6.QtCore import QPoint, QTimer
-    from PyQt6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QMenu
+    from PyQt6.QtWidgets import QApplication, QComboBox, QDialog, QDialogButtonBox, QMenu
 
 HOLD = os.path.join(os.environ["GLIHAMBA_DATA_DIR"], "hold")
 
@@ -96,6 +96,7 @@ def case_docker(t):
     assert shown.look is not None, shown.status.text()
     shown.sliders.sliders["light"].setValue(60)
     yield lambda: shown.model.count() > 1
+    krita.action("zoom_to_fit").trigger()
     yield 0.5
     t.screenshot("docker-demo.png")
     shown.sliders.reset()
@@ -122,6 +123,10 @@ def case_editable_curves(t):
         return [w for w in found if isinstance(w, QDialog)]
 
     yield lambda: bool(opened())
+    (window,) = opened()
+    window.move(440, 240)
+    channels = next(box for box in window.findChildren(QComboBox) if box.findText("Red") > 0)
+    channels.setCurrentIndex(channels.findText("Red"))
     yield 0.8
     t.screenshot("curves-demo.png")
     for window in opened():
