@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from glihamba.networks import build
+from glihamba.networks.base import Harmonizer
 from glihamba.pipeline.harmonize import harmonize, predict
 
 
-def shifting(*shifts: float) -> torch.nn.Module:
+def shifting(*shifts: float) -> Harmonizer:
     """A fresh `glihamba-tiny` of three answers that add so much light, with odds of 2 : 1 : 1."""
     network = build("glihamba-tiny", answers=3).eval()
     with torch.no_grad():
@@ -32,8 +33,9 @@ def pasted(picture) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_a_network_s_own_answers_come_with_their_odds_and_distances(pasted):
+    composite, mask = pasted
     network = shifting(0.1, 0.05, -0.1)
-    variants, _ = predict(*pasted, network)
+    variants, _ = predict(composite, mask, network)
     assert [variant.kind for variant in variants] == ["model"] * 3
     assert [variant.strength for variant in variants] == [1.0] * 3
     assert [variant.probability for variant in variants] == pytest.approx([0.5, 0.25, 0.25])
