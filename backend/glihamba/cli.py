@@ -27,6 +27,7 @@ COMMANDS = {
     "serve": ("daemon", "Run the daemon that the editors and this command use."),
     "status": ("daemon", "Say whether a daemon runs, and on what."),
     "stop": ("daemon", "End the running daemon."),
+    "restart": ("daemon", "End the daemon, also one that does not answer, and start a new one."),
     "doctor": ("doctor", "Check the installation and harmonize a small picture."),
     "settings": ("settings", "Show all settings and the environment variables that change them."),
     "bench": ("bench", "Measure speed and memory on this machine."),

@@ -210,4 +210,4 @@ def test_a_daemon_that_does_not_answer(own_home: Path) -> None:
         for command in ("status", "stop"):
             done = glihamba(command)
             assert done.returncode == 1
-            assert "A daemon runs but does not answer (it may be starting or ending)" in done.stderr
+            assert "A daemon is starting or ending: try again in a few seconds." in done.stderr
