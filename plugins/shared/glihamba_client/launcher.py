@@ -123,7 +123,12 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with log.open("wb") as output:
+        output = log.open("wb")
+    except OSError as error:
+        reason = Note("CANNOT_SERVE.LOG", {"path": log, "reason": error.strerror})
+        raise ClientError("START_FAILED", log=log, reason=reason) from error
+    try:
+        with output:
 
             def start(**how: Any) -> subprocess.Popen[bytes]:
                 return subprocess.Popen(
@@ -132,7 +137,7 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
                     stdout=output,
                     stderr=output,
                     env=dict(environment),
-                    cwd=Path.home(),
+                    cwd=_any_folder(log),
                     **how,
                 )
 
@@ -145,6 +150,14 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
                 return start(creationflags=apart)
     except OSError as error:
         raise ClientError("START_FAILED", log=log, reason=error) from error
+
+
+def _any_folder(log: Path) -> Path:
+    """A folder for the daemon to be in: not the caller's, which may be on a drive that is taken away."""
+    with contextlib.suppress(places.BadPlace):
+        if (home := places.home_folder()).is_dir():
+            return home
+    return log.parent
 
 
 def without_bundle(environ: Mapping[str, str]) -> dict[str, str]:
