@@ -53,6 +53,7 @@ MARKERS = {
     "cli/test_networks.py": ["processes"],
     "cli/test_measuring.py": ["bench"],
     "cli/test_commands.py": ["processes"],
+    "cli/test_shadowing.py": ["processes"],
     "examples/test_editor.py": ["processes"],
     "pipeline/test_full_size.py": ["bench"],
     "daemon/test_process.py": ["processes"],

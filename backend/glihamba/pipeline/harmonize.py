@@ -138,8 +138,23 @@ def predict(
             ("statistics", simple, 1.0, 0.0),
             ("stronger", guesses[0], _STRONGER, 0.0),
         ]
+    seen = [_recoloured(glance, guess, strength) for _, guess, strength, _ in found]
+    apart = [_apart(glance, seen[0], each) for each in seen]
     step("APPLYING", 1)
-    return tuple(Variant(*each, _parts(each[1])) for each in found), warnings
+    rows = zip(found, apart, strict=True)
+    return tuple(Variant(*each, levels, _parts(each[1])) for each, levels in rows), warnings
+
+
+def _recoloured(glance: _Glance, predicted: Prediction, strength: float) -> Tensor:
+    """What the network's small picture becomes, (1,3,S,S)."""
+    moved = _transform(predicted).apply(glance.small) - glance.small
+    return (glance.small + strength * moved).clamp(0, 1)
+
+
+def _apart(glance: _Glance, one: Tensor, other: Tensor) -> float:
+    """How far two pictures differ over the object: root mean square, in levels of 255."""
+    squared = (one - other).square().mean(1, keepdim=True) * glance.covered
+    return 255 * float(squared.sum() / glance.covered.sum().clamp_min(1e-12)) ** 0.5
 
 
 def _parts(predicted: Prediction) -> tuple[tuple[Floats, Floats], ...]:
