@@ -49,15 +49,18 @@ def apply(
     one) spans. Without `offset`, pixels are the picture and the correction is mixed in by coverage:
     out = pixels + mask * strength * correction (GLIHamba's Eq. 7). With `offset` (x, y), pixels are the
     object's own layer, its top left there in the picture: every colour with any coverage gets the
-    correction whole, for the editor still has to composite it. `linear`: samples are light, not sRGB.
+    correction whole, for the editor still has to composite it. So does every colour beyond the picture, where
+    no mask can say more: it may be moved in later. `linear`: samples are light, not sRGB.
     Floats must be finite. `advance` is told the fraction done. Raises Cancelled.
     """
     result = pixels.copy()
-    x, y = offset or (0, 0)
-    area = bounding_box(mask) & Box(0, 0, *pixels.shape[:2]).moved(y, x)
+    if offset is not None:
+        x, y = offset
+        mask, window = _around(mask, pixels.shape[:2], x, y), window.moved(-y, -x)
+    area = bounding_box(mask)
     if not area or strength == 0:
         return result
-    work = _Work(result, mask, transform, window, (x, y), offset is None, strength, linear)
+    work = _Work(result, mask, transform, window, offset is None, strength, linear)
     bands = list(area.bands(_BAND_PIXELS))
     with ThreadPoolExecutor(min(_THREADS, len(bands)), "glihamba-apply") as pool:
         futures = [pool.submit(work.correct, band) for band in bands]
@@ -73,6 +76,15 @@ def apply(
     return result
 
 
+def _around(mask: Pixels, size: tuple[int, ...], x: int, y: int) -> Pixels:
+    """The mask over a layer of `size` whose top left lies at (x, y) in the picture; covered beyond it."""
+    over = np.full(size, full_scale(mask.dtype), mask.dtype)
+    inside = Box(0, 0, *mask.shape) & Box(0, 0, *size).moved(y, x)
+    if inside:
+        over[inside.moved(-y, -x).slices] = mask[inside.slices]
+    return over
+
+
 class _Work:
     """What the bands of one picture share; `correct` may run in several threads at once."""
 
@@ -82,7 +94,6 @@ class _Work:
         mask: Pixels,
         transform: ColourTransform,
         window: Box,
-        offset: tuple[int, int],
         by_coverage: bool,
         strength: float,
         linear: bool,
@@ -90,7 +101,6 @@ class _Work:
         self.colours = result[..., :3].transpose(2, 0, 1)
         self.mask = mask
         self.window = window
-        self.x, self.y = offset
         self.by_coverage = by_coverage
         self.strength = np.float32(strength)
         self.linear = linear
@@ -115,7 +125,7 @@ class _Work:
             if not self.by_coverage:
                 weight = touched.astype(np.float32)
             weight *= self.strength
-            rows, columns = tile.moved(-self.y, -self.x).slices
+            rows, columns = tile.slices
             target = self.colours[:, rows, columns]
             affine = self._rows(tile)
             if self.linear:
