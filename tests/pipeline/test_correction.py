@@ -183,10 +183,28 @@ def test_a_layer_gets_the_whole_correction_wherever_it_is_covered(picture, soft_
     covered = np.zeros((140, 160), bool)
     covered[50:90, 50:110] = mask > 0
     covered = covered[50 + y : 75 + y, 50 + x : 85 + x]
+    inside = np.zeros((140, 160), bool)
+    inside[50:90, 50:110] = True
+    inside = inside[50 + y : 75 + y, 50 + x : 85 + x]
     assert covered.any()
     assert_close(out[..., :3][covered], expected[covered])
-    assert np.array_equal(out[~covered], layer[~covered])
+    assert np.array_equal(out[inside & ~covered], layer[inside & ~covered])
     assert np.array_equal(out[..., 3], layer[..., 3])
+
+
+@pytest.mark.parametrize("offset", [(-9, -4), (45, 30)])
+def test_beyond_the_picture_a_layer_is_corrected_as_at_the_edge(soft_mask, bend, offset):
+    """What is moved in later shows no seam."""
+    mask = soft_mask(40, 60)
+    layer = np.full((25, 35, 4), (60, 120, 200, 255), np.uint8)
+    everywhere = np.full((40, 60, 4), (60, 120, 200, 255), np.uint8)
+    x, y = offset
+    out = correction.apply(layer, mask, bend, Box(0, 0, 40, 60), offset=offset)
+    edge = correction.apply(everywhere, np.full_like(mask, 255), bend, Box(0, 0, 40, 60))
+    rows, columns = np.mgrid[y : y + 25, x : x + 35]
+    beyond = (rows < 0) | (rows >= 40) | (columns < 0) | (columns >= 60)
+    assert beyond.any()
+    assert np.array_equal(out[beyond], edge[rows.clip(0, 39), columns.clip(0, 59)][beyond])
 
 
 def test_a_layer_that_misses_the_object_comes_back_as_it_was(picture, soft_mask, bend):

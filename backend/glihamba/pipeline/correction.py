@@ -49,14 +49,19 @@ def apply(
     one) spans. Without `offset`, pixels are the picture and the correction is mixed in by coverage:
     out = pixels + mask * strength * correction (GLIHamba's Eq. 7). With `offset` (x, y), pixels are the
     object's own layer, its top left there in the picture: every colour with any coverage gets the
-    correction whole, for the editor still has to composite it. `linear`: samples are light, not sRGB.
-    Floats must be finite. `advance` is told the fraction done. Raises Cancelled.
+    correction whole, for the editor still has to composite it, and so does all of the layer that lies
+    beyond the picture. `linear`: samples are light, not sRGB. Floats must be finite. `advance` is told the fraction done. Raises Cancelled.
     """
     result = pixels.copy()
     x, y = offset or (0, 0)
-    area = bounding_box(mask) & Box(0, 0, *pixels.shape[:2]).moved(y, x)
+    layer = Box(0, 0, *pixels.shape[:2]).moved(y, x)
+    area = bounding_box(mask) & layer
     if not area or strength == 0:
         return result
+    if offset is not None:
+        mask, down, right = _reaching(mask, layer)
+        window, x, y = window.moved(down, right), x + right, y + down
+        area = bounding_box(mask) & layer.moved(down, right)
     work = _Work(result, mask, transform, window, (x, y), offset is None, strength, linear)
     bands = list(area.bands(_BAND_PIXELS))
     with ThreadPoolExecutor(min(_THREADS, len(bands)), "glihamba-apply") as pool:
@@ -71,6 +76,20 @@ def apply(
             pool.shutdown(cancel_futures=True)
             raise
     return result
+
+
+def _reaching(mask: Pixels, layer: Box) -> tuple[Pixels, int, int]:
+    """The mask enlarged so that it covers the layer, and by how much its top and left edges have moved.
+
+    What is added counts as covered: a mask says nothing of what lies beyond the picture.
+    """
+    height, width = mask.shape
+    above, left = max(0, -layer.top), max(0, -layer.left)
+    below, right = max(0, layer.bottom - height), max(0, layer.right - width)
+    if not (above or below or left or right):
+        return mask, 0, 0
+    full = full_scale(mask.dtype)
+    return np.pad(mask, ((above, below), (left, right)), constant_values=full), above, left
 
 
 class _Work:

@@ -6,7 +6,7 @@ from gi.repository import Gegl, Gimp
 
 from glihamba_client import __version__, settings
 from glihamba_client.errors import ClientError
-from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
+from glihamba_client.harmonize_layer import guarded, run
 from glihamba_client.service import DaemonService
 from glihamba_proto import places
 from glihamba_proto.errors import Failure
@@ -23,7 +23,7 @@ def harmonize(
     drawables: list[Gimp.Drawable],
     config: Gimp.ProcedureConfig,
 ) -> tuple[Gimp.Layer | None, str]:
-    """The new layer, or None and the sentence that says why. It is empty when the person has cancelled."""
+    """The new group, of several the highest; or None and the sentence that says why. It is empty when the person has cancelled."""
     Gegl.init(None)
     language = ""
     try:
@@ -42,5 +42,5 @@ def harmonize(
         failure = ClientError("HOST_FAILED", reason=f"{type(error).__name__}: {error}")
         return None, failure.sentence(language)
     model, strength = config.get_property("model"), config.get_property("strength")
-    run(guarded(host, harmonize_layer(host, service, model=model, strength=strength), language))
-    return host.added, host.failure
+    run(guarded(host, host.harmonize(service, model=model, strength=strength), language))
+    return (host.added[-1] if host.added else None), host.failure

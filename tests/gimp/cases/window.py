@@ -23,7 +23,7 @@ def counted(image, layer):
     from glihamba_gimp import pixels
     from glihamba_gimp.host import GimpHost
 
-    from glihamba_client.harmonize_layer import harmonize_layer, run
+    from glihamba_client.harmonize_layer import run
     from glihamba_client.service import DaemonService
 
     count: dict[str, Any] = {"read": 0, "written": 0, "sent": [], "rects": []}
@@ -47,10 +47,10 @@ def counted(image, layer):
     pixels.read, pixels.write = reading, writing
     try:
         host = GimpHost(image, [layer])
-        run(harmonize_layer(host, Service(), model="tiny"))
+        run(host.harmonize(Service(), model="tiny"))
     finally:
         pixels.read, pixels.write = read, write
-    return host.added, count
+    return host.added[-1], count
 
 
 def harmonized(t, change=lambda image, layer: None):

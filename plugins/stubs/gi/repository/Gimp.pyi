@@ -38,7 +38,10 @@ class LayerCompositeMode(IntEnum):
     CLIP_TO_BACKDROP = 2
 
 class LayerColorSpace(IntEnum):
-    RGB_PERCEPTUAL = 2
+    AUTO = 0
+    RGB_LINEAR = 1
+    RGB_NON_LINEAR = 2
+    RGB_PERCEPTUAL = 4
 
 class ChannelOps(IntEnum):
     REPLACE = 2
