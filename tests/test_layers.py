@@ -31,6 +31,8 @@ ROOM_OF = {
     "glihamba.bench": "bench",
     "glihamba.file_host": "file_host",
     "glihamba.image_files": "file_host",
+    "glihamba.glance": "file_host",
+    "glihamba.look_up_table": "file_host",
     "glihamba.demo": "demo",
     "glihamba.daemon": "daemon",
     "glihamba.engine": "engine",

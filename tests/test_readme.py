@@ -50,15 +50,26 @@ def test_every_command_for_pictures_works_as_written(tmp_path, own_home):
     demo = resources.files("glihamba") / "demo"
     for name in ("composite.png", "mask.png"):
         (tmp_path / name).write_bytes((demo / name).read_bytes())
-    for folder, name in (("composites", "composite.png"), ("masks", "mask.png")):
-        (tmp_path / folder).mkdir()
-        shutil.copy(tmp_path / name, tmp_path / folder / "cup.png")
+    for place, name in (
+        ("composites/cup.png", "composite.png"),
+        ("frames/0001.png", "composite.png"),
+        ("masks/cup.png", "mask.png"),
+        ("masks/0001.png", "mask.png"),
+    ):
+        (tmp_path / place).parent.mkdir(exist_ok=True)
+        shutil.copy(tmp_path / name, tmp_path / place)
     for command in commands():
         if not command.startswith(tuple(f"glihamba {name}" for name in NEEDS_PHOTOGRAPHS)):
             done = run(shlex.split(command)[1:], tmp_path)
             assert done.returncode == 0, f"{command}: {done.stderr}"
     written = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.png")}
-    assert {"harmonized.png", "softer.png", "statistics.png", "harmonized/cup.png"} <= written
+    assert {
+        "harmonized.png",
+        "softer.png",
+        "statistics.png",
+        "harmonized/cup.png",
+        "harmonized/0001.png",
+    } <= written
 
 
 @pytest.mark.parametrize(

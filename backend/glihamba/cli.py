@@ -22,6 +22,7 @@ from glihamba_proto.errors import Failure
 # name -> (module in glihamba.commands, help text). `glihamba --help` lists them in this order.
 COMMANDS = {
     "harmonize": ("harmonize", "Recolour pasted objects to fit their scene: a picture, or a folder of them."),
+    "apply": ("apply", "Recolour the object in every frame of a shot by a look-up table."),
     "models": ("models", "List, describe, add, download and remove models."),
     "serve": ("daemon", "Run the daemon that the editors and this command use."),
     "status": ("daemon", "Say whether a daemon runs, and on what."),

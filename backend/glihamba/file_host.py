@@ -30,7 +30,7 @@ _CHANNELS: dict[int, Channels] = {1: "gray", 3: "rgb", 4: "rgba"}
 
 
 class FileHost:
-    """One composite file, one mask file, one output file.
+    """One composite file, one mask file, one output file; None if nothing is to be written.
 
         run(harmonize_layer(FileHost(composite, mask, output), DaemonService()))
 
@@ -43,7 +43,7 @@ class FileHost:
         self,
         composite: Path,
         mask: Path,
-        output: Path,
+        output: Path | None = None,
         *,
         show: Callable[[Progress], None] = lambda progress: None,
         write: Callable[[Path, bytes], None] = image_files.replace_file,
@@ -64,20 +64,13 @@ class FileHost:
 
         Raises ClientError if they cannot be harmonized or if the output cannot hold the result.
         """
-        image_files.check_target(self.output)
+        if self.output is not None:
+            image_files.check_target(self.output)
         picture = image_files.read(self.composite)
-        image_files.check_target(self.output, picture)
-        if self.output.exists() and self.mask.exists() and self.output.samefile(self.mask):
-            raise BadPicture(f"The output would overwrite {self.mask}: choose another name.")
+        if self.output is not None:
+            self._check_output(self.output, picture)
         mask = read_mask(self.mask)
         refuse(checks.same_size(mask.shape[::-1], picture.size))
-        kept = image_files.kept_type(self.output, picture.pixels.dtype)
-        if kept != picture.pixels.dtype:
-            self.message(
-                f"{self.output.suffix} holds {8 * kept.itemsize} bits a channel, so the result is rounded."
-            )
-        if image_files.is_slow(self.output, picture):
-            self.message(messages.text("FILES.WEBP_SLOW", "en"))
         box = extent((mask > 0).data.cast("B"), picture.size) or (0, 0, *picture.size)
         left, top, width, height = window(box, picture.size)
         rows, columns = slice(top, top + height), slice(left, left + width)
@@ -88,9 +81,23 @@ class FileHost:
             plane(pixels, transfer, (left, top)), plane(self._mask[:, :, None], "srgb", (left, top))
         )
 
+    def _check_output(self, output: Path, picture: Picture) -> None:
+        """Refuse an output that cannot hold the result, and say what it would lose. Raises BadPicture."""
+        image_files.check_target(output, picture)
+        if output.exists() and self.mask.exists() and output.samefile(self.mask):
+            raise BadPicture(f"The output would overwrite {self.mask}: choose another name.")
+        kept = image_files.kept_type(output, picture.pixels.dtype)
+        if kept != picture.pixels.dtype:
+            self.message(
+                f"{output.suffix} holds {8 * kept.itemsize} bits a channel, so the result is rounded."
+            )
+        if image_files.is_slow(output, picture):
+            self.message(messages.text("FILES.WEBP_SLOW", "en"))
+
     @at_once
     def deliver(self, harmonized: Harmonized) -> None:
         """Write the output. Raises ClientError and leaves an old file as it was if that fails."""
+        assert self.output is not None
         assert self._picture is not None
         assert self._part is not None
         assert self._mask is not None

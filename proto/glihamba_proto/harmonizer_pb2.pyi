@@ -204,16 +204,40 @@ class Picture(_message.Message):
     def __init__(self, plane: _Optional[_Union[Plane, _Mapping]] = ..., data: _Optional[bytes] = ...) -> None: ...
 
 class PredictResponse(_message.Message):
-    __slots__ = ("transform", "model", "warnings", "warning_notes")
+    __slots__ = ("transform", "model", "warnings", "warning_notes", "variants")
     TRANSFORM_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     WARNING_NOTES_FIELD_NUMBER: _ClassVar[int]
+    VARIANTS_FIELD_NUMBER: _ClassVar[int]
     transform: Transform
     model: str
     warnings: _containers.RepeatedScalarFieldContainer[str]
     warning_notes: _containers.RepeatedCompositeFieldContainer[Note]
-    def __init__(self, transform: _Optional[_Union[Transform, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ...) -> None: ...
+    variants: _containers.RepeatedCompositeFieldContainer[Variant]
+    def __init__(self, transform: _Optional[_Union[Transform, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ...) -> None: ...
+
+class Variant(_message.Message):
+    __slots__ = ("transform", "strength", "probability", "kind", "parts")
+    TRANSFORM_FIELD_NUMBER: _ClassVar[int]
+    STRENGTH_FIELD_NUMBER: _ClassVar[int]
+    PROBABILITY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PARTS_FIELD_NUMBER: _ClassVar[int]
+    transform: Transform
+    strength: float
+    probability: float
+    kind: str
+    parts: _containers.RepeatedCompositeFieldContainer[Part]
+    def __init__(self, transform: _Optional[_Union[Transform, _Mapping]] = ..., strength: _Optional[float] = ..., probability: _Optional[float] = ..., kind: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ...) -> None: ...
+
+class Part(_message.Message):
+    __slots__ = ("base", "grid")
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    GRID_FIELD_NUMBER: _ClassVar[int]
+    base: _containers.RepeatedScalarFieldContainer[float]
+    grid: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, base: _Optional[_Iterable[float]] = ..., grid: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Transform(_message.Message):
     __slots__ = ("base", "grid", "grid_rows", "grid_columns", "left", "top", "right", "bottom", "mean")

@@ -31,6 +31,7 @@ from glihamba.file_host import FileHost, read_mask
 from glihamba.image_files import BadPicture
 from glihamba.srgb import linear_to_srgb
 from glihamba_client.harmonize_layer import harmonize_layer, run
+from glihamba_client.host import Choice
 
 FORMATS = [
     ("png", "uint8", 3),
@@ -97,7 +98,7 @@ def test_a_wide_gamut_profile_is_honoured_and_kept(service: LocalService, tmp_pa
     capture = run(host.capture())
     assert (capture.composite.sample_type, capture.composite.transfer) == ("float32", "linear")
     assert np.frombuffer(capture.composite.data, "<f4").min() < -0.01  # beyond sRGB, unclipped
-    run(harmonize_layer(host, service, strength=0.0))
+    run(harmonize_layer(host, service, Choice(strength=0.0)))
     picture = image_files.read(tmp_path / "out.png")
     assert picture.profile == wide_gamut()
     error = np.abs(picture.pixels.astype(int) - before.astype(int))

@@ -12,7 +12,7 @@ from glihamba.models import registry
 from glihamba_client.client import Client, Task
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, harmonize_layer, run
-from glihamba_client.host import Capture, Harmonized, Plane, Progress, Steps, at_once
+from glihamba_client.host import Capture, Choice, Harmonized, Plane, Progress, Steps, at_once
 from glihamba_proto.endpoint import Endpoint
 
 Make = Callable[..., Capture]
@@ -94,7 +94,7 @@ class Done:
 class Unchanged:
     """A service that changes nothing and warns of it."""
 
-    def start(self, capture: Capture, model: str, strength: float) -> Done:
+    def start(self, capture: Capture, choice: Choice) -> Done:
         return Done(Harmonized(capture.foreground or capture.composite, warnings=("Nothing changed.",)))
 
 
@@ -104,10 +104,10 @@ class AtEndpoint:
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
 
-    def start(self, capture: Capture, model: str, strength: float) -> Task[Harmonized]:
+    def start(self, capture: Capture, choice: Choice) -> Task[Harmonized]:
         async def work(task: Task[Harmonized]) -> Harmonized:
             client = Client(self.endpoint)
-            return await client.harmonize(capture, model=model, strength=strength, report=task.report)
+            return await client.harmonize(capture, model=choice.model, report=task.report)
 
         return Task(work)
 
@@ -119,7 +119,7 @@ def service(endpoint: Endpoint) -> AtEndpoint:
 
 def test_captured_sent_delivered(service: AtEndpoint, make_capture: Make) -> None:
     editor = Editor(make_capture())
-    run(harmonize_layer(editor, service, model="statistics"))
+    run(harmonize_layer(editor, service, Choice("statistics")))
     assert len(editor.delivered) == 1
     assert editor.delivered[0].model == "statistics"
     assert editor.said == []
@@ -182,7 +182,7 @@ def test_cancel_pressed(daemon: Any, service: AtEndpoint, make_capture: Make) ->
 
 def test_every_failure_is_said_and_none_raised(service: AtEndpoint, make_capture: Make) -> None:
     editor = Editor(make_capture())
-    run(guarded(editor, harmonize_layer(editor, service, model="nonsuch"), "de"))
+    run(guarded(editor, harmonize_layer(editor, service, Choice("nonsuch")), "de"))
     known = ", ".join(record.name for record in registry.records())
     said = f"Ein Modell namens „nonsuch“ gibt es nicht. Bekannt: {known} (siehe „glihamba models list“)."
     assert editor.said == [(said, True)]

@@ -45,14 +45,41 @@ def transform(peer: Any, said: SimpleNamespace) -> pb.Transform:
 def test_what_the_pipeline_predicts_arrives(peer: Any, said: SimpleNamespace) -> None:
     answer = asked(peer, request(said))
     network = build("statistics", **registry.get("statistics").config)
-    expected, _ = predict(picture(), object_mask(), network)
-    found = answer.transform
+    variants, _ = predict(picture(), object_mask(), network)
+    expected, found = variants[0].prediction, answer.transform
     assert answer.model == "statistics"
     assert np.array_equal(np.array(found.base, np.float32), expected.base.ravel())
     assert np.array_equal(np.array(found.grid, np.float32), expected.grid.ravel())
     assert np.array_equal(np.array(found.mean, np.float32), expected.mean)
     assert (found.top, found.left, found.bottom, found.right) == expected.window
-    assert answer.ByteSize() < 2048
+    assert answer.variants[0].transform == found
+
+
+def test_there_is_a_choice_of_three(peer: Any, said: SimpleNamespace) -> None:
+    answer = asked(peer, request(said))
+    assert [(v.kind, round(v.strength, 3)) for v in answer.variants] == [
+        ("model", 1.0),
+        ("statistics", 1.0),
+        ("stronger", 1.3),
+    ]
+    first, _, stronger = answer.variants
+    assert stronger.transform == first.transform
+    assert answer.ByteSize() < 16_384
+
+
+def test_the_parts_add_up_to_the_correction(peer: Any, said: SimpleNamespace) -> None:
+    for variant in asked(peer, request(said)).variants:
+        base = np.sum([part.base for part in variant.parts], 0).reshape(3, 10)
+        base[range(3), range(1, 4)] += 1
+        grids = [np.array(part.grid) for part in variant.parts if part.grid]
+        grid = np.sum(grids or [np.zeros(192)], 0)
+        affine = np.array(variant.transform.grid).reshape(3, 4, -1)
+        whole = np.array(variant.transform.base).reshape(3, 10)
+        even = affine.mean(2)
+        whole[:, [1, 2, 3, 0]] += even  # the local part has what is left of the grid
+        assert len(variant.parts) == len(PARTS)
+        assert np.allclose(base, whole, atol=1e-5)
+        assert np.allclose(grid, (affine - even[:, :, None]).ravel(), atol=1e-5)
 
 
 def test_a_warning_comes_with_it(peer: Any, said: SimpleNamespace) -> None:

@@ -48,13 +48,16 @@ def serve(root: str) -> list[str]:
 
 
 def start_xvfb(prefix: Sequence[str] = ()) -> tuple[subprocess.Popen[bytes], str]:
-    """A virtual screen on a display that is free; another Xvfb may want the same one at the same time.
+    """A virtual screen on a display that is free.
 
-    `prefix` is a command that starts it, e.g. one of `in_root`.
+    Each process tries displays of its own: an Xvfb that ends takes away the socket of another one that has
+    just got the same display. `prefix` is a command that starts it, e.g. one of `in_root`.
     """
-    for _ in range(5):
+    for attempt in range(5):
         reading, writing = os.pipe()
-        command = [*prefix, "Xvfb", "-displayfd", str(writing), "-screen", "0", SCREEN, "-nolisten", "tcp"]
+        display = f":{100 + (os.getpid() * 5 + attempt) % 50_000}"
+        command = [*prefix, "Xvfb", display, "-displayfd", str(writing), "-screen", "0", SCREEN]
+        command += ["-nolisten", "tcp"]
         quiet = subprocess.DEVNULL
         xvfb = subprocess.Popen(command, pass_fds=(writing,), stdin=quiet, stdout=quiet, stderr=quiet)
         os.close(writing)

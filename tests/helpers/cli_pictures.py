@@ -23,6 +23,7 @@ from glihamba.commands.local import LocalService
 from glihamba.file_host import FileHost
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import harmonize_layer, run
+from glihamba_client.host import Choice
 
 WIDTH, HEIGHT = 48, 32
 
@@ -67,7 +68,7 @@ def save_mask(path: Path, mask: np.ndarray | None = None) -> Path:
 
 def harmonized(service: LocalService, composite: Path, mask: Path, output: Path) -> FileHost:
     host = FileHost(composite, mask, output)
-    run(harmonize_layer(host, service, model="statistics-full"))
+    run(harmonize_layer(host, service, Choice("statistics-full")))
     return host
 
 

@@ -18,7 +18,7 @@ def picture(side: int = 60, batch: int = 2) -> tuple[torch.Tensor, torch.Tensor]
 def test_its_size():
     with torch.device("meta"):
         network = build("glihamba-cells")
-    assert sum(p.numel() for p in network.parameters()) == 617_704
+    assert sum(p.numel() for p in network.parameters()) == 618_859
 
 
 def test_a_fresh_network_s_first_answer_changes_nothing_and_the_others_differ():
@@ -27,7 +27,7 @@ def test_a_fresh_network_s_first_answer_changes_nothing_and_the_others_differ():
     assert isinstance(network, GLIHambaCells)
     composite, mask = picture()
     with torch.no_grad():
-        first, *others = network.answers(composite, mask)
+        first, *others = network.answers(composite, mask).transforms
         assert torch.allclose(network(composite, mask), composite, atol=1e-6)
     assert len(others) == 2
     assert not torch.equal(others[0].base, others[1].base)

@@ -196,3 +196,35 @@ def test_the_compiled_statistics_train_by_the_same_gradients(monkeypatch):
     monkeypatch.setattr(colour_statistics_kernel, "fastest", lambda: None)
     plain = gradients()
     assert (fused - plain).norm() < 1e-4 * plain.norm()
+
+
+def test_several_answers_do_not_change_the_first():
+    torch.manual_seed(0)
+    one = build("glihamba-tiny").eval()
+    torch.nn.init.normal_(one.get_parameter("head.base.weight"), std=0.01)
+    three = build("glihamba-tiny", answers=3).eval()
+    missing, unexpected = three.load_state_dict(one.state_dict(), strict=False)
+    assert {name.split(".")[:2] == ["head", "others"] for name in missing} == {True}
+    assert not unexpected
+    composite, mask = pictures(32, 48, batch=2)
+    with torch.no_grad():
+        (first, *others), odds = three.answers(composite, mask)
+        alone = one.answers(composite, mask)
+    assert torch.equal(first.base, alone.transforms[0].base)
+    assert torch.equal(first.grid, alone.transforms[0].grid)
+    assert len(alone.transforms) == 1
+    assert (len(others), odds.shape) == (2, (2, 3))
+    assert not torch.equal(others[0].base, others[1].base), "apart, so that they can grow apart"
+
+
+def test_nothing_is_learned_for_the_first_answer_through_the_others():
+    network = build("glihamba-tiny", **SMALL, output="transform", answers=3)
+    _, *others = network.answers(*pictures(16, 16)).transforms
+    torch.stack([other.base for other in others]).square().sum().backward()
+    moved = {name.rpartition(".")[0] for name, p in network.named_parameters() if p.grad is not None}
+    assert moved == {"head.others.mlp.0", "head.others.mlp.2", "head.others.change"}
+
+
+def test_a_picture_has_one_answer():
+    with pytest.raises(ValueError, match='several answers only if its output is "transform"'):
+        build("glihamba-tiny", **SMALL, output="image", answers=2)

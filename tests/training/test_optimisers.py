@@ -47,7 +47,7 @@ def test_a_recipe_names_its_optimiser():
     assert isinstance(optimiser_of(torch.nn.Linear(9, 9), load_recipe("unet", optimiser="muon")), Muon)
     with pytest.raises(RecipeError, match='There is no optimiser "sgd"'):
         load_recipe("glihamba-tiny", optimiser="sgd")
-    with pytest.raises(RecipeError, match='The loss "answers" is only for glihamba-cells'):
+    with pytest.raises(RecipeError, match='The loss "answers" is only for glihamba, glihamba-'):
         load_recipe("hdnet", loss="answers")
 
 

@@ -25,7 +25,7 @@ from glihamba_training.run.checkpoints import (
     read_checkpoint,
     recorded,
     starting_weights,
-    with_silent_blocks,
+    with_silent_parts,
     write_weights,
 )
 from glihamba_training.run.recipe import Recipe, RecipeError
@@ -265,7 +265,7 @@ def test_the_checkpoints_to_go_on_from_are_small_and_fit_their_recipe():
     network.load_state_dict(averaged_weights(kept)[0])
     assert saved["global_step"] == 11_750
     blockless = starting_weights(str(folder / "glihamba-tiny-without-blocks.safetensors"))
-    network.load_state_dict(with_silent_blocks(network, blockless))
+    network.load_state_dict(with_silent_parts(network, blockless))
     for path in folder.iterdir():
         assert path.stat().st_size < 2e6, path.name
 
@@ -293,6 +293,34 @@ def test_blocks_can_be_added_to_what_was_trained_without(photo_shards, tmp_path)
         if ".project_out." in name and not torch.equal(value, silent[name])
     }
     assert moved == {name for name in silent if ".project_out." in name}
+
+
+def test_answers_can_be_added_to_what_has_one(photo_shards, tmp_path):
+    first = train(dataclasses.replace(RECIPE, steps=2), photo_shards, tmp_path / "one")
+    several = dataclasses.replace(
+        RECIPE, config={**RECIPE.config, "answers": 3}, loss="answers", only="head.", steps=2
+    )
+    weights = averaged_weights(train(several, photo_shards, tmp_path / "three", start=str(first)))[0]
+    before = averaged_weights(first)[0]
+    assert {name for name in weights if name not in before} == {
+        f"head.others.{layer}.{kind}"
+        for layer in ("mlp.0", "mlp.2", "change", "odds")
+        for kind in ("weight", "bias")
+    }
+    moved = {name for name in before if not torch.allclose(before[name], weights[name], rtol=0, atol=1e-6)}
+    assert {name.partition(".")[0] for name in moved} == {"head"}
+
+
+def test_a_training_ends_by_the_clock_and_is_resumed_where_the_clock_stood(photo_shards, tmp_path):
+    timed = dataclasses.replace(RECIPE, minutes=1 / 60, steps=100, milestones=(50,), checkpoint_every=1000)
+    last = train(timed, photo_shards, tmp_path / "run")
+    saved = read_checkpoint(last)
+    assert saved["global_step"] > 0
+    assert saved["provenance"]["seconds"] >= 1
+    rate = saved["optimizer_states"][0]["param_groups"][0]["lr"]
+    assert rate == pytest.approx(RECIPE.learning_rate * RECIPE.decay), "the end of the schedule is reached"
+    again = read_checkpoint(train(timed, photo_shards, tmp_path / "run", resume=last))
+    assert again["global_step"] == saved["global_step"] + 1, "no time was left"
 
 
 def test_files_that_are_no_checkpoints_are_named(tmp_path):

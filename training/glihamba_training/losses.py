@@ -10,12 +10,12 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from glihamba.networks.base import Harmonizer
-from glihamba.networks.cells import GLIHambaCells
 from glihamba.networks.frih import FRIH, Stages
 from glihamba_training.synthesis.batch import Batch
 
 _VISIBLE = 6 / 255  # root mean square over the object: the logarithmic losses ask for little more
 _ALTERNATIVES, _FLOOR = 0.3, 0.1  # weight of the best answer, and within it of those that are not
+_ODDS = 0.1  # weight of saying which answer is the nearest
 _FAR = 14 / 255  # root mean square over the object: from there on `refining` gives the network its own answer
 
 
@@ -134,13 +134,12 @@ def _refining(network: Harmonizer, batch: Batch, settings: LossSettings) -> tupl
 
 
 def _answers(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple[Tensor, Tensor]:
-    """The first answer's error on a logarithmic scale, as PSNR counts it, and the best answer's.
+    """The first answer's error on a logarithmic scale, as PSNR counts it, the best answer's, and the odds.
 
     The first must be the best single guess: the others reach it only through what they share. Of these the
     best counts, and each a little, so that none is forgotten; at half the side, enough to tell them apart.
     """
-    assert isinstance(network, GLIHambaCells), "Recipe refuses this loss for other networks"
-    first, *others = network.answers(batch.composite, batch.mask)
+    (first, *others), odds = network.answers(batch.composite, batch.mask)
     harmonized = batch.mask * first.apply(batch.composite) + (1 - batch.mask) * batch.composite
     error = _log_error(harmonized, batch, settings)
     loss = error.mean()
@@ -150,6 +149,8 @@ def _answers(network: Harmonizer, batch: Batch, settings: LossSettings) -> tuple
         errors = torch.stack([_log_error(picture, small, settings) for picture in blended], 1)
         best = torch.minimum(error.detach(), errors.amin(1))
         loss = loss + _ALTERNATIVES * ((1 - _FLOOR) * best + _FLOOR * errors.mean(1)).mean()
+        nearest = torch.cat((error[:, None], errors), 1).detach().argmin(1)
+        loss = loss + _ODDS * F.cross_entropy(odds, nearest)
     return loss, harmonized
 
 

@@ -315,8 +315,10 @@ def _print_rows(results: Results, where: str) -> None:
 
 def timed(service: Any, picture: Capture, model: str) -> tuple[float, Harmonized]:
     """Return the seconds from the start of a job to its result, and the result."""
+    from glihamba_client.host import Choice
+
     begun = time.perf_counter()
-    task = service.start(picture, model)
+    task = service.start(picture, Choice(model))
     try:
         while not task.wait(0.1):
             pass

@@ -23,6 +23,7 @@ import click
 from glihamba.commands.common import Bar, bar, print_json
 from glihamba.commands.pictures import Picture, Worker, pairs
 from glihamba.commands.training import NeedsExtra
+from glihamba_client.host import Choice
 from glihamba_proto.files import replacing
 
 COLUMNS = ("composite", "mask", "output")
@@ -140,7 +141,7 @@ class OneWorker:
         from glihamba.commands.local import LocalService
 
         service = LocalService(settings.in_force(device=device))
-        self._work = Worker(service, model, strength)
+        self._work = Worker(service, Choice(model, strength))
         self._where = f"{platform.node()}:{os.getpid()}"
 
     def __call__(self, row: RayRow) -> RayRow:

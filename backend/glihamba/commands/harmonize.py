@@ -9,8 +9,11 @@ from typing import Any
 import click
 
 from glihamba import __version__
+from glihamba.commands import choices
+from glihamba.commands.choices import Wanted, choose
 from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, serve_command
 from glihamba.commands.pictures import Picture, Worker, pairs
+from glihamba_client.host import Choice
 
 # After one of these failures the next picture would fail in the same way.
 _HOPELESS = {
@@ -27,10 +30,27 @@ _HOPELESS = {
 @click.option("--model", default="", help="Model to use; see: glihamba models list.  [default: the daemon's]")
 @click.option(
     "--strength",
-    type=click.FloatRange(0, 1),
+    type=click.FloatRange(0, 1.5),
     default=1.0,
     show_default=True,
     help="0 changes nothing. 1 is the model's full correction.",
+)
+@click.option(
+    "--amount",
+    metavar="PART=VALUE",
+    multiple=True,
+    callback=choices.amounts,
+    help="How much of a part of the correction, -1 to 2: light, warmth, contrast, saturation or local (light"
+    " that differs over the object). May be given several times.",
+)
+@click.option(
+    "--variants", is_flag=True, help="Write up to three corrections to choose from: OUTPUT-1, OUTPUT-2, ..."
+)
+@click.option(
+    "--lut",
+    type=click.Path(path_type=Path),
+    metavar="FILE.cube",
+    help="Write the correction as a look-up table, for video and other editors; see: glihamba apply.",
 )
 @device_option
 @click.option("--local", is_flag=True, help="Work in this process instead of the daemon.")
@@ -46,6 +66,9 @@ def harmonize(
     composite: Path,
     mask: Path | None,
     output: Path | None,
+    amount: dict[str, float],
+    variants: bool,
+    lut: Path | None,
     cluster: bool,
     as_json: bool,
     **options: Any,
@@ -68,35 +91,72 @@ def harmonize(
 
     \b
       glihamba harmonize composite.tif --mask mask.png -o harmonized.tif --strength 0.8
+      glihamba harmonize composite.jpg --mask mask.png -o harmonized.jpg --variants --amount warmth=0.5
+      glihamba harmonize frame.png --mask mask.png --lut shot.cube
       glihamba harmonize composites/ --mask masks/ -o harmonized/
       glihamba harmonize pictures.csv --cluster
     """
+    several = composite.is_dir() or cluster
+    if several and (variants or lut):
+        raise click.UsageError("--variants and --lut take one picture: name its file.")
     if cluster:
         from glihamba.commands import cluster as job
 
+        if amount:
+            raise click.UsageError("--cluster applies whole corrections: leave out --amount.")
         return job.harmonize(composite, mask, output, options, as_json)
-    if mask is None or output is None:
+    if mask is None or (output is None and (lut is None or variants)):
         named = "mask" if mask is None else "output"
         raise click.MissingParameter(
             ctx=context, param=next(p for p in context.command.params if p.name == named)
         )
     service = _service(options)
-    work = Worker(service, options["model"], options["strength"])
+    if output is not None and output.is_dir() and not several:
+        output = output / composite.name
+    work = Worker(service, Choice(options["model"], options["strength"], amounts=_message(amount)))
+    if variants or lut:
+        return _choices(work, composite, mask, output, Wanted(variants, lut, amount), as_json)
+    assert output is not None
     if composite.is_dir():
         return _folder(work, pairs(composite, mask, output), as_json)
-    if output.is_dir():
-        output = output / composite.name
     with bar(not as_json) as shown:
         done = work.harmonize(Picture(composite, mask, output), shown.show_job)
-    if as_json:
-        print_json(done)
-        return 0
-    for message in done["messages"]:
-        click.echo(f"Note: {message}", err=True)
-    click.echo(
-        f"{done['output']}: harmonized by {done['model']} on {done['device']} in {done['seconds']:.1f} s"
-    )
+    print_json(done) if as_json else _say([done])
     return 0
+
+
+def _message(amounts: dict[str, float]) -> Any:
+    """Return the contract's Amounts, or None for a whole correction."""
+    from glihamba_proto import harmonizer_pb2 as pb
+
+    return pb.Amounts(**amounts) if amounts else None
+
+
+def _choices(
+    work: Worker, composite: Path, mask: Path, output: Path | None, wanted: Wanted, as_json: bool
+) -> int:
+    """Write a picture's variants or its look-up table. Returns the exit status."""
+    with bar(not as_json) as shown:
+        done = choose(work, composite, mask, output, wanted, shown.show_job)
+    print_json(done) if as_json else _say(done)
+    return 0
+
+
+def _say(done: list[dict[str, Any]]) -> None:
+    """Print what was written, and what there is to know of it."""
+    said: set[str] = set()
+    for facts in done:
+        for message in facts["messages"]:
+            if message not in said:
+                click.echo(f"Note: {message}", err=True)
+            said.add(message)
+        click.echo(f"{facts['output']}: {facts.get('text') or _made(facts)}")
+
+
+def _made(facts: dict[str, Any]) -> str:
+    """Return by what a picture was harmonized, and which variant it is."""
+    kind = f", variant {facts['kind']}" if "kind" in facts else ""
+    return f"harmonized by {facts['model']} on {facts['device']} in {facts['seconds']:.1f} s{kind}"
 
 
 def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from glihamba.commands.pictures import Picture, Worker
+from glihamba_client.host import Choice
 from glihamba_proto.errors import Failure
 
 AT_ONCE = 3  # pictures in memory: one is read, one is computed, one is encoded
@@ -35,12 +36,12 @@ class UnderWay:
         self._error: BaseException | None = None
         threading.Thread(target=self._run, name="glihamba-picture", daemon=True).start()
 
-    def start(self, capture: Any, model: str, strength: float) -> Any:
+    def start(self, capture: Any, choice: Choice) -> Any:
         """Start the job once the one before has arrived at the service, as `Service.start` does."""
         before, self._before = self._before, None
         while before is not None and not before.ended.wait(_LOOK) and not before._arrived():
             pass
-        self._job = self._work.service.start(capture, model, strength)
+        self._job = self._work.service.start(capture, choice)
         return self._job
 
     def written(self) -> dict[str, Any]:
@@ -66,7 +67,7 @@ class UnderWay:
         def keep(path: Path, data: bytes) -> None:
             self._encoded = path, data
 
-        worker = Worker(self, self._work.model, self._work.strength)
+        worker = Worker(self, self._work.choice)
         try:
             self._facts = worker.harmonize(
                 self.picture, show=show, write=keep, is_cancelled=self._given_up.is_set

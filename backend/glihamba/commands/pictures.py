@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glihamba_client.host import Choice
+
 
 @dataclass(frozen=True)
 class Picture:
@@ -21,8 +23,8 @@ class Picture:
 class Worker:
     """Harmonizes pictures one at a time with a service."""
 
-    def __init__(self, service: Any, model: str, strength: float) -> None:
-        self.service, self.model, self.strength = service, model, strength
+    def __init__(self, service: Any, choice: Choice) -> None:
+        self.service, self.choice = service, choice
 
     def harmonize(
         self, picture: Picture, show: Callable[[Any], None] = lambda progress: None, **options: Any
@@ -42,7 +44,7 @@ class Worker:
         host = FileHost(picture.composite, picture.mask, picture.output, show=show, **options)
         begun = time.perf_counter()
         try:
-            run(harmonize_layer(host, self.service, model=self.model, strength=self.strength))
+            run(harmonize_layer(host, self.service, self.choice))
         except MemoryError:
             raise ClientError("OUT_OF_MEMORY") from None
         assert host.harmonized is not None

@@ -50,6 +50,11 @@ class NeedsExtra(HarmonizeError):
     help="Weights to start from, of no more blocks: a model's name, a .ckpt or a .safetensors.",
 )
 @click.option("--steps", type=click.IntRange(1), help="Number of steps instead of the recipe's.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(0, min_open=True),
+    help="Length by the clock instead of by steps: the recipe's schedule is stretched over it.",
+)
 @click.option("--batch", type=click.IntRange(1), help="Pictures in a step instead of the recipe's.")
 @click.option(
     "--precision",
@@ -69,6 +74,7 @@ def train(
     resume: Path | None,
     start: str | None,
     steps: int | None,
+    minutes: float | None,
     batch: int | None,
     precision: str | None,
     workers: int,
@@ -91,7 +97,7 @@ def train(
         raise click.UsageError("--resume continues a training and --from starts a new one: give one of them.")
     training = training_module("run.train")
     settings = training_module("run.recipe").load_recipe(
-        chosen, steps=steps, batch=batch, precision=precision
+        chosen, steps=steps, minutes=minutes, batch=batch, precision=precision
     )
     try:
         with bar(not as_json) as shown:

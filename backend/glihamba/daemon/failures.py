@@ -6,12 +6,9 @@ from typing import NoReturn
 
 import grpc
 
+from glihamba.engine.contract import noted
 from glihamba.errors import HarmonizeError
-from glihamba_proto import harmonizer_pb2 as pb
-from glihamba_proto.messages import ERROR_KEY, NOTE_KEY, Note
-
-# gRPC's metadata may have some 8 KiB in all: enough for a few fields of this many characters.
-LONGEST_FIELD = 200
+from glihamba_proto.messages import ERROR_KEY, NOTE_KEY
 
 STATUS = {
     "BAD_REQUEST": grpc.StatusCode.INVALID_ARGUMENT,
@@ -40,9 +37,3 @@ def abort(context: grpc.ServicerContext, error: HarmonizeError) -> NoReturn:
     context.set_trailing_metadata(((ERROR_KEY, error.code), (NOTE_KEY, note)))
     context.abort(STATUS[error.code], str(error))
     raise AssertionError("abort never returns")
-
-
-def noted(note: Note) -> pb.Note:
-    """A note as it travels, its English sentence left out."""
-    fields = {name: str(value)[:LONGEST_FIELD] for name, value in note.fields.items()}
-    return pb.Note(message=note.message, fields=fields)

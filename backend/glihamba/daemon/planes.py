@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from glihamba import __version__
-from glihamba.daemon.transforms import amounts_of, prediction_of
+from glihamba.engine.contract import amounts_of, prediction_of
 from glihamba.engine.request import (
     AS_PREDICTED,
     Amounts,

@@ -13,10 +13,10 @@ import grpc
 from glihamba import __version__
 from glihamba.daemon import planes
 from glihamba.daemon.discovery import is_loopback
-from glihamba.daemon.failures import abort, noted
+from glihamba.daemon.failures import abort
 from glihamba.daemon.jobs import Job, Jobs
 from glihamba.daemon.shared_files import Loan, SharedFiles
-from glihamba.daemon.transforms import message_of
+from glihamba.engine.contract import noted, predicted
 from glihamba.engine.device import Device
 from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
@@ -153,13 +153,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         planes.no_more(messages)
         self._jobs.submit(job, turn_of(peer, request.client), reception.request(model))
         outcome = job.take_outcome()
-        assert outcome.prediction is not None
-        return pb.PredictResponse(
-            transform=message_of(outcome.prediction),
-            model=outcome.model,
-            warnings=[sentence(warning, "en") for warning in outcome.warnings],
-            warning_notes=map(noted, outcome.warnings),
-        )
+        return predicted(outcome)
 
     def _harmonize(
         self, job: Job, messages: Iterator[pb.HarmonizeRequest], peer: str

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from glihamba.pipeline.prediction import AS_PREDICTED, Amounts, Prediction
+from glihamba.pipeline.prediction import AS_PREDICTED, Amounts, Prediction, Variant
 from glihamba_proto.formats import CHANNELS, Channels, SampleType, Size
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ __all__ = [
     "Pixels",
     "Prediction",
     "Request",
+    "Variant",
     "bytes_of",
     "pixels_of",
     "sample_dtype",
@@ -36,7 +37,7 @@ class Request:
 
     `model` is what `Runner.resolve` gave. `strength` is from 0 to 1.5. `foreground_offset` is (x, y) of the
     foreground's top left pixel in the composite's coordinates. `prediction` is applied instead of the model's
-    own. Without `wants_pixels` the job ends with the prediction.
+    own. Without `wants_pixels` the job ends with the variants.
     """
 
     model: Record

@@ -13,7 +13,7 @@ import numpy as np
 from glihamba.engine.device import Device, choose_device, cpu_name, return_memory
 from glihamba.engine.request import Pixels, Request
 from glihamba.errors import OutOfMemory, is_out_of_memory
-from glihamba.pipeline.prediction import Prediction
+from glihamba.pipeline.prediction import Variant
 from glihamba.settings import Settings
 from glihamba_proto import messages
 from glihamba_proto.messages import Note
@@ -32,14 +32,14 @@ LOADING, COMPUTING, SENDING = 0.10, 0.15, 0.95
 class Outcome:
     """The result's pixels (RGB order), on what and with what they were made.
 
-    `prediction` is there, and the pixels are empty, if the request wants no pixels.
+    `variants` are there, and the pixels are empty, if the request wants no pixels.
     """
 
     pixels: Pixels
     device: Device
     model: str
     warnings: list[Note] = field(default_factory=list)
-    prediction: Prediction | None = None
+    variants: tuple[Variant, ...] = ()
 
 
 class Runner:
@@ -161,8 +161,8 @@ class Runner:
         }
         if not request.wants_pixels:
             network = self._network_for(request, device, progress)
-            prediction, warnings = predict(*picture, network, **options)
-            return Outcome(np.empty(0, np.uint8), device, name, list(warnings), prediction)
+            variants, warnings = predict(*picture, network, **options)
+            return Outcome(np.empty(0, np.uint8), device, name, list(warnings), variants)
         result = harmonize(
             *picture,
             request.prediction or self._network_for(request, device, progress),

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from glihamba.networks.colour_transform import GRID_SHAPE, ColourTransform
+
+
+class Answers(NamedTuple):
+    """A network's guesses for a batch.
+
+    transforms: the best single guess first. odds: (B,K), the logarithm of each one's odds of being the
+    nearest to the truth, but for a constant.
+    """
+
+    transforms: list[ColourTransform]
+    odds: Tensor
 
 
 class Harmonizer(nn.Module):
@@ -48,3 +60,7 @@ class Harmonizer(nn.Module):
         correction = (harmonized - composite) / mask.clamp_min(1e-3)
         weight = mask.square() * (mask > 1e-3)
         return ColourTransform.fit(composite, composite + correction, weight, GRID_SHAPE)
+
+    def answers(self, composite: Tensor, mask: Tensor) -> Answers:
+        """All guesses: `colour_transform` alone, unless a network has several."""
+        return Answers([self.colour_transform(composite, mask)], torch.zeros_like(composite[:, :1, 0, 0]))

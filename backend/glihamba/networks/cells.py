@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glihamba.networks.architectures import network
-from glihamba.networks.base import Harmonizer
+from glihamba.networks.base import Answers, Harmonizer
 from glihamba.networks.colour_statistics import BORDER, COLOURS, JOINT, colour_statistics
 from glihamba.networks.colour_transform import GRID_SHAPE, TERMS, ColourTransform, recentred
 from glihamba.networks.vss import Stage, VSSBlock
@@ -67,6 +67,7 @@ class GLIHambaCells(Harmonizer):
         nn.init.normal_(self.answer.weight, std=2e-3)  # apart, so that they can grow apart
         nn.init.zeros_(self.answer.weight[: 3 * TERMS])
         nn.init.zeros_(self.answer.bias)
+        self.odds = nn.Linear(hidden, config.answers)
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """composite (B,3,H,W), mask (B,1,H,W), both in [0,1] -> harmonized (B,3,H,W) (Eq. 7)."""
@@ -74,9 +75,9 @@ class GLIHambaCells(Harmonizer):
 
     def colour_transform(self, composite: Tensor, mask: Tensor) -> ColourTransform:
         """The best single guess."""
-        return self.answers(composite, mask)[0]
+        return self.answers(composite, mask).transforms[0]
 
-    def answers(self, composite: Tensor, mask: Tensor) -> list[ColourTransform]:
+    def answers(self, composite: Tensor, mask: Tensor) -> Answers:
         """All guesses, the best single one first."""
         mean, described = statistics(composite, mask)
         cells, cover = cell_colours(composite, mask, self.config.cells)
@@ -85,7 +86,8 @@ class GLIHambaCells(Harmonizer):
         summary = self.guess(torch.cat((*colours, _mean(tokens, cover), _mean(tokens, 1 - cover)), 1))
         changes = self.answer(summary).unflatten(1, (-1, 3, TERMS)) @ recentred(mean)[:, None]
         same = ColourTransform.identity(len(mean), GRID_SHAPE, device=mean.device, dtype=mean.dtype)
-        return [ColourTransform(same.base + change, same.grid) for change in changes.unbind(1)]
+        transforms = [ColourTransform(same.base + change, same.grid) for change in changes.unbind(1)]
+        return Answers(transforms, self.odds(summary))
 
 
 def statistics(composite: Tensor, mask: Tensor) -> tuple[Tensor, tuple[Tensor, Tensor, Tensor]]:

@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glihamba.networks.architectures import network
-from glihamba.networks.base import Harmonizer
+from glihamba.networks.base import Answers, Harmonizer
 from glihamba.networks.blocks import padded
 from glihamba.networks.colour_transform import ColourTransform
 from glihamba.networks.transform_head import TransformHead
@@ -34,6 +34,7 @@ class GLIHambaConfig:
     """width: channels of the first stage, doubled by each merging. encoder, decoder: blocks a stage, the
     decoder's from the deepest up, one stage fewer. state_dimension: N. patch: side of a token in pixels.
     output: "image" (the paper: O' of Eq. 7), "residual" (added to the composite) or "transform".
+    answers: colour transforms that are predicted; more than one with "transform" alone.
     The defaults are the paper's size.
     """
 
@@ -44,6 +45,7 @@ class GLIHambaConfig:
     patch: int = 4
     mask_in_encoder: bool = False
     output: Literal["image", "residual", "transform"] = "image"
+    answers: int = 1
     working_size: int = 256
 
 
@@ -74,6 +76,7 @@ class GLIHamba(Harmonizer):
 
     paper = "GLIHamba: Global-Local Context Image Harmonization based on Mamba (Sun, Yao, Ban; 2024)"
     Config = GLIHambaConfig
+    losses: ClassVar[tuple[str, ...]] = ("answers",)
     encoder_block: ClassVar[type[nn.Module]] = VSSBlock
     decoder_block: ClassVar[type[nn.Module]] = MLGVSSBlock
 
@@ -81,6 +84,8 @@ class GLIHamba(Harmonizer):
         super().__init__()
         if len(config.decoder) != len(config.encoder) - 1:
             raise ValueError("GLIHamba's decoder has one stage fewer than its encoder.")
+        if config.answers > 1 and config.output != "transform":
+            raise ValueError('GLIHamba has several answers only if its output is "transform".')
         self.config, self.working_size = config, config.working_size
         states, widths = config.state_dimension, [config.width << i for i in range(len(config.encoder))]
         self.stem = nn.Conv2d(3 + config.mask_in_encoder, config.width, 3, padding=1)
@@ -99,7 +104,7 @@ class GLIHamba(Harmonizer):
             for width, depth in zip(upwards, config.decoder, strict=True)
         )
         if config.output == "transform":
-            self.head: nn.Module = TransformHead(config.width)
+            self.head: nn.Module = TransformHead(config.width, config.answers)
         else:
             self.head = nn.Sequential(
                 PatchExpanding(config.width, config.patch, config.width), nn.Linear(config.width, 3)
@@ -121,6 +126,12 @@ class GLIHamba(Harmonizer):
         """The predicted transform; for the picture-painting outputs, the one nearest to the picture."""
         if self.config.output != "transform":
             return super().colour_transform(composite, mask)
+        return self.answers(composite, mask).transforms[0]
+
+    def answers(self, composite: Tensor, mask: Tensor) -> Answers:
+        """All guesses, the best single one first."""
+        if self.config.output != "transform":
+            return super().answers(composite, mask)
         features = self._features(*self._padded(composite, mask))
         rows, columns = (-(-side // self.config.patch) for side in composite.shape[-2:])
         return self.head(features[:, :rows, :columns], composite, mask)

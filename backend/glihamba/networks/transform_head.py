@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from glihamba.networks.base import Answers
 from glihamba.networks.colour_statistics import BORDER, COLOURS, JOINT, colour_statistics, mean_of
 from glihamba.networks.colour_transform import GRID_SHAPE, TERMS, ColourTransform, recentred
 
@@ -23,10 +24,13 @@ class TransformHead(nn.Module):
 
     Most of what tells how far an object is off lies at its border, which patches blur: there `local`, two
     small convolutions on every pixel, and the colours of the two rims are averaged.
+
+    answers: how many transforms; all but the first are `OtherAnswers`.
     """
 
-    def __init__(self, channels: int) -> None:
+    def __init__(self, channels: int, answers: int = 1) -> None:
         super().__init__()
+        described = 5 * channels + COLOURS + BORDER + JOINT + 4 * _LOCAL
         self.norm = nn.LayerNorm(channels)
         self.colour_norm = nn.LayerNorm(COLOURS)
         self.border_norm = nn.LayerNorm(BORDER)
@@ -36,7 +40,7 @@ class TransformHead(nn.Module):
         )
         self.local_norm = nn.LayerNorm(4 * _LOCAL)
         self.global_mlp = nn.Sequential(
-            nn.Linear(5 * channels + COLOURS + BORDER + JOINT + 4 * _LOCAL, _HIDDEN),
+            nn.Linear(described, _HIDDEN),
             nn.SiLU(),
             nn.Linear(_HIDDEN, _HIDDEN),
             nn.SiLU(),
@@ -49,9 +53,10 @@ class TransformHead(nn.Module):
         for layer in (self.base, self.grid):
             nn.init.zeros_(layer.weight)
             nn.init.zeros_(layer.bias)
+        self.others = OtherAnswers(described + _HIDDEN, answers) if answers > 1 else None
 
-    def forward(self, features: Tensor, composite: Tensor, mask: Tensor) -> ColourTransform:
-        """features (B,h,w,C), composite (B,3,H,W), mask (B,1,H,W) -> one transform for each picture."""
+    def forward(self, features: Tensor, composite: Tensor, mask: Tensor) -> Answers:
+        """features (B,h,w,C), composite (B,3,H,W), mask (B,1,H,W) -> transforms for each picture."""
         size = (features.shape[1], features.shape[2])
         x = self.norm(features).permute(0, 3, 1, 2)
         inside = F.adaptive_avg_pool2d(mask, size)
@@ -65,15 +70,18 @@ class TransformHead(nn.Module):
         # Channels last: the convolutions then need no copies, forward or backward.
         local = self.local(pixels.contiguous(memory_format=torch.channels_last))
         local = mean_of(local, torch.cat((mask, 1 - mask, found.inner, found.outer), 1))
-        described = (
-            pooled,
-            squares,
-            self.colour_norm(found.colours),
-            self.border_norm(found.border),
-            self.joint_norm(found.joint),
-            self.local_norm(local),
+        described = torch.cat(
+            (
+                pooled,
+                squares,
+                self.colour_norm(found.colours),
+                self.border_norm(found.border),
+                self.joint_norm(found.joint),
+                self.local_norm(local),
+            ),
+            1,
         )
-        summary = self.global_mlp(torch.cat(described, 1))
+        summary = self.global_mlp(described)
         change = self.base(summary).view(-1, 3, TERMS) @ recentred(found.mean)
         identity = ColourTransform.identity(len(x), device=x.device, dtype=x.dtype)
 
@@ -86,4 +94,33 @@ class TransformHead(nn.Module):
         cellwise = self.local_mlp(torch.cat((cells / cell, everywhere), 1).permute(0, 2, 3, 1))
         gain, shift = self.grid(cellwise).permute(0, 3, 1, 2).unflatten(1, (3, 4)).split((3, 1), 2)
         shift = shift - torch.einsum("bijhw,bj->bihw", gain, found.mean)[:, :, None]
-        return ColourTransform(identity.base + change, torch.cat((gain, shift), 2))
+        first = ColourTransform(identity.base + change, torch.cat((gain, shift), 2))
+        if self.others is None:
+            return Answers([first], torch.zeros_like(found.mean[:, :1]))
+        return self.others(torch.cat((described, summary), 1), first, recentred(found.mean))
+
+
+class OtherAnswers(nn.Module):
+    """What else the object may have looked like: changes of the first answer's `base`, and everyone's odds.
+
+    The first answer stays the best single guess: nothing is learned through what is read here.
+    """
+
+    def __init__(self, described: int, answers: int) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.Linear(described, _HIDDEN), nn.SiLU(), nn.Linear(_HIDDEN, _HIDDEN), nn.SiLU()
+        )
+        self.change = nn.Linear(_HIDDEN, (answers - 1) * 3 * TERMS)
+        self.odds = nn.Linear(_HIDDEN, answers)
+        nn.init.normal_(self.change.weight, std=2e-3)  # apart, so that they can grow apart
+        for layer in (self.change, self.odds):
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, described: Tensor, first: ColourTransform, centre: Tensor) -> Answers:
+        """described (B,D), the first answer, `recentred` (B,10,10) at the object's mean -> all answers."""
+        summary = self.mlp(described.detach())
+        changes = self.change(summary).unflatten(1, (-1, 3, TERMS)) @ centre[:, None]
+        base, grid = first.base.detach(), first.grid.detach()
+        others = [ColourTransform(base + change, grid) for change in changes.unbind(1)]
+        return Answers([first, *others], self.odds(summary))

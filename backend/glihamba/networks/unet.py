@@ -44,6 +44,7 @@ class ConvolutionBlock(nn.Module):
 class UNetVSS(GLIHamba):
     """GLIHamba without its local and global extractors: VSS blocks in the decoder too."""
 
+    losses = ()
     decoder_block = VSSBlock
 
 
@@ -51,5 +52,6 @@ class UNetVSS(GLIHamba):
 class UNet(GLIHamba):
     """The baseline: convolutions in every stage."""
 
+    losses = ()
     encoder_block = ConvolutionBlock
     decoder_block = ConvolutionBlock

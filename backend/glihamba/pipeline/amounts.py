@@ -17,6 +17,8 @@ out.
 
 from __future__ import annotations
 
+from dataclasses import astuple
+
 import torch
 from torch import Tensor
 
@@ -34,6 +36,17 @@ def weighed(transform: ColourTransform, mean: Tensor, amounts: Amounts) -> Colou
     if amounts == Amounts():
         return transform
     base, grid = transform.base.double(), transform.grid.double()
+    for part, amount in zip(parts(transform, mean), astuple(amounts), strict=True):
+        base, grid = base + (amount - 1) * part.base, grid + (amount - 1) * part.grid
+    return ColourTransform(base.to(transform.base.dtype), grid.to(transform.grid.dtype))
+
+
+def parts(transform: ColourTransform, mean: Tensor) -> tuple[ColourTransform, ...]:
+    """The five parts in the order of the fields of `Amounts`, in float64: what each adds to a colour.
+
+    Arguments are those of `weighed`. Only the local part has a grid.
+    """
+    base, grid = transform.base.double(), transform.grid.double()
     mean = mean.to(base)
     even = grid.mean(dim=(3, 4))  # (B,3,4): affine by r, g, b, 1
     everywhere = base - ColourTransform.identity(len(base), device=base.device, dtype=base.dtype).base
@@ -44,14 +57,9 @@ def weighed(transform: ColourTransform, mean: Tensor, amounts: Amounts) -> Colou
     around = everywhere - at_mean
     gray = torch.tensor(_LUMA, dtype=base.dtype, device=base.device).expand(3, 3)
     light, contrast = gray @ at_mean, gray @ around
-    change = (
-        (amounts.light - 1) * light
-        + (amounts.warmth - 1) * (at_mean - light)
-        + (amounts.contrast - 1) * contrast
-        + (amounts.saturation - 1) * (around - contrast)
-    )
+    no_base, no_grid = torch.zeros_like(base), torch.zeros_like(grid)
     uneven = grid - even[:, :, :, None, None]
-    return ColourTransform(
-        (base + change).to(transform.base.dtype),
-        (grid + (amounts.local - 1) * uneven).to(transform.grid.dtype),
+    return (
+        *(ColourTransform(x, no_grid) for x in (light, at_mean - light, contrast, around - contrast)),
+        ColourTransform(no_base, uneven),
     )

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from glihamba.errors import (
     BadRequest,
@@ -17,13 +18,14 @@ from glihamba.errors import (
     is_out_of_memory,
     refuse,
 )
+from glihamba.networks import build
 from glihamba.networks.base import Harmonizer
 from glihamba.networks.colour_transform import ColourTransform
 from glihamba.pipeline import correction
-from glihamba.pipeline.amounts import weighed
-from glihamba.pipeline.colour import SAMPLE_TYPES, Pixels, coverage, full_scale
+from glihamba.pipeline.amounts import parts, weighed
+from glihamba.pipeline.colour import SAMPLE_TYPES, Floats, Pixels, coverage, full_scale
 from glihamba.pipeline.geometry import at_working_size, box_of, context_window, fractions
-from glihamba.pipeline.prediction import AS_PREDICTED, Amounts, Prediction
+from glihamba.pipeline.prediction import AS_PREDICTED, Amounts, Prediction, Variant
 from glihamba_proto import checks
 from glihamba_proto.formats import Role, Size
 from glihamba_proto.messages import Note
@@ -33,6 +35,7 @@ _STAGES = {"PREPARING": 0.0, "PREDICTING": 0.2, "APPLYING": 0.6}
 
 _LITTLE_SCENE = 0.8  # of the picture
 _SMALL_OBJECT = 64  # pixels
+_STRONGER = 1.3  # the strength of a variant
 _NO_SCENE = 1e-3  # of the window
 
 
@@ -83,9 +86,8 @@ def harmonize(
         _check_prediction(network)
         predicted = network
     else:
-        predicted = _predict(composite, mask, network, linear, step)
-    transform = ColourTransform(*(torch.from_numpy(part)[None] for part in (predicted.base, predicted.grid)))
-    transform = weighed(transform, torch.from_numpy(predicted.mean)[None], amounts)
+        predicted = _predict(_glance(composite, mask, network.working_size, linear), network, step)[0][0]
+    transform = weighed(_transform(predicted), torch.from_numpy(predicted.mean)[None], amounts)
     window = box_of(predicted.window, *mask.shape)
     step("APPLYING", 0)
     pixels = correction.apply(
@@ -110,16 +112,40 @@ def predict(
     transfer: str = "srgb",
     progress: Callable[[str, float], None] = lambda stage, fraction: None,
     cancelled: Callable[[], bool] = lambda: False,
-) -> tuple[Prediction, tuple[Note, ...]]:
-    """What `harmonize` would apply, and its warnings. Arguments and errors are those of `harmonize`."""
+) -> tuple[tuple[Variant, ...], tuple[Note, ...]]:
+    """The corrections to choose from, and warnings. The first is what `harmonize` would apply.
+
+    A network of one answer is joined by colour statistics and by its own answer made stronger. Arguments and
+    errors are those of `harmonize`.
+    """
     step = _steps(progress, cancelled)
     step("PREPARING", 0)
     _check_request(composite, mask, None, (0, 0), 1.0, transfer)
     warnings = _check_coverage(mask)
     step("PREPARING", 0.5)
-    predicted = _predict(composite, mask, network, transfer == "linear", step)
+    glance = _glance(composite, mask, network.working_size, transfer == "linear")
+    guesses, odds = _predict(glance, network, step)
+    found = [("model", guess, 1.0, chance) for guess, chance in zip(guesses, odds, strict=True)]
+    if len(found) == 1:
+        (simple,), _ = _predict(glance, build("statistics").eval(), step)
+        found = [
+            ("model", guesses[0], 1.0, 0.0),
+            ("statistics", simple, 1.0, 0.0),
+            ("stronger", guesses[0], _STRONGER, 0.0),
+        ]
     step("APPLYING", 1)
-    return predicted, warnings
+    return tuple(Variant(*each, _parts(each[1])) for each in found), warnings
+
+
+def _parts(predicted: Prediction) -> tuple[tuple[Floats, Floats], ...]:
+    """What `Variant.parts` says."""
+    found = parts(_transform(predicted), torch.from_numpy(predicted.mean)[None])
+    return tuple((part.base[0].float().numpy(), part.grid[0].float().numpy()) for part in found)
+
+
+def _transform(predicted: Prediction) -> ColourTransform:
+    """The prediction as a batch of one."""
+    return ColourTransform(*(torch.from_numpy(part)[None] for part in (predicted.base, predicted.grid)))
 
 
 def _steps(
@@ -137,33 +163,45 @@ def _steps(
     return step
 
 
-def _predict(
-    composite: Pixels,
-    mask: Pixels,
-    network: Harmonizer,
-    linear: bool,
-    step: Callable[[str, float], None],
-) -> Prediction:
-    """The network's colour transform over the window, finite and on the CPU."""
-    window = context_window(mask, network.working_size)
-    small, covered, opacity = at_working_size(composite, mask, window, network.working_size, linear=linear)
+@dataclass(frozen=True)
+class _Glance:
+    """What a network sees: small (1,3,S,S), covered (1,1,S,S), in [0,1]. place: the window in fractions."""
+
+    small: Tensor
+    covered: Tensor
+    place: tuple[float, float, float, float]
+
+
+def _glance(composite: Pixels, mask: Pixels, size: int, linear: bool) -> _Glance:
+    """The window around the object at the working size; raises FullMask if there is no scene in it."""
+    window = context_window(mask, size)
+    small, covered, opacity = at_working_size(composite, mask, window, size, linear=linear)
     # The object's own opacity is its coverage: what is opaque beyond that is scene.
     if float((opacity - covered).clamp_min(0).mean()) < _NO_SCENE:
         raise FullMask(case="NO_SCENE")
+    return _Glance(small, covered, fractions(window, *mask.shape))
+
+
+def _predict(
+    glance: _Glance, network: Harmonizer, step: Callable[[str, float], None]
+) -> tuple[list[Prediction], list[float]]:
+    """The network's colour transforms over the window, finite and on the CPU, and their probabilities."""
     step("PREDICTING", 0)
     device = next((tensor.device for tensor in network.parameters()), torch.device("cpu"))
     try:
         with torch.inference_mode():
-            transform = network.colour_transform(small.to(device), covered.to(device))
-            base, grid = transform.base[0].float().cpu(), transform.grid[0].float().cpu()
+            transforms, odds = network.answers(glance.small.to(device), glance.covered.to(device))
+            found = [ColourTransform(t.base.float().cpu(), t.grid.float().cpu()) for t in transforms]
+            chances = odds[0].float().softmax(0).tolist()
     except Exception as error:
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(case="MODEL" if device.type == "cpu" else "GPU") from None
-    if not ColourTransform(base, grid).isfinite():
+    if not all(transform.isfinite() for transform in found):
         raise HarmonizeError(case="NO_COLOURS")
-    mean = (small * covered).sum((0, 2, 3)) / covered.sum().clamp_min(1e-12)
-    return Prediction(base.numpy(), grid.numpy(), fractions(window, *mask.shape), mean.numpy())
+    covered = glance.covered
+    mean = ((glance.small * covered).sum((0, 2, 3)) / covered.sum().clamp_min(1e-12)).numpy()
+    return [Prediction(t.base[0].numpy(), t.grid[0].numpy(), glance.place, mean) for t in found], chances
 
 
 def _check_request(

@@ -40,3 +40,20 @@ class Amounts:
 
 
 AS_PREDICTED = Amounts()
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the corrections that a person can choose from; the first of several is the best single guess.
+
+    kind: "model", an answer of the network; "statistics", that of colour statistics; or "stronger", the first
+    one at a higher strength. strength: to apply it with. probability: of being the nearest to the truth of
+    the network's answers, 0 if nothing says so. parts: a (base, grid) for each field of `Amounts`, what it
+    adds to a colour; base and grid as in `Prediction`, their sums the prediction less the identity.
+    """
+
+    kind: str
+    prediction: Prediction
+    strength: float
+    probability: float
+    parts: tuple[tuple[Floats, Floats], ...]

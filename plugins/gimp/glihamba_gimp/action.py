@@ -7,6 +7,7 @@ from gi.repository import Gegl, Gimp
 from glihamba_client import __version__, settings
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, run
+from glihamba_client.host import Choice
 from glihamba_client.service import DaemonService
 from glihamba_proto import places
 from glihamba_proto.errors import Failure
@@ -41,6 +42,6 @@ def harmonize(
     except Exception as error:
         failure = ClientError("HOST_FAILED", reason=f"{type(error).__name__}: {error}")
         return None, failure.sentence(language)
-    model, strength = config.get_property("model"), config.get_property("strength")
-    run(guarded(host, host.harmonize(service, model=model, strength=strength), language))
+    choice = Choice(config.get_property("model"), config.get_property("strength"))
+    run(guarded(host, host.harmonize(service, choice), language))
     return (host.added[-1] if host.added else None), host.failure

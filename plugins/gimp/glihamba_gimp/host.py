@@ -6,12 +6,13 @@ The plugin is a process of its own, so that it may block: it reads and writes at
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gi.repository import Gimp
 
 from glihamba_client import texts
 from glihamba_client.harmonize_layer import Service, harmonize_layer
-from glihamba_client.host import Capture, Harmonized, Progress, Steps, at_once
+from glihamba_client.host import AS_PREDICTED, Capture, Choice, Harmonized, Progress, Steps, at_once
 
 from . import capture, deliver
 from .chosen import objects
@@ -34,14 +35,14 @@ class GimpHost:
         self._seen: capture.Seen | None = None
         self._shown = ""
 
-    def harmonize(self, service: Service, *, model: str = "", strength: float = 1.0) -> Steps[None]:
+    def harmonize(self, service: Service, choice: Choice = AS_PREDICTED) -> Steps[None]:
         """All layers, from the lowest up, each in the picture with the results of those before it.
 
         Up to 1, the strength becomes the results' opacity, so that it can be changed afterwards.
         """
-        self.opacity = min(1.0, strength)
+        self.opacity = min(1.0, choice.strength)
         for _ in self.chosen:
-            yield from harmonize_layer(self, service, model=model, strength=max(1.0, strength))
+            yield from harmonize_layer(self, service, replace(choice, strength=max(1.0, choice.strength)))
         self.added = deliver.deliver(self.image, self._done)
 
     @property

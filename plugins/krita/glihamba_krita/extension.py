@@ -12,6 +12,7 @@ from krita import Document, Extension, Krita, Node, Window
 from glihamba_client import __version__, settings
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, harmonize_layer
+from glihamba_client.host import Choice
 from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
 from glihamba_proto import places
@@ -123,9 +124,8 @@ class LayerJob:
         self.extension = extension
         self.dialog = ProgressDialog(main_window(), node.name(), chosen.language, extension.say)
         self.host = KritaHost(document, node, self.dialog, extension.turns, chosen.language)
-        steps = harmonize_layer(
-            self.host, DaemonService(chosen, name=NAME), model=chosen.model, strength=chosen.strength
-        )
+        choice = Choice(chosen.model, chosen.strength)
+        steps = harmonize_layer(self.host, DaemonService(chosen, name=NAME), choice)
         self.steps = guarded(self.host, steps, chosen.language)
         self.dialog.show()
 

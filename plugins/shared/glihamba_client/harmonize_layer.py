@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from glihamba_client.errors import ClientError, refuse
-from glihamba_client.host import Capture, Harmonized, Host, Progress, Steps, T
+from glihamba_client.host import AS_PREDICTED, Capture, Choice, Harmonized, Host, Progress, Steps, T
 from glihamba_proto import checks
 from glihamba_proto.errors import Failure
 
@@ -37,27 +37,27 @@ class Job(Protocol):
 class Service(Protocol):
     """Whoever harmonizes."""
 
-    def start(self, capture: Capture, model: str, strength: float) -> Job:
-        """Begin without blocking; an empty model means the default one."""
+    def start(self, capture: Capture, choice: Choice) -> Job:
+        """Begin without blocking."""
 
 
-def harmonize_layer(host: Host, service: Service, *, model: str = "", strength: float = 1.0) -> Steps[None]:
+def harmonize_layer(host: Host, service: Service, choice: Choice = AS_PREDICTED) -> Steps[None]:
     """Capture, check, send, wait, deliver, warn.
 
     Nothing is delivered before the whole result has arrived, and warnings about the result follow its
     delivery. Closing the generator cancels the job. Raises `ClientError`.
     """
-    harmonized = yield from _harmonized(host, service, model, strength)
+    harmonized = yield from _harmonized(host, service, choice)
     yield from host.deliver(harmonized)
     for warning in harmonized.warnings:
         host.message(warning)
 
 
-def _harmonized(host: Host, service: Service, model: str, strength: float) -> Steps[Harmonized]:
+def _harmonized(host: Host, service: Service, choice: Choice) -> Steps[Harmonized]:
     """The whole result. The captured pixels are freed with this frame, before the delivery begins."""
     capture = yield from until_cancelled(host, host.capture())
     check_capture(capture)
-    job = service.start(capture, model, strength)
+    job = service.start(capture, choice)
     try:
         while not job.wait(0):
             host.progress(job.progress())

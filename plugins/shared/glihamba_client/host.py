@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from functools import wraps
-from typing import ParamSpec, Protocol, TypeVar
+from typing import Any, ParamSpec, Protocol, TypeVar
 
 from glihamba_proto.formats import Channels, SampleType, Transfer, byte_count
 
@@ -74,6 +74,24 @@ class Capture:
     def byte_count(self) -> int:
         """Of all planes."""
         return sum(plane.byte_count for plane in self.planes)
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Which correction a person wants.
+
+    model: its name, empty for the default. strength: 0 (unchanged), 1 (the full correction) to 1.5.
+    transform: the contract's `Transform`, applied instead of the model's own. amounts: the contract's
+    `Amounts`. None stands for as predicted.
+    """
+
+    model: str = ""
+    strength: float = 1.0
+    transform: Any = None
+    amounts: Any = None
+
+
+AS_PREDICTED = Choice()
 
 
 @dataclass(frozen=True)

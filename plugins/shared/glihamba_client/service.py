@@ -7,7 +7,7 @@ from typing import Any
 
 from glihamba_client import launcher, remote
 from glihamba_client.client import NAME, Client, Task
-from glihamba_client.host import Capture, Harmonized
+from glihamba_client.host import AS_PREDICTED, Capture, Choice, Harmonized, Plane
 from glihamba_client.settings import Settings
 from glihamba_proto.endpoint import Endpoint
 
@@ -25,14 +25,31 @@ class DaemonService:
         self.settings = settings or Settings()
         self._command, self._name = command, name
 
-    def start(self, capture: Capture, model: str = "", strength: float = 1.0) -> Task[Harmonized]:
+    def start(self, capture: Capture, choice: Choice = AS_PREDICTED) -> Task[Harmonized]:
         async def work(task: Task[Harmonized]) -> Harmonized:
             client = Client(await self.connect(task), self._name, self.settings.language)
             return await client.harmonize(
-                capture, model=model or self.settings.model, strength=strength, report=task.report
+                capture,
+                model=choice.model or self.settings.model,
+                strength=choice.strength,
+                transform=choice.transform,
+                amounts=choice.amounts,
+                report=task.report,
             )
 
         return Task(work, "glihamba-job")
+
+    def predict(self, composite: Plane, mask: Plane, model: str = "") -> Task[Any]:
+        """The corrections to choose from: the contract's `PredictResponse`.
+
+        The planes may be scaled down: 512 pixels for the longer side show a network all that it can see.
+        """
+
+        async def work(task: Task[Any]) -> Any:
+            client = Client(await self.connect(task), self._name, self.settings.language)
+            return await client.predict(composite, mask, model=model or self.settings.model)
+
+        return Task(work, "glihamba-predict")
 
     def ask(self) -> Task[tuple[Any, list[Any]]]:
         """What the daemon says of itself, a `ServerInfo`, and its models; starts it if need be."""
@@ -43,7 +60,7 @@ class DaemonService:
 
         return Task(work, "glihamba-ask")
 
-    async def connect(self, task: Task[Harmonized] | None = None) -> Endpoint:
+    async def connect(self, task: Task[Any] | None = None) -> Endpoint:
         """Where the daemon answers; starts it when it is this machine's and none does."""
         if not self.settings.remote:
             report = task.report if task else lambda progress: None

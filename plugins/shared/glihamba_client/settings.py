@@ -17,7 +17,7 @@ class Settings:
     model: str = ""
     """Name of the model; empty: the daemon's default."""
     strength: float = 1.0
-    """0 (unchanged) to 1 (the model's full correction)."""
+    """0 (unchanged), 1 (the model's full correction) to 1.5."""
     remote: str = ""
     """`host:port` of a daemon on another machine; empty: this machine's own."""
     token_file: str = ""
@@ -28,8 +28,8 @@ class Settings:
     """`en` or `de`; empty: the system's."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1:
-            raise ValueError("strength must be between 0 and 1")
+        if not 0 <= self.strength <= 1.5:
+            raise ValueError("strength must be between 0 and 1.5")
 
 
 def read(path: Path) -> Settings:

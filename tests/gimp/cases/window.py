@@ -24,6 +24,7 @@ def counted(image, layer):
     from glihamba_gimp.host import GimpHost
 
     from glihamba_client.harmonize_layer import run
+    from glihamba_client.host import Choice
     from glihamba_client.service import DaemonService
 
     count: dict[str, Any] = {"read": 0, "written": 0, "sent": [], "rects": []}
@@ -47,7 +48,7 @@ def counted(image, layer):
     pixels.read, pixels.write = reading, writing
     try:
         host = GimpHost(image, [layer])
-        run(host.harmonize(Service(), model="tiny"))
+        run(host.harmonize(Service(), Choice("tiny")))
     finally:
         pixels.read, pixels.write = read, write
     return host.added[-1], count

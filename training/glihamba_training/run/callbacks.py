@@ -21,8 +21,9 @@ class Progressing(RichProgressBar):
     """Counts the steps of the whole training: there are no epochs, and a resumed run does not begin at 0."""
 
     @property
-    def total_train_batches(self) -> int:
-        return int(self.trainer.max_steps)
+    def total_train_batches(self) -> int | float:
+        steps = int(self.trainer.max_steps)
+        return steps if steps > 0 else float("inf")  # a training that ends by the clock
 
     def _get_train_description(self, current_epoch: int) -> str:
         return "Training"
@@ -33,7 +34,10 @@ class Progressing(RichProgressBar):
 
 
 class LastStep(L.Callback):
-    """Saves the last step, whatever the steps between checkpoints. It must follow the averages' callback."""
+    """Saves the last step, whatever the steps between checkpoints, and ends a training whose time is up.
+
+    It must follow the averages' callback.
+    """
 
     def __init__(self, path: Path, every: int) -> None:
         self.path, self.every = path, every
@@ -42,7 +46,10 @@ class LastStep(L.Callback):
         self, trainer: L.Trainer, task: Any, outputs: Any, batch: Batch, index: int
     ) -> None:
         step = trainer.global_step
-        if step == trainer.max_steps and step % self.every:
+        over = task.done >= 1
+        if over:
+            trainer.should_stop = True
+        if (over or step == trainer.max_steps) and step % self.every:
             trainer.save_checkpoint(self.path)
 
 

@@ -25,6 +25,7 @@ from glihamba.models import load, registry
 from glihamba.models.filling import WeightsDoNotFit, fill
 from glihamba.models.registry import BadRecord, Record
 from glihamba.models.store import METADATA_KEY
+from glihamba.networks.transform_head import OtherAnswers
 from glihamba.networks.vss import MLGVSSBlock, VSSBlock
 from glihamba_proto.files import replacing
 from glihamba_training.data.picture_cache import DISK_FULL
@@ -224,15 +225,18 @@ def take_weights(network: torch.nn.Module, weights: dict[str, Tensor], origin: s
         ) from error
 
 
-def with_silent_blocks(network: torch.nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, and for each state-space block that they lack the network's own with an output of 0.
+def with_silent_parts(network: torch.nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The weights, and the network's own for what they lack: state-space blocks with an output of 0, and
+    answers beside the first.
 
     A block adds its output to its input, so a network with silent blocks begins as the one without them.
     """
     added: dict[str, Tensor] = {}
     for name, block in network.named_modules():
         lacking = not any(key.startswith(f"{name}.") for key in weights)
-        if lacking and isinstance(block, VSSBlock | MLGVSSBlock):
-            added |= {f"{name}.{key}": value for key, value in block.state_dict().items()}
+        if not lacking or not isinstance(block, VSSBlock | MLGVSSBlock | OtherAnswers):
+            continue
+        added |= {f"{name}.{key}": value for key, value in block.state_dict().items()}
+        if not isinstance(block, OtherAnswers):
             added[f"{name}.project_out.weight"] = torch.zeros_like(block.project_out.weight)
     return {**added, **weights}

@@ -40,22 +40,24 @@ class Recipe:
     """model: a name that `glihamba.networks.build` knows. config: its settings that differ from the defaults.
 
     size: side of the training pictures in pixels. batch: pictures in a step, of all processes together.
-    steps: the training's length. optimiser: "adam", "soap" or "muon"; learning_rate, betas: its own; the
-    rate rises over the first `warmup` steps and is multiplied by `decay` at each of `milestones` (in
-    steps). only: what the names of the weights to train begin with, "" for all. ema: decay of the moving
-    average of the weights, 0 for the last weights themselves. loss: a name in `losses.LOSSES`; loss_power,
-    smallest_area: see `losses.foreground_normalised`. own_answers: half of each step's composites are the
-    last step's, as the network has left them (`own_answers.OwnAnswers`). clip: greatest norm of the
-    gradient, 0 for no limit. seed: of all random draws. precision: "32", or "bf16" or "16" for mixed
-    precision, or "auto", which is "bf16" where the processor computes in it and else "32".
-    checkpoint_every: steps between checkpoints. pictures_every: steps between pictures in TensorBoard, 0
-    for none. synthesis: how the pictures are made.
+    steps: the training's length. minutes: the length by the clock, 0 for by steps; the schedule of the
+    learning rate, which is given in steps, is stretched over it. optimiser: "adam", "soap" or "muon";
+    learning_rate, betas: its own; the rate rises over the first `warmup` steps and is multiplied by `decay`
+    at each of `milestones` (in steps). only: what the names of the weights to train begin with, "" for all.
+    ema: decay of the moving average of the weights, 0 for the last weights themselves. loss: a name in
+    `losses.LOSSES`; loss_power, smallest_area: see `losses.foreground_normalised`. own_answers: half of
+    each step's composites are the last step's, as the network has left them (`own_answers.OwnAnswers`).
+    clip: greatest norm of the gradient, 0 for no limit. seed: of all random draws. precision: "32", or
+    "bf16" or "16" for mixed precision, or "auto", which is "bf16" where the processor computes in it and
+    else "32". checkpoint_every: steps between checkpoints. pictures_every: steps between pictures in
+    TensorBoard, 0 for none. synthesis: how the pictures are made.
     """
 
     model: str
     size: int
     batch: int
     steps: int
+    minutes: float = 0.0
     optimiser: str = "adam"
     learning_rate: float = 1e-3
     betas: tuple[float, float] = (0.9, 0.999)

@@ -34,7 +34,7 @@ from glihamba_training.run.checkpoints import (
     recorded,
     starting_weights,
     take_weights,
-    with_silent_blocks,
+    with_silent_parts,
 )
 from glihamba_training.run.optimisers import optimiser_of
 from glihamba_training.run.own_answers import OwnAnswers
@@ -57,6 +57,7 @@ class HarmonizationTask(L.LightningModule):
 
     provenance: where the weights come from and what they have seen, in plain types; every checkpoint
     continues it. first_step: where the learning rate's schedule begins if no optimiser's state is restored.
+    done: the share of the recipe's minutes that has passed, 0 for a recipe without.
     """
 
     def __init__(self, recipe: Recipe, provenance: dict[str, Any], first_step: int = 0) -> None:
@@ -64,6 +65,7 @@ class HarmonizationTask(L.LightningModule):
         self.recipe = recipe
         self.provenance = provenance
         self.first_step = first_step
+        self.done = 0.0
         self.own_answers = OwnAnswers()
         self.network = build(recipe.model, **recipe.config)
         for name, weights in self.network.named_parameters():
@@ -75,9 +77,15 @@ class HarmonizationTask(L.LightningModule):
     def on_train_batch_start(self, batch: Batch, index: int) -> None:
         # The seed depends on the step alone: a resumed run draws what the unbroken one would.
         torch.manual_seed((self.recipe.seed * 1_000_003 + self.global_step) * 4096 + self.global_rank)
+        if self.recipe.minutes:  # one clock for all processes: they must agree on the rate and on the end
+            self.done = float(self.trainer.strategy.broadcast(self._seconds() / (60 * self.recipe.minutes)))
 
     def on_train_start(self) -> None:
         self._begun, self._began_at = time.monotonic(), self.global_step
+
+    def _seconds(self) -> float:
+        """How long this training has run, with the runs that it resumed."""
+        return float(self.provenance["seconds"]) + time.monotonic() - self._begun
 
     def training_step(self, batch: Batch, index: int) -> Tensor:
         loss, harmonized, batch = self.step_loss(batch)
@@ -114,7 +122,7 @@ class HarmonizationTask(L.LightningModule):
         checkpoint["provenance"] = {
             **self.provenance,
             "composites": self.provenance["composites"] + seen,
-            "seconds": self.provenance["seconds"] + time.monotonic() - self._begun,
+            "seconds": self._seconds(),
         }
 
         if self.own_answers.kept is not None:
@@ -130,7 +138,10 @@ class HarmonizationTask(L.LightningModule):
         optimiser = optimiser_of(self.network, r)
 
         def factor(step: int) -> float:
-            return min(1.0, (step + 1) / max(1, r.warmup)) * r.decay ** sum(step >= m for m in r.milestones)
+            reached = self.done * r.steps if r.minutes else step
+            return min(1.0, (step + 1) / max(1, r.warmup)) * r.decay ** sum(
+                reached >= m for m in r.milestones
+            )
 
         for group in optimiser.param_groups:
             group["initial_lr"] = r.learning_rate  # as the schedule wants it that begins later than at 0
@@ -148,7 +159,7 @@ def train(
     workers: int = 0,
     progress: OnProgress = lambda done, total: None,
 ) -> Path:
-    """Trains to `recipe.steps` and returns the last checkpoint, `run/last.ckpt`.
+    """Trains to `recipe.steps`, or for `recipe.minutes`, and returns the last checkpoint, `run/last.ckpt`.
 
     data: see `sources.open_source`. resume: a checkpoint to go on from. A .ckpt restores optimiser, averages
     and step; a .safetensors restores weights and step, and the optimiser is a fresh one. The recipe may ask
@@ -166,7 +177,7 @@ def train(
     provenance, first_step = _past(recipe, resume)
     task = HarmonizationTask(recipe, provenance, first_step)
     if start is not None:
-        weights = with_silent_blocks(task.network, starting_weights(start))
+        weights = with_silent_parts(task.network, starting_weights(start))
         take_weights(task.network, weights, start, recipe.model)
     elif resume is not None:  # before Lightning does it, whose error would not be a sentence
         take_weights(task.network, averaged_weights(resume)[0], str(resume), recipe.model)
@@ -236,7 +247,7 @@ def _trainer(recipe: Recipe, run: Path, world: int, source: BatchSource) -> L.Tr
     logging.getLogger("lightning.pytorch").setLevel(logging.WARNING)  # below that it advertises
     return L.Trainer(
         default_root_dir=run,
-        max_steps=recipe.steps,
+        max_steps=-1 if recipe.minutes else recipe.steps,
         gradient_clip_val=recipe.clip,
         precision=PRECISIONS[precision_here(recipe.precision)],
         accelerator="cuda" if torch.cuda.is_available() else "cpu",  # as `_device` says

@@ -1,4 +1,4 @@
-"""The contract's transform and amounts as the engine's, and back."""
+"""The engine's values as the contract's messages, and back."""
 
 from __future__ import annotations
 
@@ -6,10 +6,21 @@ from dataclasses import asdict
 
 import numpy as np
 
-from glihamba.engine.request import Amounts, Prediction
+from glihamba.engine.runner import Outcome
 from glihamba.errors import refuse
+from glihamba.pipeline.prediction import Amounts, Prediction, Variant
 from glihamba_proto import checks
 from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto.messages import Note, sentence
+
+# gRPC's metadata may have some 8 KiB in all: enough for a few fields of this many characters.
+LONGEST_FIELD = 200
+
+
+def noted(note: Note) -> pb.Note:
+    """A note as it travels, its English sentence left out."""
+    fields = {name: str(value)[:LONGEST_FIELD] for name, value in note.fields.items()}
+    return pb.Note(message=note.message, fields=fields)
 
 
 def prediction_of(sent: pb.Transform) -> Prediction:
@@ -28,7 +39,7 @@ def prediction_of(sent: pb.Transform) -> Prediction:
     )
 
 
-def message_of(prediction: Prediction) -> pb.Transform:
+def _message_of(prediction: Prediction) -> pb.Transform:
     """The prediction as it is sent. Its numbers come back the same, bit by bit."""
     top, left, bottom, right = prediction.window
     rows, columns = prediction.grid.shape[2:]
@@ -42,6 +53,32 @@ def message_of(prediction: Prediction) -> pb.Transform:
         right=right,
         bottom=bottom,
         mean=prediction.mean.tolist(),
+    )
+
+
+def predicted(outcome: Outcome) -> pb.PredictResponse:
+    """What a job without pixels has found."""
+    variants = [_variant_of(variant) for variant in outcome.variants]
+    return pb.PredictResponse(
+        transform=variants[0].transform,
+        variants=variants,
+        model=outcome.model,
+        warnings=[sentence(warning, "en") for warning in outcome.warnings],
+        warning_notes=map(noted, outcome.warnings),
+    )
+
+
+def _variant_of(variant: Variant) -> pb.Variant:
+    """A correction to choose, with its parts, as it is sent."""
+    return pb.Variant(
+        kind=variant.kind,
+        transform=_message_of(variant.prediction),
+        strength=variant.strength,
+        probability=variant.probability,
+        parts=[
+            pb.Part(base=base.ravel().tolist(), grid=grid.ravel().tolist() if grid.any() else [])
+            for base, grid in variant.parts
+        ],
     )
 
 
