@@ -50,7 +50,8 @@ def apply(
     out = pixels + mask * strength * correction (GLIHamba's Eq. 7). With `offset` (x, y), pixels are the
     object's own layer, its top left there in the picture: every colour with any coverage gets the
     correction whole, for the editor still has to composite it, and so does all of the layer that lies
-    beyond the picture. `linear`: samples are light, not sRGB. Floats must be finite. `advance` is told the fraction done. Raises Cancelled.
+    beyond the picture. `linear`: samples are light, not sRGB. Floats must be finite. `advance` is told the
+    fraction done. Raises Cancelled.
     """
     result = pixels.copy()
     x, y = offset or (0, 0)

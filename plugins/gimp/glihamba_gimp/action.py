@@ -24,7 +24,10 @@ def harmonize(
     drawables: list[Gimp.Drawable],
     config: Gimp.ProcedureConfig,
 ) -> tuple[Gimp.Layer | None, str]:
-    """The new group, of several the highest; or None and the sentence that says why. It is empty when the person has cancelled."""
+    """The new group, of several the highest; or None and the sentence that says why.
+
+    The sentence is empty when the person has cancelled.
+    """
     Gegl.init(None)
     language = ""
     try:

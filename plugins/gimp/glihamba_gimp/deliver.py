@@ -54,12 +54,13 @@ def deliver(image: Gimp.Image, done: Sequence[Done]) -> list[Gimp.Layer]:
 def add(layer: Gimp.Layer, done: Done) -> Gimp.Layer:
     """Add the result above `layer`, of the image or of a copy; returns their group."""
     chosen, seen, image = done.chosen, done.seen, layer.get_image()
-    left, top, *size = seen.rect
+    left, top, width, height = seen.rect
+    everywhere = (0, 0, width, height)
     is_gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
     kind = Gimp.ImageType.GRAY_IMAGE if is_gray else Gimp.ImageType.RGB_IMAGE
     name = text("result", chosen.language)
-    result = Gimp.Layer.new(image, name, *size, kind, 100 * done.strength, Gimp.LayerMode.NORMAL)
-    pixels.write(result, (0, 0, *size), seen.form.format, done.result)
+    result = Gimp.Layer.new(image, name, width, height, kind, 100 * done.strength, Gimp.LayerMode.NORMAL)
+    pixels.write(result, everywhere, seen.form.format, done.result)
     result.set_offsets(left, top)
     groups.mark(result)
     group = groups.group_for(layer, result_name(re.sub(NUMBERED, "", chosen.name), chosen.language))
@@ -69,6 +70,6 @@ def add(layer: Gimp.Layer, done: Done) -> Gimp.Layer:
     if seen.selected:
         mask = result.create_mask(Gimp.AddMaskType.WHITE)
         result.add_mask(mask)
-        pixels.write(mask, (0, 0, *size), "Y u8", seen.selected)
+        pixels.write(mask, everywhere, "Y u8", seen.selected)
         result.set_edit_mask(False)
     return group

@@ -82,7 +82,8 @@ class GimpHost:
     def about_layer(self, text: str) -> str:
         """The sentence, with the layer's name if there are several and it does not say."""
         name = self.chosen[self.turn].name
-        return text if len(self.chosen) == 1 or name in text else f"{name}: {text}"
+        is_named = any(f"{quote}{name}" in text for quote in "“„")
+        return text if len(self.chosen) == 1 or is_named else f"{name}: {text}"
 
     def show(self, words: str, fraction: float) -> None:
         """Show how far the job is; `fraction` is of one layer."""

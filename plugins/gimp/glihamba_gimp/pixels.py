@@ -41,7 +41,7 @@ def form_of(drawable: Gimp.Drawable) -> Form:
 
 
 def curve(drawable: Gimp.Drawable) -> str:
-    """How the drawable's pixels encode light: empty for linear, "'" for its profile's curve, "~" for sRGB's."""
+    """How pixels encode light: empty for linear, "'" by the curve of the profile, "~" by that of sRGB."""
     model = Babl.format_get_encoding(drawable.get_format())
     return next((mark for mark in "'~" if mark in model), "")
 

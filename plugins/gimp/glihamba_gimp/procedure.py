@@ -55,17 +55,19 @@ class Harmonize(Gimp.PlugIn):
         procedure.add_menu_path(MENU)
         procedure.set_documentation(
             words("tip"),
-            "The layers, their selected part and what is seen below them go to the daemon on this computer. Each "
-            "layer gets a group with its result, clipped to it; the result's opacity is the strength. model: a "
-            "name that `glihamba models list` shows, empty: the one that is set, else the default. strength: 0 "
-            "(unchanged), 1 (the full correction) to 1.5.",
+            "The layers, their selected part and what is seen below them go to the daemon on this computer. "
+            "Each layer gets a group with its result, clipped to it; the result's opacity is the strength. "
+            "model: a name that `glihamba models list` shows, empty: the one that is set, else the default. "
+            "strength: 0 (unchanged), 1 (the full correction) to 1.5.",
             name,
         )
         procedure.set_attribution("GLIHamba", "MIT", "2026")
         both = GObject.ParamFlags.READWRITE
         procedure.add_string_argument("model", "_Model", "Name of the model", "", both)
         procedure.add_double_argument("strength", words("strength"), words("tip"), 0.0, 1.5, 1.0, both)
-        procedure.add_layer_return_value("layer", "Layer", "The new group, of several the highest", True, both)
+        procedure.add_layer_return_value(
+            "layer", "Layer", "The new group (the highest)", True, both
+        )
         return procedure
 
 

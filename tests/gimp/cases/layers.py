@@ -1,6 +1,7 @@
 """Cases about layers: which one is read, what is added, what stays."""
 
 import array
+import itertools
 
 import gimp_kit as kit
 from gimp_checks import chosen_in, coverage, keep, opaque_scene, run, shape
@@ -87,7 +88,7 @@ def case_negative_offsets(t):
     image.set_selected_layers([group])
     moved = kit.get(group)
     row = [moved[4 * (40 * 15 + x)] - kit.get(layer)[4 * (40 * 15 + x)] for x in range(6, 36)]
-    assert max(abs(a - b) for a, b in zip(row, row[1:], strict=False)) <= 2, row
+    assert max(abs(a - b) for a, b in itertools.pairwise(row)) <= 2, row
 
 
 def pixels_of(raw):
