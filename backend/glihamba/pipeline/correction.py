@@ -49,21 +49,18 @@ def apply(
     one) spans. Without `offset`, pixels are the picture and the correction is mixed in by coverage:
     out = pixels + mask * strength * correction (GLIHamba's Eq. 7). With `offset` (x, y), pixels are the
     object's own layer, its top left there in the picture: every colour with any coverage gets the
-    correction whole, for the editor still has to composite it, and so does all of the layer that lies
-    beyond the picture. `linear`: samples are light, not sRGB. Floats must be finite. `advance` is told the
-    fraction done. Raises Cancelled.
+    correction whole, for the editor still has to composite it. So does every colour beyond the picture, where
+    no mask can say more: it may be moved in later. `linear`: samples are light, not sRGB.
+    Floats must be finite. `advance` is told the fraction done. Raises Cancelled.
     """
     result = pixels.copy()
-    x, y = offset or (0, 0)
-    layer = Box(0, 0, *pixels.shape[:2]).moved(y, x)
-    area = bounding_box(mask) & layer
+    if offset is not None:
+        x, y = offset
+        mask, window = _around(mask, pixels.shape[:2], x, y), window.moved(-y, -x)
+    area = bounding_box(mask)
     if not area or strength == 0:
         return result
-    if offset is not None:
-        mask, down, right = _reaching(mask, layer)
-        window, x, y = window.moved(down, right), x + right, y + down
-        area = bounding_box(mask) & layer.moved(down, right)
-    work = _Work(result, mask, transform, window, (x, y), offset is None, strength, linear)
+    work = _Work(result, mask, transform, window, offset is None, strength, linear)
     bands = list(area.bands(_BAND_PIXELS))
     with ThreadPoolExecutor(min(_THREADS, len(bands)), "glihamba-apply") as pool:
         futures = [pool.submit(work.correct, band) for band in bands]
@@ -79,18 +76,13 @@ def apply(
     return result
 
 
-def _reaching(mask: Pixels, layer: Box) -> tuple[Pixels, int, int]:
-    """The mask enlarged so that it covers the layer, and by how much its top and left edges have moved.
-
-    What is added counts as covered: a mask says nothing of what lies beyond the picture.
-    """
-    height, width = mask.shape
-    above, left = max(0, -layer.top), max(0, -layer.left)
-    below, right = max(0, layer.bottom - height), max(0, layer.right - width)
-    if not (above or below or left or right):
-        return mask, 0, 0
-    full = full_scale(mask.dtype)
-    return np.pad(mask, ((above, below), (left, right)), constant_values=full), above, left
+def _around(mask: Pixels, size: tuple[int, ...], x: int, y: int) -> Pixels:
+    """The mask over a layer of `size` whose top left lies at (x, y) in the picture; covered beyond it."""
+    over = np.full(size, full_scale(mask.dtype), mask.dtype)
+    inside = Box(0, 0, *mask.shape) & Box(0, 0, *size).moved(y, x)
+    if inside:
+        over[inside.moved(-y, -x).slices] = mask[inside.slices]
+    return over
 
 
 class _Work:
@@ -102,7 +94,6 @@ class _Work:
         mask: Pixels,
         transform: ColourTransform,
         window: Box,
-        offset: tuple[int, int],
         by_coverage: bool,
         strength: float,
         linear: bool,
@@ -110,7 +101,6 @@ class _Work:
         self.colours = result[..., :3].transpose(2, 0, 1)
         self.mask = mask
         self.window = window
-        self.x, self.y = offset
         self.by_coverage = by_coverage
         self.strength = np.float32(strength)
         self.linear = linear
@@ -135,7 +125,7 @@ class _Work:
             if not self.by_coverage:
                 weight = touched.astype(np.float32)
             weight *= self.strength
-            rows, columns = tile.moved(-self.y, -self.x).slices
+            rows, columns = tile.slices
             target = self.colours[:, rows, columns]
             affine = self._rows(tile)
             if self.linear:

@@ -8,7 +8,9 @@ from glihamba_client import __version__, settings
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import guarded, run
 from glihamba_client.host import Choice
+from glihamba_client.preview import PARTS
 from glihamba_client.service import DaemonService
+from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import places
 from glihamba_proto.errors import Failure
 
@@ -45,6 +47,14 @@ def harmonize(
     except Exception as error:
         failure = ClientError("HOST_FAILED", reason=f"{type(error).__name__}: {error}")
         return None, failure.sentence(language)
-    choice = Choice(config.get_property("model"), config.get_property("strength"))
-    run(guarded(host, host.harmonize(service, choice), language))
+    choice = choice_of(config)
+    work = host.add_filters if config.get_property("editable") else host.add_pixels
+    run(guarded(host, work(service, choice), language))
     return (host.added[-1] if host.added else None), host.failure
+
+
+def choice_of(config: Gimp.ProcedureConfig) -> Choice:
+    """What the arguments say."""
+    amounts = {name: config.get_property(name) for name in PARTS}
+    asked = None if all(amount == 1 for amount in amounts.values()) else pb.Amounts(**amounts)
+    return Choice(config.get_property("model"), config.get_property("strength"), amounts=asked)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from gi.repository import Gimp
 
 from glihamba_client.host import Capture, Plane
+from glihamba_client.preview import MOST_PIXELS
 from glihamba_client.window import Rect, window
 
-from . import deliver, layers, pixels
+from . import deliver, filters, layers, pixels
 from .chosen import ChosenLayer, Place
 from .pixels import Form
+
+SMALL_SIDE = 512  # pixels: what shows a network all that it can see
 
 
 class Seen(NamedTuple):
@@ -27,40 +31,93 @@ class Seen(NamedTuple):
     """The selection's coverage of `rect`, one byte a pixel; empty when nothing was selected."""
 
 
+class Small(NamedTuple):
+    """The window around the object, scaled down. Masks hold the coverage."""
+
+    place: Place
+    composite: Plane
+    """RGBA, to predict from."""
+    mask: Plane
+    shown: Plane
+    """RGB, smaller: a preview draws it quickly."""
+    shown_mask: Plane
+
+
+class Opened(NamedTuple):
+    """A copy of the image in which what is to change is selected."""
+
+    copy: Gimp.Image
+    selection: Gimp.Channel | None
+    """What the person has selected."""
+    layer: Gimp.Layer
+    """The chosen layer as plain pixels."""
+    box: Rect
+    """Around what is to change."""
+    around: Rect
+    """The window around that."""
+
+
 def read(chosen: ChosenLayer, earlier: Sequence[deliver.Done] = ()) -> tuple[Capture, Seen]:
     """The layer in the picture in which `earlier` results are.
 
     Raises `ClientError` when there is nothing to harmonize.
     """
     place = chosen.place()
-    with layers.duplicate(chosen.image) as (copy, selection):
-        layer = layers.plain(layers.twin(copy, chosen.layer))
-        box = select(copy, selection, layer)
-        if box is None:
-            raise chosen.refuse("empty" if selection is None else "selected nothing")
-        around = window(box, (copy.get_width(), copy.get_height()))
+    with opened(chosen) as (copy, selection, layer, box, around):
         coverage = pixels.read(copy.get_selection(), around, "Y u8")
-        composite, form = picture(chosen, around, earlier)
         mask = Plane(*around[2:], "uint8", "gray", coverage, around[:2])
+        with picture(chosen, around, earlier) as seen:
+            form = pixels.form_of(seen)
+            composite = pixels.plane(seen, (0, 0, *around[2:]), form, around[:2])
         rect = box if selection else whole(copy, layer, box)
         foreground = pixels.plane(layer, layers.inside(layer, rect), form, rect[:2])
         return Capture(composite, mask, foreground), Seen(place, form, rect, selected(copy, selection, rect))
 
 
-def picture(chosen: ChosenLayer, around: Rect, earlier: Sequence[deliver.Done]) -> tuple[Plane, Form]:
-    """The part `around` of the picture as seen, without what lies above the layer, and how it is sent."""
+def small(chosen: ChosenLayer, earlier: Sequence[deliver.Done] = ()) -> Small:
+    """The same window in a size for people and networks; raises `ClientError` as `read` does."""
+    place = chosen.place()
+    with opened(chosen) as (copy, _, _, _, (left, top, width, height)):
+        copy.resize(width, height, -left, -top)
+        with picture(chosen, (left, top, width, height), earlier) as seen:
+            size, scale = (width, height), min(1.0, SMALL_SIDE / max(width, height))
+            mask = pixels.scaled(copy.get_selection(), size, scale, "gray")
+            composite = pixels.scaled(seen, size, scale, "rgba")
+            covered = len(mask.data) - bytes(mask.data).count(0)
+            scale *= min(1.0, (MOST_PIXELS / max(1, covered)) ** 0.5)
+            shown = pixels.scaled(seen, size, scale, "rgb")
+            return Small(
+                place, composite, mask, shown, pixels.scaled(copy.get_selection(), size, scale, "gray")
+            )
+
+
+@contextmanager
+def opened(chosen: ChosenLayer) -> Iterator[Opened]:
+    """Raises `ClientError` when there is nothing to harmonize."""
+    with layers.duplicate(chosen.image) as (copy, selection):
+        twin = layers.twin(copy, chosen.layer)
+        filters.remove(twin)
+        layer = layers.plain(twin)
+        box = select(copy, selection, layer)
+        if box is None:
+            raise chosen.refuse("empty" if selection is None else "selected nothing")
+        yield Opened(copy, selection, layer, box, window(box, (copy.get_width(), copy.get_height())))
+
+
+@contextmanager
+def picture(chosen: ChosenLayer, around: Rect, earlier: Sequence[deliver.Done]) -> Iterator[Gimp.Layer]:
+    """The part `around` of the picture as seen, without what lies above the layer, as a layer of a copy."""
     left, top, width, height = around
     with layers.duplicate(chosen.image) as (copy, _):
         layer = layers.twin(copy, chosen.layer)
         before = [(layers.twin(copy, done.chosen.layer), done) for done in earlier]
         for other, done in before:
-            deliver.add(other, done)
+            done.result.add(done.chosen, other)
+        filters.remove(layer)
         layers.show(layer)
         layers.hide_above(layer)
         copy.resize(width, height, -left, -top)  # GIMP draws no more than the canvas; the layers stay whole
-        seen = Gimp.Layer.new_from_visible(copy, copy, "seen")
-        form = pixels.form_of(seen)
-        return pixels.plane(seen, (0, 0, width, height), form, (left, top)), form
+        yield Gimp.Layer.new_from_visible(copy, copy, "seen")
 
 
 def select(copy: Gimp.Image, selection: Gimp.Channel | None, layer: Gimp.Layer) -> Rect | None:
@@ -79,7 +136,7 @@ def select(copy: Gimp.Image, selection: Gimp.Channel | None, layer: Gimp.Layer) 
 def whole(copy: Gimp.Image, layer: Gimp.Layer, box: Rect) -> Rect:
     """The rectangle around all that the layer shows, also off the canvas; `box` is around what is on it.
 
-    Enlarges the canvas of the copy.
+    Enlarges the canvas of the copy for that.
     """
     _, left, top = layer.get_offsets()
     right, bottom = left + layer.get_width(), top + layer.get_height()

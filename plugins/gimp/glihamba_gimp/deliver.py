@@ -1,49 +1,54 @@
 """Adds results to their image, as one undo step.
 
-A result and the layer that it changes get a group of their own, see `groups`.
+A result is either pixels, see `groups`, or a filter, see `filters`.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from gi.repository import Gimp
 
 from glihamba_client.texts import result_name
 
-from . import groups, layers, pixels
-from .chosen import ChosenLayer
+from . import filters, groups, layers, pixels
+from .chosen import ChosenLayer, Place
+from .fit import Fit
 from .texts import text
 
 if TYPE_CHECKING:
     from .capture import Seen
 
-
 NUMBERED = r"(?<=\)) #\d+$"  # what GIMP adds to the name of a second group
+
+
+class Result(Protocol):
+    def add(self, chosen: ChosenLayer, layer: Gimp.Layer) -> Gimp.Layer:
+        """Add the result to `layer`, which is the chosen one or its twin in a copy of the image.
+
+        Returns what is to be selected afterwards. Results of earlier runs are replaced.
+        """
 
 
 class Done(NamedTuple):
     """One layer's result, not yet in the image."""
 
     chosen: ChosenLayer
-    seen: Seen
-    result: bytes
-    """Pixels of `seen.rect` in `seen.form`."""
-    strength: float
-    """The result's opacity, 0 to 1."""
+    place: Place
+    result: Result
 
 
 def deliver(image: Gimp.Image, done: Sequence[Done]) -> list[Gimp.Layer]:
-    """Add all results in one undo step; the new groups are selected.
+    """Add all results in one undo step; what has been added is selected.
 
     Raises `ClientError` when a result no longer fits, before anything is changed, or GIMP does not take it.
     """
     for one in done:
-        one.chosen.check_same(one.seen.place)
+        one.chosen.check_same(one.place)
     with layers.one_undo_step(image):
-        added = [add(one.chosen.layer, one) for one in done]
+        added = [one.result.add(one.chosen, one.chosen.layer) for one in done]
         for one in done:
             layers.show(one.chosen.layer)
         image.set_selected_layers(added)
@@ -51,25 +56,51 @@ def deliver(image: Gimp.Image, done: Sequence[Done]) -> list[Gimp.Layer]:
     return added
 
 
-def add(layer: Gimp.Layer, done: Done) -> Gimp.Layer:
-    """Add the result above `layer`, of the image or of a copy; returns their group."""
-    chosen, seen, image = done.chosen, done.seen, layer.get_image()
-    left, top, width, height = seen.rect
-    everywhere = (0, 0, width, height)
-    is_gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
-    kind = Gimp.ImageType.GRAY_IMAGE if is_gray else Gimp.ImageType.RGB_IMAGE
-    name = text("result", chosen.language)
-    result = Gimp.Layer.new(image, name, width, height, kind, 100 * done.strength, Gimp.LayerMode.NORMAL)
-    pixels.write(result, everywhere, seen.form.format, done.result)
-    result.set_offsets(left, top)
-    groups.mark(result)
-    group = groups.group_for(layer, result_name(re.sub(NUMBERED, "", chosen.name), chosen.language))
-    if not image.insert_layer(result, group, image.get_item_position(layer)):
-        raise chosen.refuse("not added", reason=Gimp.get_pdb().get_last_error())
-    groups.clip(result)
-    if seen.selected:
-        mask = result.create_mask(Gimp.AddMaskType.WHITE)
-        result.add_mask(mask)
-        pixels.write(mask, everywhere, "Y u8", seen.selected)
-        result.set_edit_mask(False)
-    return group
+class Pixels(NamedTuple):
+    """A layer above the chosen one, in a group with it."""
+
+    seen: Seen
+    data: bytes
+    """Pixels of `seen.rect` in `seen.form`."""
+    strength: float
+    """The result's opacity, 0 to 1."""
+
+    def add(self, chosen: ChosenLayer, layer: Gimp.Layer) -> Gimp.Layer:
+        image = layer.get_image()
+        result = self._layer(image, text("result", chosen.language))
+        filters.remove(layer)
+        group = groups.group_for(layer, result_name(re.sub(NUMBERED, "", chosen.name), chosen.language))
+        if not image.insert_layer(result, group, image.get_item_position(layer)):
+            raise chosen.refuse("not added", reason=Gimp.get_pdb().get_last_error())
+        groups.clip(result)
+        if self.seen.selected:
+            mask = result.create_mask(Gimp.AddMaskType.WHITE)
+            result.add_mask(mask)
+            pixels.write(mask, (0, 0, *self.seen.rect[2:]), "Y u8", self.seen.selected)
+            result.set_edit_mask(False)
+        return group
+
+    def _layer(self, image: Gimp.Image, name: str) -> Gimp.Layer:
+        left, top, width, height = self.seen.rect
+        is_gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
+        kind = Gimp.ImageType.GRAY_IMAGE if is_gray else Gimp.ImageType.RGB_IMAGE
+        made = Gimp.Layer.new(image, name, width, height, kind, 100 * self.strength, Gimp.LayerMode.NORMAL)
+        pixels.write(made, (0, 0, width, height), self.seen.form.format, self.data)
+        made.set_offsets(left, top)
+        groups.mark(made)
+        return made
+
+
+class Filter(NamedTuple):
+    """A filter of the chosen layer's own."""
+
+    fit: Fit
+    strength: float
+    """The filter's opacity, 0 to 1."""
+
+    def add(self, chosen: ChosenLayer, layer: Gimp.Layer) -> Gimp.Layer:
+        for result in groups.results(layer):
+            layer.get_image().remove_layer(result)
+        filters.remove(layer)
+        filters.append(layer, self.fit, self.strength)
+        return layer

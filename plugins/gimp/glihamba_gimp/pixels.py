@@ -13,7 +13,7 @@ from gi.repository import Babl, Gegl, Gimp
 
 from glihamba_client.host import Plane
 from glihamba_client.window import Rect
-from glihamba_proto.formats import SampleType, Transfer
+from glihamba_proto.formats import Channels, SampleType, Size, Transfer
 
 
 class Form(NamedTuple):
@@ -55,6 +55,15 @@ def read(drawable: Gimp.Drawable, rect: Rect, name: str) -> bytes:
     """Pixels in the format of that name; 0 outside the drawable. `rect` is in its own coordinates."""
     buffer = drawable.get_buffer()
     return bytes(buffer.get(Gegl.Rectangle.new(*rect), 1.0, name, Gegl.AbyssPolicy.NONE))
+
+
+def scaled(drawable: Gimp.Drawable, size: Size, scale: float, channels: Channels) -> Plane:
+    """The first `size` pixels as a plane of 8 bits a sample, sRGB, its width and height times `scale`."""
+    width, height = (max(1, round(side * scale)) for side in size)
+    name = {"gray": "Y u8", "rgb": "R'G'B' u8", "rgba": "R'G'B'A u8"}[channels]
+    buffer = drawable.get_buffer()
+    raw = bytes(buffer.get(Gegl.Rectangle.new(0, 0, width, height), scale, name, Gegl.AbyssPolicy.CLAMP))
+    return Plane(width, height, "uint8", channels, raw)
 
 
 def write(drawable: Gimp.Drawable, rect: Rect, name: str, raw: bytes) -> None:

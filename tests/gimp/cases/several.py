@@ -102,6 +102,7 @@ def case_one_progress(t):
     from glihamba_gimp.host import GimpHost
 
     from glihamba_client.harmonize_layer import run
+    from glihamba_client.host import Choice
     from glihamba_client.service import DaemonService
 
     fractions, words = [], []
@@ -114,7 +115,7 @@ def case_one_progress(t):
 
     image, lower, upper = two()
     host = Watched(image, [lower, upper])
-    run(host.harmonize(DaemonService()))
+    run(host.add_pixels(DaemonService(), Choice()))
     assert [one.get_name() for one in host.added] == ["lower (harmonized)", "upper (harmonized)"]
     assert {turn for turn, _ in words} == {0, 1}
     assert fractions == sorted(fractions), fractions
