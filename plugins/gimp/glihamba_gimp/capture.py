@@ -35,6 +35,8 @@ class Small(NamedTuple):
     """The window around the object, scaled down. Masks hold the coverage."""
 
     place: Place
+    around: Rect
+    """The window, in the image."""
     composite: Plane
     """RGBA, to predict from."""
     mask: Plane
@@ -77,17 +79,23 @@ def read(chosen: ChosenLayer, earlier: Sequence[deliver.Done] = ()) -> tuple[Cap
 def small(chosen: ChosenLayer, earlier: Sequence[deliver.Done] = ()) -> Small:
     """The same window in a size for people and networks; raises `ClientError` as `read` does."""
     place = chosen.place()
-    with opened(chosen) as (copy, _, _, _, (left, top, width, height)):
-        copy.resize(width, height, -left, -top)
-        with picture(chosen, (left, top, width, height), earlier) as seen:
-            size, scale = (width, height), min(1.0, SMALL_SIDE / max(width, height))
+    with opened(chosen) as (copy, _, _, _, around):
+        left, top, *size = around
+        copy.resize(size[0], size[1], -left, -top)
+        with picture(chosen, around, earlier) as seen:
+            scale = min(1.0, SMALL_SIDE / max(size))
             mask = pixels.scaled(copy.get_selection(), size, scale, "gray")
             composite = pixels.scaled(seen, size, scale, "rgba")
             covered = len(mask.data) - bytes(mask.data).count(0)
             scale *= min(1.0, (MOST_PIXELS / max(1, covered)) ** 0.5)
             shown = pixels.scaled(seen, size, scale, "rgb")
             return Small(
-                place, composite, mask, shown, pixels.scaled(copy.get_selection(), size, scale, "gray")
+                place,
+                around,
+                composite,
+                mask,
+                shown,
+                pixels.scaled(copy.get_selection(), size, scale, "gray"),
             )
 
 

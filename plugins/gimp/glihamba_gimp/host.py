@@ -63,24 +63,17 @@ class GimpHost:
             self._done.append(filter_of(one, small, found, choice.strength))
             for warning in streams.warnings(answer, self.language):
                 self.message(warning)
-        self.finish_filters()
+            if found.levels > fit.GOOD:
+                levels = f"{found.levels:.1f}"
+                self.message(text("filter error", self.language, layer=one.name, levels=levels))
+        self.added = deliver.deliver(self.image, self._done)
 
     def add_filter(self, small: capture.Small, found: fit.Fit, strength: float) -> Steps[None]:
-        """A filter that has been found already, for the one chosen layer."""
+        """A filter that has been found already, and its error shown, for the one chosen layer."""
         yield from ()
         self.begin()
         self._done.append(filter_of(self.chosen[0], small, found, strength))
-        self.finish_filters()
-
-    def finish_filters(self) -> None:
         self.added = deliver.deliver(self.image, self._done)
-        for number, done in enumerate(self._done):
-            assert isinstance(done.result, deliver.Filter)
-            if done.result.fit.levels > fit.GOOD:
-                levels = f"{done.result.fit.levels:.1f}"
-                Gimp.message(
-                    text("filter error", self.language, layer=self.chosen[number].name, levels=levels)
-                )
 
     def _predicted(self, service: DaemonService, small: capture.Small, model: str) -> Steps[Any]:
         task = service.predict(small.composite, small.mask, model)

@@ -7,13 +7,14 @@ converts both ways.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from gi.repository import Babl, Gegl, Gimp
 
 from glihamba_client.host import Plane
 from glihamba_client.window import Rect
-from glihamba_proto.formats import Channels, SampleType, Size, Transfer
+from glihamba_proto.formats import Channels, SampleType, Transfer
 
 
 class Form(NamedTuple):
@@ -57,7 +58,7 @@ def read(drawable: Gimp.Drawable, rect: Rect, name: str) -> bytes:
     return bytes(buffer.get(Gegl.Rectangle.new(*rect), 1.0, name, Gegl.AbyssPolicy.NONE))
 
 
-def scaled(drawable: Gimp.Drawable, size: Size, scale: float, channels: Channels) -> Plane:
+def scaled(drawable: Gimp.Drawable, size: Sequence[int], scale: float, channels: Channels) -> Plane:
     """The first `size` pixels as a plane of 8 bits a sample, sRGB, its width and height times `scale`."""
     width, height = (max(1, round(side * scale)) for side in size)
     name = {"gray": "Y u8", "rgb": "R'G'B' u8", "rgba": "R'G'B'A u8"}[channels]

@@ -68,7 +68,7 @@ class Harmonize(Gimp.PlugIn):
             "strength: 0 (unchanged), 1 (the full correction) to 1.5. light, warmth, contrast, saturation, "
             "local: the amount of each part of the correction, -1 to 2; 1 is as predicted. editable: add a "
             "filter to the layer instead, whose opacity is the strength; returns the layer.",
-            name,
+            None,  # GIMP's Help would open GIMP's own manual
         )
         procedure.set_attribution("GLIHamba", "MIT", "2026")
         both = GObject.ParamFlags.READWRITE

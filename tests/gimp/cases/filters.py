@@ -1,6 +1,7 @@
 """Cases about the result as a filter of the layer."""
 
 import os
+import random
 import sys
 
 import gimp_kit as kit
@@ -221,14 +222,18 @@ def case_other_colour_spaces(t):
 
 
 def case_the_error_is_said(t):
-    """The host runs in this process, so that its messages can be read."""
+    """A correction bends colours, which no matrix does: said if the object has colours of all kinds.
+
+    The host runs in this process, so that its messages can be read.
+    """
     image, layer = kit.scene(soft=0)
     vendor = os.environ["TEST_VENDOR"]
     sys.path += [vendor, os.path.dirname(os.path.dirname(vendor))]
-    from glihamba_gimp import fit, host
-    from glihamba_gimp.capture import small
+    from glihamba_gimp import host
 
     from glihamba_client.harmonize_layer import run
+    from glihamba_client.host import Choice
+    from glihamba_client.service import DaemonService
 
     said: list[str] = []
 
@@ -236,10 +241,12 @@ def case_the_error_is_said(t):
         def message(self, text, failed=False):
             said.append(text)
 
-    rows = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 0.5))
-    for levels in (1.9, 2.4):
+    chance = random.Random(2)
+    colours = (chance.randbytes(3) + b"\xff" for _ in range(OBJECT[2] * OBJECT[3]))
+    for pixels in (kit.get(layer), b"".join(colours)):
         assert not said
-        act = Watched(image, [layer], "en")
-        run(act.add_filter(small(act.chosen[0]), fit.Fit(rows, levels), 1.0))
+        kit.put(layer, pixels)
+        run(Watched(image, [layer], "en").add_filters(DaemonService(), Choice("tiny", 1.5)))
     (sentence,) = said
-    assert sentence.startswith("“pasted”: the filter is 2.4 of 255 levels off the correction"), sentence
+    assert sentence.startswith("“pasted”: the filter is "), sentence
+    assert " of 255 levels off the correction" in sentence
