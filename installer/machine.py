@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from glihamba_proto import interpreter
 from installer.console import CommandFailed, Console, InstallError
 from installer.layout import WINDOWS, Root
 
@@ -98,10 +99,11 @@ def install_torch(
         build = _cpu_build(console, python, pip, extra)
         wanted, backend = build or TORCH, None if build else "cpu"
     if backend is None:
-        console.run([python, "-m", "pip", "install", *pip, wanted], extra=extra)
+        console.run(interpreter.module(python, "pip", "install", *pip, wanted), extra=extra)
         return
-    console.run([python, "-m", "pip", "install", *pip, "uv"], extra=extra)
-    uv = [python, "-m", "uv", "pip", "install", "--python", python, f"--torch-backend={backend}", TORCH]
+    console.run(interpreter.module(python, "pip", "install", *pip, "uv"), extra=extra)
+    words = ("pip", "install", "--python", python, f"--torch-backend={backend}", TORCH)
+    uv = interpreter.module(python, "uv", *words)
     try:
         console.run(uv, extra=extra)
     except CommandFailed as error:
@@ -120,7 +122,7 @@ def _cpu_build(console: Console, python: str, pip: list[str], extra: dict[str, s
     PyTorch labels it `+cpu`. `pip install --dry-run` would be more reliable, but it would download the wheel
     of half a gigabyte to read its requirements.
     """
-    listed = console.run([python, "-m", "pip", "index", "versions", *pip, "torch"], extra=extra)
+    listed = console.run(interpreter.module(python, "pip", "index", "versions", *pip, "torch"), extra=extra)
     if console.dry:
         return TORCH
     available = "".join(re.findall(r"Available versions: (.*)", listed))

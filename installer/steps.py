@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 
+from glihamba_proto import interpreter
 from installer import editors, machine
 from installer.console import CommandFailed, Console, InstallError, clean_environment
 from installer.layout import CHECKOUT, WINDOWS, Root, State, delete, write_whole
@@ -81,7 +82,7 @@ class Installation:
     def make_environment(self) -> str | None:
         if self._is_done("environment"):
             return "there already"
-        command = [sys.executable, "-m", "venv", "--clear", str(self.root.path / self.env)]
+        command = interpreter.module(sys.executable, "venv", "--clear", str(self.root.path / self.env))
         self._pip(lambda: self.console.run(command))
         self._done("environment")
         return None
@@ -104,7 +105,9 @@ class Installation:
         return self._ask("from importlib.metadata import version; print(version('torch'))")
 
     def install_backend(self) -> str | None:
-        command = [self.python, "-m", "pip", "install", *self.options.pip, "--upgrade", str(CHECKOUT)]
+        command = interpreter.module(
+            self.python, "pip", "install", *self.options.pip, "--upgrade", str(CHECKOUT)
+        )
         self._pip(lambda: self.console.run(command, extra=self.options.extra))
         return self._ask("import glihamba; print(glihamba.__version__)")
 
@@ -124,7 +127,7 @@ class Installation:
         glihamba = str(self.root.command(self.env))
         composite, mask = str(DEMO / "composite.png"), str(DEMO / "mask.png")
         harmonize = [glihamba, "harmonize", composite, "--mask", mask, "-o", str(out)]
-        compare = [self.python, "-m", "glihamba.demo.before_after", str(out), str(picture)]
+        compare = interpreter.module(self.python, "glihamba.demo.before_after", str(out), str(picture))
         if self.console.dry:
             for command in ([glihamba, "serve"], harmonize, compare):
                 self.console.run(command)
@@ -294,7 +297,7 @@ class Installation:
             ) from None
 
     def _ask(self, code: str) -> str:
-        return "" if self.console.dry else self.console.run([self.python, "-c", code]).strip()
+        return "" if self.console.dry else self.console.run(interpreter.code(self.python, code)).strip()
 
     @contextlib.contextmanager
     def _daemon(self, glihamba: str, runtime: Path, extra: dict[str, str]) -> Iterator[None]:

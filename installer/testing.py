@@ -6,6 +6,7 @@ import hashlib
 import subprocess
 from collections.abc import Callable, Sequence
 
+from glihamba_proto import interpreter
 from installer.console import clean_environment
 from installer.layout import CHECKOUT, State
 from installer.steps import Installation
@@ -36,7 +37,9 @@ class TestEnvironment(Installation):
         ]
 
     def install_backend(self) -> str | None:
-        command = [self.python, "-m", "pip", "install", *self.options.pip, "--editable", f"{CHECKOUT}[test]"]
+        command = interpreter.module(
+            self.python, "pip", "install", *self.options.pip, "--editable", f"{CHECKOUT}[test]"
+        )
         self._pip(lambda: self.console.run(command, extra=self.options.extra))
         if not self.console.dry:
             self.state = State(current={"env": self.env, "requirements": _requirements(), **self._key()})

@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from glihamba_proto import interpreter
+
 HERE = Path(__file__).resolve().parent
 REPOSITORY = HERE.parent
 WHEELS = REPOSITORY / "build" / "plugin-wheels"
@@ -143,7 +145,9 @@ def gather(wheels: Path, python: str, pip: Sequence[str]) -> list[Path]:
 def download(wheels: Path, python: str, pip: Sequence[str]) -> None:
     wheels.mkdir(parents=True, exist_ok=True)
     pure = ("--only-binary=:all:", "--platform", "any", "--implementation", "py", "--abi", "none")
-    command = [python, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *pure]
+    command = interpreter.module(
+        python, "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps", *pure
+    )
     # Wheels are moved when they are complete, since another process may look for wheels meanwhile.
     with tempfile.TemporaryDirectory(prefix=".download-", dir=wheels) as part:
         command += ["--python-version", OLDEST_PYTHON, "--dest", part, *pip, *REQUIREMENTS]

@@ -27,6 +27,7 @@ COMMANDS = {
     "serve": ("daemon", "Run the daemon that the editors and this command use."),
     "status": ("daemon", "Say whether a daemon runs, and on what."),
     "stop": ("daemon", "End the running daemon."),
+    "restart": ("daemon", "End the daemon, also one that does not answer, and start a new one."),
     "doctor": ("doctor", "Check the installation and harmonize a small picture."),
     "settings": ("settings", "Show all settings and the environment variables that change them."),
     "bench": ("bench", "Measure speed and memory on this machine."),
@@ -77,6 +78,7 @@ def cli() -> None:
 
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit status."""
+    escape_what_cannot_be_printed()
     listen_for_ctrl_c()
     try:
         result = cli.main(arguments, prog_name="glihamba", standalone_mode=False)
@@ -88,6 +90,18 @@ def main(arguments: list[str] | None = None) -> NoReturn:
     except KeyboardInterrupt:
         status = complain(click.Abort())
     leave(status)
+
+
+def escape_what_cannot_be_printed() -> None:
+    """Have names and sentences that the terminal's encoding lacks printed as escapes.
+
+    Otherwise a picture that is written already would end in an error.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(
+            AttributeError, ValueError, OSError
+        ):  # the stream is missing, closed or not a file
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
 def listen_for_ctrl_c() -> None:

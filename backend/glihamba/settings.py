@@ -130,7 +130,8 @@ def in_force(
             given, label = environ.get(variable, "").strip() or None, variable
         if given is not None:
             values[name] = _checked(label, given, entry.type, entry.metadata)
-    values.setdefault("data_dir", places.default_data_folder(platform, environ))
+    if "data_dir" not in values:
+        values["data_dir"] = _default_data_folder(platform, environ)
     values.setdefault("runtime_dir", values["data_dir"] / places.RUNTIME)
     values.setdefault("log_dir", values["data_dir"] / places.LOGS)
     return Settings(**values)
@@ -173,6 +174,13 @@ def _checked(label: str, given: Any, kind: Any, rules: Mapping[str, Any]) -> Any
         low, high = f"{rules['low']:.0f}", f"{rules['high']:.0f}"
         raise BadSetting(case=case, name=label, low=low, high=high, value=repr(str(given)))
     return number
+
+
+def _default_data_folder(platform: str, environ: Mapping[str, str]) -> Path:
+    try:
+        return places.default_data_folder(platform, environ)
+    except places.BadPlace as error:
+        raise BadSetting(case=error.case, **error.fields) from None
 
 
 def _absolute(label: str, given: Any) -> Path:

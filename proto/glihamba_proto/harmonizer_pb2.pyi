@@ -218,18 +218,20 @@ class PredictResponse(_message.Message):
     def __init__(self, transform: _Optional[_Union[Transform, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ...) -> None: ...
 
 class Variant(_message.Message):
-    __slots__ = ("transform", "strength", "probability", "kind", "parts")
+    __slots__ = ("transform", "strength", "probability", "kind", "parts", "apart")
     TRANSFORM_FIELD_NUMBER: _ClassVar[int]
     STRENGTH_FIELD_NUMBER: _ClassVar[int]
     PROBABILITY_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     PARTS_FIELD_NUMBER: _ClassVar[int]
+    APART_FIELD_NUMBER: _ClassVar[int]
     transform: Transform
     strength: float
     probability: float
     kind: str
     parts: _containers.RepeatedCompositeFieldContainer[Part]
-    def __init__(self, transform: _Optional[_Union[Transform, _Mapping]] = ..., strength: _Optional[float] = ..., probability: _Optional[float] = ..., kind: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ...) -> None: ...
+    apart: float
+    def __init__(self, transform: _Optional[_Union[Transform, _Mapping]] = ..., strength: _Optional[float] = ..., probability: _Optional[float] = ..., kind: _Optional[str] = ..., parts: _Optional[_Iterable[_Union[Part, _Mapping]]] = ..., apart: _Optional[float] = ...) -> None: ...
 
 class Part(_message.Message):
     __slots__ = ("base", "grid")

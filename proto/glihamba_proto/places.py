@@ -32,8 +32,15 @@ ENDPOINT, LOCK, PLANES = "endpoint.json", "daemon.lock", "planes"
 DAEMON_LOG, LAUNCH_LOG = "daemon.log", "launch.log"
 
 
+_IN_HOME = {
+    "linux": Path(".local", "share"),
+    "darwin": Path("Library", "Application Support"),
+    "win32": Path("AppData", "Local"),
+}
+
+
 class BadPlace(Failure, ValueError):
-    """An environment variable names a folder that is not absolute."""
+    """An environment variable names a folder that is not absolute, or nothing says which folder to use."""
 
 
 def data_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
@@ -42,15 +49,20 @@ def data_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.en
 
 
 def default_data_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
-    """The data folder where GLIHAMBA_DATA_DIR does not name another."""
+    """The data folder where GLIHAMBA_DATA_DIR does not name another; raises BadPlace."""
+    if platform == "win32" and environ.get("LOCALAPPDATA"):
+        return Path(environ["LOCALAPPDATA"]) / "glihamba"
     # A snap's HOME is its own folder; SNAP_REAL_HOME is the person's.
-    home = Path(environ.get("SNAP_REAL_HOME") or Path.home())
-    if platform == "win32":
-        local = environ.get("LOCALAPPDATA")
-        return (Path(local) if local else home / "AppData" / "Local") / "glihamba"
-    if platform == "darwin":
-        return home / "Library" / "Application Support" / "glihamba"
-    return home / ".local" / "share" / "glihamba"
+    real = environ.get("SNAP_REAL_HOME")
+    return (Path(real) if real else home_folder()) / _IN_HOME.get(platform, _IN_HOME["linux"]) / "glihamba"
+
+
+def home_folder() -> Path:
+    """This person's home folder; raises BadPlace where there is neither HOME nor an account."""
+    try:
+        return Path.home()
+    except RuntimeError:
+        raise BadPlace("BAD_REQUEST", case="NO_HOME") from None
 
 
 def runtime_folder(platform: str = sys.platform, environ: Mapping[str, str] = os.environ) -> Path:
@@ -88,7 +100,10 @@ def command_file() -> Path:
 
 def absolute(name: str, value: str | Path) -> Path:
     """`value` as a path, `~` expanded; raises BadPlace, which calls it `name`, if it is relative."""
-    path = Path(value).expanduser()
+    try:
+        path = Path(value).expanduser()
+    except RuntimeError:  # it begins with ~, and there is no such home folder
+        raise BadPlace("BAD_REQUEST", case="NO_HOME") from None
     if not path.is_absolute():
         raise BadPlace("BAD_REQUEST", case="FOLDER", name=name, value=repr(str(value)))
     return path

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_pictures import as_json, glihamba, here
+from cli_pictures import as_json, glihamba, here, save, save_mask, scene
 from click.testing import CliRunner
 
 from glihamba import __version__
@@ -201,6 +201,58 @@ def test_an_unforeseen_failure_is_one_sentence(tmp_path: Path) -> None:
     assert "Traceback" in done.stderr
 
 
+@pytest.fixture
+def no_home(own_home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for an account without HOME that the system does not know: Python then raises this error."""
+
+    def nowhere(*_: object) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("GLIHAMBA_DATA_DIR", "GLIHAMBA_RUNTIME_DIR", "GLIHAMBA_LOG_DIR", "SNAP_REAL_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "home", nowhere)
+    monkeypatch.setattr(Path, "expanduser", lambda path: nowhere() if str(path)[:1] == "~" else path)
+
+
+NO_HOME = "There is no home folder to keep data in: set HOME, or name a folder in GLIHAMBA_DATA_DIR."
+
+
+@pytest.mark.usefixtures("no_home")
+def test_without_a_home_folder_each_command_says_what_to_set() -> None:
+    for words in (("settings",), ("status",), ("stop",), ("models", "list")):
+        done = here(*words)
+        assert (done.returncode, done.stderr.strip()) == (1, f"Error: {NO_HOME}"), words
+    checked = here("doctor")
+    assert checked.returncode == 1
+    assert checked.stdout.count(NO_HOME) >= 4
+    assert "Test picture: " in checked.stdout, "it reaches its end"
+
+
+@pytest.mark.usefixtures("no_home")
+def test_without_a_home_folder_a_data_folder_is_enough(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", "~/glihamba")
+    assert NO_HOME in here("settings").stderr
+    monkeypatch.setenv("GLIHAMBA_DATA_DIR", str(tmp_path))
+    assert here("status").stdout == "No daemon is running; one is started when needed.\n"
+    composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
+    for number in range(2):  # the first call starts the daemon
+        done = here("harmonize", composite, "--mask", mask, "-o", tmp_path / f"{number}.png")
+        assert done.returncode == 0, done.stderr
+    assert here("stop").stdout == "The daemon has ended.\n"
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("GLIHAMBA_LOG_DIR", str(tmp_path / "file" / "logs"))
+    composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
+    done = here("harmonize", composite, "--mask", mask, "-o", tmp_path / "out.png")
+    assert done.returncode == 1
+    assert f"The log file {tmp_path / 'file' / 'logs' / 'launch.log'} can't be written (" in done.stderr
+    assert "name another in GLIHAMBA_LOG_DIR" in done.stderr
+
+
 def test_a_daemon_that_does_not_answer(own_home: Path) -> None:
     """The daemon holds its lock and does not answer, as while it starts or ends, or when it hangs."""
     from filelock import FileLock
@@ -210,4 +262,4 @@ def test_a_daemon_that_does_not_answer(own_home: Path) -> None:
         for command in ("status", "stop"):
             done = glihamba(command)
             assert done.returncode == 1
-            assert "A daemon runs but does not answer (it may be starting or ending)" in done.stderr
+            assert "A daemon is starting or ending: try again in a few seconds." in done.stderr

@@ -55,6 +55,30 @@ def test_strength_zero_changes_nothing_and_words_say_what_was_done(tmp_path: Pat
     assert np.array_equal(image_files.read(tmp_path / "out.png").pixels, scene())
 
 
+@pytest.mark.skipif(os.name == "nt", reason="names of other bytes than the encoding's are a Unix thing")
+@pytest.mark.parametrize(
+    ("encoding", "name"),
+    [("latin-1", "\u65e5\u672c"), ("cp1252", "\u0416"), ("utf-8", "\udcff"), ("latin-1", "\udcff")],
+    ids=["kanji", "cyrillic", "no text at all", "no text in latin-1"],
+)
+def test_a_name_that_the_terminal_lacks_is_escaped(tmp_path: Path, encoding: str, name: str) -> None:
+    composite, mask = save(tmp_path / "in.png", scene()), save_mask(tmp_path / "mask.png")
+    odd = composite.rename(tmp_path / f"{name}.png")
+    output = tmp_path / f"{name} done.png"
+    plain: Any = {"env": {**os.environ, "PYTHONIOENCODING": encoding}, "encoding": encoding}
+    options = ("--mask", mask, "-o", output, "--local", "--model", "statistics")
+    done = glihamba("harmonize", odd, *options, **plain)
+    assert done.returncode == 0, done.stderr
+    assert "harmonized by statistics" in done.stdout
+    assert "\\" in done.stdout
+    assert output.exists()
+    told = glihamba("harmonize", odd, *options, "--json", **plain)
+    assert json.loads(told.stdout)["output"] == str(output)
+    lost = glihamba("harmonize", tmp_path / f"no {name}.png", *options, **plain)
+    assert lost.returncode == 1
+    assert lost.stderr.startswith("Error: There is no file ")
+
+
 def test_a_folder_keeps_going_past_bad_files(tmp_path: Path) -> None:
     composites, masks, output = tmp_path / "composites", tmp_path / "masks", tmp_path / "new" / "out"
     composites.mkdir()

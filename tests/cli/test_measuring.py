@@ -109,3 +109,12 @@ def test_rows_are_compared_with_the_newest_file_s_row_of_the_same_conditions(tmp
     (tmp_path / "2026-01-03-scan.json").write_text(json.dumps({"measurements": [other]}))
     measured = [{**each, "composites_a_second": 25.0} for each in (here, elsewhere)]
     assert [row["against_before"] for row in compare(measured, latest(tmp_path))] == [2.5, None]
+
+
+def test_the_editors_are_measured_in_a_checkout(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from glihamba.commands import bench_editors
+
+    monkeypatch.setattr(bench_editors, "_CHECKOUT", tmp_path)
+    done = here("bench", "editors")
+    assert done.returncode == 1
+    assert "measured by the project's tests: call this in a checkout's test environment." in done.stderr

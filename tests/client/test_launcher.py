@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -197,6 +198,49 @@ def test_a_daemon_that_never_answers() -> None:
     error = failure([sys.executable, "-c", "import time; time.sleep(3)", "--"], limit=1.0)
     assert error.code == "START_SLOW"
     assert "within 1 seconds" in error.sentence("en")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGSTOP"), reason="Windows cannot stop a process for a while")
+def test_a_frozen_daemon_is_named_and_replaced() -> None:
+    found = connect(SERVE)
+    os.kill(found.pid, signal.SIGSTOP)
+    file = places.endpoint_file()
+    endpoint.write(file, replace(found, started=time.time() - 1))
+    assert not launcher._is_frozen(endpoint.read(file)), "it may still read its libraries"
+    endpoint.write(file, replace(found, started=time.time() - 3600))
+    error = failure(SERVE)
+    assert error.code == "DAEMON_FROZEN"
+    assert error.sentence("en") == (
+        f"The daemon (process {found.pid}) runs but does not answer. “glihamba restart” replaces it."
+    )
+    program = [sys.executable, "-m", "glihamba"]
+    stopped = subprocess.run([*program, "stop"], capture_output=True, text=True)
+    assert f"process {found.pid}" in stopped.stderr
+    asked = subprocess.run([*program, "restart"], input="n\n", capture_output=True, text=True)
+    assert asked.returncode == 130
+    assert is_alive(found.pid), "the person did not agree"
+    done = subprocess.run([*program, "restart", "--yes", "--json"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    new = call(launcher.running)
+    assert new is not None
+    assert json.loads(done.stdout) == {"pid": new.pid}
+    assert gone(found.pid)
+    again = subprocess.run([*program, "restart", "--json"], capture_output=True, text=True)
+    assert json.loads(again.stdout)["pid"] != new.pid, "one that answers is ended first"
+    call(Client(connect(SERVE)).shutdown)
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or os.geteuid() != 0, reason="a network of its own needs Linux and root"
+)
+def test_a_machine_without_loopback_is_told_so_at_once() -> None:
+    apart = ["unshare", "--net"]
+    error = failure([*apart, *SERVE])
+    assert error.code == "START_FAILED"
+    assert "The daemon can't be reached at 127.0.0.1:" in error.sentence("en")
+    assert "bring the loopback interface up" in error.sentence("en")
+    assert "Der Dienst ist unter 127.0.0.1:" in error.sentence("de")
+    assert endpoint.read(places.endpoint_file()) is None
 
 
 def test_starting_can_be_cancelled() -> None:

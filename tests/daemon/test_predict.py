@@ -64,6 +64,8 @@ def test_there_is_a_choice_of_three(peer: Any, said: SimpleNamespace) -> None:
     ]
     first, _, stronger = answer.variants
     assert stronger.transform == first.transform
+    assert first.apart == 0
+    assert stronger.apart > 0
     assert answer.ByteSize() < 16_384
 
 

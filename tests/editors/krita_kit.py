@@ -90,13 +90,12 @@ def scene(soft=4, rect=OBJECT, size=SIZE, **space):
     return document, layer
 
 
-def large(width, height, **space):
-    """A scene with grain, and an object in the middle on a quarter of it; (document, layer)."""
+def large(width, height, rect=None, **space):
+    """A scene with grain, and an object on `rect`, else in the middle on a quarter of it."""
     document = new((width, height), **space)
     paint(document, "scene", pictures.large_scene_bytes(width, height), (0, 0, width, height))
-    half = (width // 2, height // 2)
-    rect = (width // 4, height // 4, *half)
-    layer = paint(document, "pasted", pictures.large_object_bytes(*half), rect)
+    rect = rect or (width // 4, height // 4, width // 2, height // 2)
+    layer = paint(document, "pasted", pictures.large_object_bytes(*rect[2:]), rect)
     yield from ready(document, layer)
     return document, layer
 

@@ -33,6 +33,7 @@ def scene(dtype: str = "uint8", channels: int = 3) -> np.ndarray:
     random = np.random.default_rng(3)
     value = np.array([0.15, 0.22, 0.4]) + random.normal(0, 0.03, (HEIGHT, WIDTH, 3))
     value[8:24, 12:36] = np.array([0.85, 0.6, 0.3]) + random.normal(0, 0.03, (16, 24, 3))
+    value[8:24, 12:36] += np.linspace(-0.1, 0.1, 24)[:, None]  # also without colours it is no flat patch
     if channels < 3:
         value = value.mean(axis=2, keepdims=True)
     if channels in (2, 4):

@@ -113,6 +113,7 @@ def test_without_numba_numpy_does_the_work(monkeypatch, caplog):
 
 @pytest.mark.skipif(os.name == "nt", reason="limits on a file's size are a Unix thing")
 @pytest.mark.slow
+@pytest.mark.slow
 def test_a_full_disk_costs_the_kept_code_and_not_the_picture(tmp_path):
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))\n"

@@ -34,12 +34,12 @@ TYPES = [np.uint8, np.uint16, np.float32]
 
 
 def dark_object(dtype=np.uint8, channels=3, size=(120, 160)):
-    """A bright scene with a dark object; returns composite, mask."""
+    """A bright scene with a dark, bluish object; returns composite, mask."""
     random = np.random.default_rng(2)
     composite = 0.5 + 0.4 * random.random((*size, channels), np.float32)
     mask = np.zeros(size, np.float32)
     mask[40:80, 50:110] = 1
-    composite[..., :3] *= 1 - 0.6 * mask[..., None]
+    composite[..., :3] *= 1 - np.array((0.65, 0.6, 0.55), np.float32) * mask[..., None]
     if np.dtype(dtype).kind == "u":
         top = np.iinfo(dtype).max
         return np.rint(composite * top).astype(dtype), np.rint(mask * top).astype(dtype)

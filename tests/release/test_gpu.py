@@ -111,6 +111,7 @@ def test_a_rehearsal_is_not_published(capsys: pytest.CaptureFixture[str]) -> Non
 
 
 @needs_linux
+@pytest.mark.thorough
 def test_a_rehearsal_runs_every_step(tmp_path: Path) -> None:
     pytest.importorskip("triton", reason="Triton is not installed: pip install 'glihamba[test]' brings it")
     photos, out = photographs(tmp_path / "photos", 30), tmp_path / "out"

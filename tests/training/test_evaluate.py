@@ -8,6 +8,7 @@ import torch
 
 from glihamba.networks import build
 from glihamba_training.data.iharmony4 import Triple, read_triples
+from glihamba_training.scoring.best_of import best_of
 from glihamba_training.scoring.evaluate import evaluate, summarise, val_triples
 from glihamba_training.scoring.protocols import PERFECT, PROTOCOLS, Planes
 
@@ -19,7 +20,7 @@ def triple(difference=10, size=256):
     mask = np.zeros((size, size), np.uint8)
     mask[: size // 2, : size // 2] = 255
     composite = real.copy()
-    composite[mask > 0] += difference
+    composite[mask > 0] = 100 + difference
     return Triple("t", "made", composite, mask, real)
 
 
@@ -94,3 +95,20 @@ def test_composite_of_the_sample_scores_as_published_tools_say(shared_data):
     assert at_256.pictures == 9
     assert at_256.psnr == pytest.approx(23.3, abs=0.1)
     assert full.psnr == pytest.approx(23.21, abs=0.01)
+
+
+def test_the_best_of_several_answers_is_scored_beside_the_first(own_home):
+    network = build("glihamba-tiny", answers=3).eval()
+    with torch.no_grad():
+        shift = network.get_parameter("head.others.change.bias").view(2, 3, 10)[:, :, 0]
+        shift[0], shift[1] = -10 / 255, 10 / 255
+    best = best_of(network)
+    assert best is not None
+    assert best_of(build("glihamba-tiny")) is None
+    pictures = [triple(10), triple(-10), triple(0)]
+    rows = evaluate(pictures, {"first": network, "best": best}, ["strict", "fullres"])
+    error = {name: [r.scores.fmse for r in rows if r.model == name] for name in ("first", "best")}
+    assert max(error["best"]) < 5, "one answer for each"
+    assert max(error["first"]) > 90
+    alone = strict(triple(10), best.each[0])
+    assert alone.fmse == pytest.approx(strict(triple(10), network).fmse), "the first is the network's own"

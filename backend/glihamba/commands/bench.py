@@ -225,6 +225,19 @@ def data_(root: Path | None, sizes: tuple[int, ...], threads: int, runs: int, as
     report(bench_data.rows(runs, sizes, threads, root, machine()["cpu"]), as_json)
 
 
+@bench.command()
+@click.option("--runs", type=click.IntRange(1), default=3, show_default=True, help="Starts of each editor.")
+@json_option
+def editors(runs: int, as_json: bool) -> None:
+    """Measure what a person waits for in the real Krita and GIMP: seconds, medians of several starts.
+
+    It needs a checkout of the project with its test environment, Krita, GIMP and Xvfb.
+    """
+    from glihamba.commands import bench_editors
+
+    report(bench_editors.rows(runs), as_json)
+
+
 @bench.command("train")
 @click.argument("recipes", nargs=-1)
 @click.option("--size", type=click.IntRange(8, 1024), help="Pixels a side.  [default: the recipe's]")

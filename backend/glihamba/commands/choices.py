@@ -72,7 +72,8 @@ def choose(
         one = replace(choice, strength=variant.strength * choice.strength, transform=variant.transform)
         picture = Picture(composite, mask, numbered(output, number) if wanted.variants else output)
         facts = Worker(work.service, one).harmonize(picture, show)
-        done.append({**facts, "kind": variant.kind, "probability": round(variant.probability, 3)})
+        told = {"kind": variant.kind, "probability": round(variant.probability, 3)}
+        done.append({**facts, **told, "apart_levels": round(variant.apart, 1)})
     return done
 
 

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from glihamba.errors import BadRequest
+from glihamba_proto import interpreter
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 device_option = click.option(
@@ -23,7 +24,7 @@ device_option = click.option(
 
 def serve_command(device: str | None = None) -> list[str]:
     """Return the command that starts the daemon of this installation."""
-    return [sys.executable, "-m", "glihamba", "serve", *(["--device", device] if device else [])]
+    return interpreter.module(sys.executable, "glihamba", "serve", *(["--device", device] if device else []))
 
 
 def print_json(value: Any) -> None:

@@ -1,7 +1,9 @@
-"""`glihamba serve`, `status` and `stop`."""
+"""`glihamba serve`, `status`, `stop` and `restart`."""
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +11,7 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import device_option, json_option, print_json
+from glihamba.commands.common import device_option, json_option, print_json, serve_command
 
 STOP_LIMIT = 20.0  # seconds in which a daemon must tell its jobs and end
 BY_ITSELF = "auto"
@@ -134,6 +136,40 @@ def stop(as_json: bool) -> int:
     return 0
 
 
+@click.command()
+@device_option
+@click.option("--yes", is_flag=True, help="End a daemon that does not answer without asking.")
+@json_option
+def restart(device: str | None, yes: bool, as_json: bool) -> int:
+    """End the daemon, also one that does not answer, and start a new one."""
+    from glihamba_client import launcher
+    from glihamba_client.client import call
+
+    found = _running()
+    if found is not None:
+        end(found[0])
+    elif _holds_lock():
+        _kill_frozen(yes)
+    new = call(lambda: launcher.connect(serve_command(device)))
+    print_json({"pid": new.pid}) if as_json else click.echo(f"A new daemon runs, process {new.pid}.")
+    return 0
+
+
+def _kill_frozen(yes: bool) -> None:
+    """End the process that holds the lock and does not answer, if the person agrees. Raises ClientError."""
+    from glihamba_proto import endpoint, places
+
+    found = endpoint.read(places.endpoint_file())
+    if found is None:
+        _say_hung()
+        return
+    if not yes:
+        click.confirm(f"Process {found.pid} does not answer. What it computes is lost. End it?", abort=True)
+    # Windows has one signal that ends a process at once, under another's name.
+    os.kill(found.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+    _await_end(found.pid)
+
+
 def end(endpoint: Any) -> None:
     """Ask the daemon to end, and wait for it. Raises ClientError if that takes longer than STOP_LIMIT."""
     from glihamba_client.client import Client, call
@@ -144,11 +180,18 @@ def end(endpoint: Any) -> None:
     except ClientError as error:
         if error.code not in ("NO_ANSWER", "DAEMON_LOST"):  # in these cases it is ending already
             raise
+    _await_end(endpoint.pid)
+
+
+def _await_end(process: int) -> None:
+    """Wait until the lock is free. Raises ClientError if that takes longer than STOP_LIMIT."""
+    from glihamba_client.errors import ClientError
+
     deadline = time.monotonic() + STOP_LIMIT
     while _holds_lock():
         if time.monotonic() > deadline:
             raise ClientError(
-                "INTERNAL", f"The daemon was told to end but still runs: end process {endpoint.pid} by hand."
+                "INTERNAL", f"The daemon was told to end but still runs: end process {process} by hand."
             )
         time.sleep(0.1)
 
@@ -188,8 +231,6 @@ def _say_hung() -> None:
     if not _holds_lock():
         return
     found = endpoint.read(places.endpoint_file())
-    which = f"process {found.pid}" if found else "it"
-    raise ClientError(
-        "NO_ANSWER",
-        f"A daemon runs but does not answer (it may be starting or ending): wait, or end {which} by hand.",
-    )
+    if found:
+        raise ClientError("DAEMON_FROZEN", process=found.pid)
+    raise ClientError("NO_ANSWER", "A daemon is starting or ending: try again in a few seconds.")

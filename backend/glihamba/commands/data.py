@@ -85,3 +85,36 @@ def view(root: Path, recipe: str, output: Path, count: int, size: int | None, st
     errors = viewer.foreground_mse(batch).sort().values.tolist()
     shown_errors = ", ".join(f"{errors[round(q * (count - 1))]:,.0f}" for q in (0, 0.25, 0.5, 0.75, 1))
     click.echo(f"Written: {output}. Quartiles of the foreground MSE, least to greatest: {shown_errors}.")
+
+
+@data.command()
+@click.argument("root", type=_folder)
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="New folder for the photographs."
+)
+@click.option(
+    "--licence",
+    "licences",
+    multiple=True,
+    metavar="NAME",
+    help="Licence of the manifest to keep, of any version.  [default: cc0, public domain, cc-by, cc-by-sa]",
+)
+@json_option
+def subset(root: Path, output: Path, licences: tuple[str, ...], as_json: bool) -> None:
+    """Copy the photographs of ROOT that are under free licences, to train a model that anyone may use.
+
+    NOTICE.txt in the new folder names the origin and the licence of each photograph: ship it with the model.
+
+    \b
+      glihamba data subset photos/ -o photos-free/
+      glihamba train --recipe glihamba-tiny --data photos-free/ --run runs/free
+    """
+    licensed = training_module("data.licensed")
+    with bar(not as_json) as shown:
+        done = licensed.write_subset(root, output, licences or licensed.FREE, counting(shown, "Copying"))
+    if as_json:
+        print_json(asdict(done))
+        return
+    kept, left = (sum(counts.values()) for counts in (done.photographs, done.left_out))
+    stated = ", ".join(f"{count:,} {licence}" for licence, count in done.photographs.items())
+    click.echo(f"Written: {output}, {kept:,} photographs ({stated}). {left:,} were left out.")

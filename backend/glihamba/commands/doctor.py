@@ -54,11 +54,11 @@ def checks() -> Iterator[Check]:
     for name, look in _CHECKS:
         try:
             outcome = look()
+            yield from ([outcome] if isinstance(outcome, Check) else outcome)  # several come one by one
         except Exception as error:
             from glihamba.cli import sentence
 
-            outcome = Check(name, False, sentence(error))
-        yield from ([outcome] if isinstance(outcome, Check) else outcome)
+            yield Check(name, False, sentence(error))
 
 
 def _python() -> Check:

@@ -118,7 +118,8 @@ def evaluate(
     names = models or (() if results else (default_model(),))
     if development:
         _refuse_beside_development(results, protocols, harmonious or pasted or complexity, report)
-        print_development(data, scoring.load_models(names), csv_file, as_json)
+        models_and_best = scoring.with_best_of(scoring.load_models(names))
+        print_development(data, models_and_best, csv_file, as_json)
         return
     if complexity and not names:
         raise BadRequest("A folder of results has no complexity to measure: name a model with --model.")
@@ -130,7 +131,7 @@ def evaluate(
         raise BadRequest(
             f"{data} is iHarmony4, which has its own composites. Leave out --pasted: it is for photographs."
         )
-    sources = _sources(scoring, data, chosen, [*names, *results])
+    sources = scoring.with_best_of(_sources(scoring, data, chosen, [*names, *results]))
     given = scoring.harmonious if harmonious else iter
     rows = _score(scoring, data, count, sources, chosen, as_json, given, pasted=pasted)
     costs = _costs(sources) if complexity else []

@@ -17,7 +17,16 @@ from glihamba_client.host import Choice
 
 # After one of these failures the next picture would fail in the same way.
 _HOPELESS = {
-    *("NOT_INSTALLED", "START_FAILED", "START_SLOW", "NO_ANSWER", "REMOTE_GONE", "BAD_ADDRESS", "TLS_FAILED"),
+    *(
+        "NOT_INSTALLED",
+        "START_FAILED",
+        "START_SLOW",
+        "DAEMON_FROZEN",
+        "NO_ANSWER",
+        "REMOTE_GONE",
+        "BAD_ADDRESS",
+        "TLS_FAILED",
+    ),
     *("FILE_MISSING", "BAD_TOKEN", "SERVER_TOO_OLD", "CLIENT_TOO_OLD", "CLIENT_TOO_NEW"),
     *("UNKNOWN_MODEL", "MODEL_NOT_INSTALLED", "MODEL_DAMAGED"),
 }

@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -44,6 +45,7 @@ LOOPBACK = "127.0.0.1"
 MESSAGE_LIMIT = 8 << 20
 SPARE_THREADS = 8  # for calls beside the open streams, each of which holds one
 FAREWELL_SECONDS = 3.0  # for calls to end by themselves
+REACH_SECONDS = 5.0
 SHORTEST_TOKEN = 16
 
 
@@ -161,6 +163,7 @@ class Daemon:
         )
         pb_grpc.add_HarmonizerServicer_to_server(service, self.server)
         self.server.start()
+        reach(self.host, self.port)
         for name in ("", SERVICE):
             self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self.endpoint = Endpoint(
@@ -242,6 +245,17 @@ def bound(host: str, port: int, add: Callable[[str], int]) -> int:
     if not got:
         raise CannotServe(case="PORT", host=host, port=port)
     return got
+
+
+def reach(host: str, port: int) -> None:
+    """Connect to the daemon's own port, as clients will. Raises CannotServe with the reason if that fails.
+
+    A machine may have no loopback interface, or a firewall for it: then every client would wait in vain.
+    """
+    try:
+        socket.create_connection((host, port), REACH_SECONDS).close()
+    except OSError as error:
+        raise CannotServe(case="NOT_REACHED", address=address(host, port), reason=_reason(error)) from None
 
 
 def read_token(path: Path) -> str:

@@ -75,6 +75,7 @@ def _variant_of(variant: Variant) -> pb.Variant:
         transform=_message_of(variant.prediction),
         strength=variant.strength,
         probability=variant.probability,
+        apart=variant.apart,
         parts=[
             pb.Part(base=base.ravel().tolist(), grid=grid.ravel().tolist() if grid.any() else [])
             for base, grid in variant.parts

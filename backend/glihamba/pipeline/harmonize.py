@@ -24,6 +24,7 @@ from glihamba.networks.colour_transform import ColourTransform
 from glihamba.pipeline import correction
 from glihamba.pipeline.amounts import parts, weighed
 from glihamba.pipeline.colour import SAMPLE_TYPES, Floats, Pixels, coverage, full_scale
+from glihamba.pipeline.evidence import evidence, faded
 from glihamba.pipeline.geometry import at_working_size, box_of, context_window, fractions
 from glihamba.pipeline.prediction import AS_PREDICTED, Amounts, Prediction, Variant
 from glihamba_proto import checks
@@ -35,6 +36,7 @@ _STAGES = {"PREPARING": 0.0, "PREDICTING": 0.2, "APPLYING": 0.6}
 
 _LITTLE_SCENE = 0.8  # of the picture
 _SMALL_OBJECT = 64  # pixels
+_LITTLE_EVIDENCE = 0.5  # below it the person is told
 _STRONGER = 1.3  # the strength of a variant
 _NO_SCENE = 1e-3  # of the window
 
@@ -86,7 +88,9 @@ def harmonize(
         _check_prediction(network)
         predicted = network
     else:
-        predicted = _predict(_glance(composite, mask, network.working_size, linear), network, step)[0][0]
+        glance = _glance(composite, mask, network.working_size, linear)
+        warnings += glance.warnings
+        predicted = _predict(glance, network, step)[0][0]
     transform = weighed(_transform(predicted), torch.from_numpy(predicted.mean)[None], amounts)
     window = box_of(predicted.window, *mask.shape)
     step("APPLYING", 0)
@@ -124,6 +128,7 @@ def predict(
     warnings = _check_coverage(mask)
     step("PREPARING", 0.5)
     glance = _glance(composite, mask, network.working_size, transfer == "linear")
+    warnings += glance.warnings
     guesses, odds = _predict(glance, network, step)
     found = [("model", guess, 1.0, chance) for guess, chance in zip(guesses, odds, strict=True)]
     if len(found) == 1:
@@ -133,8 +138,23 @@ def predict(
             ("statistics", simple, 1.0, 0.0),
             ("stronger", guesses[0], _STRONGER, 0.0),
         ]
+    seen = [_recoloured(glance, guess, strength) for _, guess, strength, _ in found]
+    apart = [_apart(glance, seen[0], each) for each in seen]
     step("APPLYING", 1)
-    return tuple(Variant(*each, _parts(each[1])) for each in found), warnings
+    rows = zip(found, apart, strict=True)
+    return tuple(Variant(*each, levels, _parts(each[1])) for each, levels in rows), warnings
+
+
+def _recoloured(glance: _Glance, predicted: Prediction, strength: float) -> Tensor:
+    """What the network's small picture becomes, (1,3,S,S)."""
+    moved = _transform(predicted).apply(glance.small) - glance.small
+    return (glance.small + strength * moved).clamp(0, 1)
+
+
+def _apart(glance: _Glance, one: Tensor, other: Tensor) -> float:
+    """How far two pictures differ over the object: root mean square, in levels of 255."""
+    squared = (one - other).square().mean(1, keepdim=True) * glance.covered
+    return 255 * float(squared.sum() / glance.covered.sum().clamp_min(1e-12)) ** 0.5
 
 
 def _parts(predicted: Prediction) -> tuple[tuple[Floats, Floats], ...]:
@@ -165,11 +185,19 @@ def _steps(
 
 @dataclass(frozen=True)
 class _Glance:
-    """What a network sees: small (1,3,S,S), covered (1,1,S,S), in [0,1]. place: the window in fractions."""
+    """What a network sees: small (1,3,S,S), covered (1,1,S,S), in [0,1]. place: the window in fractions.
+
+    evidence: how much of a correction the object's colours deserve, 0 to 1.
+    """
 
     small: Tensor
     covered: Tensor
     place: tuple[float, float, float, float]
+    evidence: float
+
+    @property
+    def warnings(self) -> tuple[Note, ...]:
+        return (Note("WARNING.COLOURLESS"),) if self.evidence < _LITTLE_EVIDENCE else ()
 
 
 def _glance(composite: Pixels, mask: Pixels, size: int, linear: bool) -> _Glance:
@@ -179,7 +207,7 @@ def _glance(composite: Pixels, mask: Pixels, size: int, linear: bool) -> _Glance
     # The object's own opacity is its coverage: what is opaque beyond that is scene.
     if float((opacity - covered).clamp_min(0).mean()) < _NO_SCENE:
         raise FullMask(case="NO_SCENE")
-    return _Glance(small, covered, fractions(window, *mask.shape))
+    return _Glance(small, covered, fractions(window, *mask.shape), evidence(small, covered))
 
 
 def _predict(
@@ -200,6 +228,7 @@ def _predict(
     if not all(transform.isfinite() for transform in found):
         raise HarmonizeError(case="NO_COLOURS")
     covered = glance.covered
+    found = [faded(transform, glance.evidence) for transform in found]
     mean = ((glance.small * covered).sum((0, 2, 3)) / covered.sum().clamp_min(1e-12)).numpy()
     return [Prediction(t.base[0].numpy(), t.grid[0].numpy(), glance.place, mean) for t in found], chances
 

@@ -46,14 +46,17 @@ AS_PREDICTED = Amounts()
 class Variant:
     """One of the corrections that a person can choose from; the first of several is the best single guess.
 
-    kind: "model", an answer of the network; "statistics", that of colour statistics; or "stronger", the first
-    one at a higher strength. strength: to apply it with. probability: of being the nearest to the truth of
-    the network's answers, 0 if nothing says so. parts: a (base, grid) for each field of `Amounts`, what it
-    adds to a colour; base and grid as in `Prediction`, their sums the prediction less the identity.
+    kind: "model", an answer of the network; "statistics", that of colour statistics; or "stronger", the
+    first one at a higher strength. strength: to apply it with. probability: of being the nearest to the
+    truth of the network's answers, 0 if nothing says so. apart: levels of 255 by which it differs from
+    the first over the object, root mean square; where the network's own answers lie close together, it is
+    sure. parts: a (base, grid) for each field of `Amounts`, what it adds to a colour; base and grid as in
+    `Prediction`, their sums the prediction less the identity.
     """
 
     kind: str
     prediction: Prediction
     strength: float
     probability: float
+    apart: float
     parts: tuple[tuple[Floats, Floats], ...]

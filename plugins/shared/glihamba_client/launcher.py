@@ -28,6 +28,9 @@ from glihamba_proto.messages import Note
 ALREADY_RUNNING = 3  # exit status of `glihamba serve` when another daemon has the lock
 START_LIMIT = 120.0  # seconds; the first start after an installation reads a gigabyte from disk
 RETRY = 5.0  # seconds between two starts while another daemon holds the lock
+LOOK = 2.0  # seconds for an answer while a daemon is looked for; one that lives answers in milliseconds
+FROZEN = 4.0  # seconds without an answer of a daemon that holds the lock and has said where it answers
+WARMING = 60.0  # seconds from its start on in which a daemon may be silent: it reads libraries from disk
 
 # An editor's bundle points these at its own libraries, which are not the daemon's.
 _BUNDLE = (
@@ -52,17 +55,18 @@ def installed_command() -> list[str]:
     return [found, "serve"]
 
 
-async def running() -> Endpoint | None:
+async def running(patience: float = LOOK) -> Endpoint | None:
     """The daemon that answers now, or None when the endpoint file is missing, stale or damaged.
 
     gRPC's health check would not do: it says neither which daemon answers nor what protocol it speaks.
-    Raises `ClientError` for a daemon of another protocol: it is there, and starting one would not help.
+    patience: seconds to wait for the answer. Raises `ClientError` for a daemon of another protocol: it is
+    there, and starting one would not help.
     """
     found = endpoint.read(places.endpoint_file())
     if found is None:
         return None
     try:
-        info = await Client(found).info(timeout=5.0)
+        info = await Client(found).info(timeout=patience)
     except ClientError as error:
         if error.code in ("SERVER_TOO_OLD", "CLIENT_TOO_OLD"):
             raise
@@ -77,9 +81,10 @@ async def connect(
 ) -> Endpoint:
     """The running daemon; starts one when none answers. `command` replaces the installed one.
 
-    Raises `ClientError`: NOT_INSTALLED, START_FAILED with the log's place, START_SLOW.
+    Raises `ClientError`: NOT_INSTALLED, START_FAILED with the log's place, START_SLOW, DAEMON_FROZEN.
     """
     report(Progress("CONNECTING"))
+    asked, silent = time.monotonic(), endpoint.read(places.endpoint_file())
     found = await running()
     if found is not None:
         return found
@@ -96,10 +101,19 @@ async def connect(
             return found
         if ended is not None and ended != ALREADY_RUNNING:
             raise ClientError("START_FAILED", log=log, reason=_reason(log) or f"exit status {ended}")
+        if ended is not None and time.monotonic() > asked + FROZEN and _is_frozen(silent):
+            raise ClientError("DAEMON_FROZEN", process=silent.pid if silent else 0)
         if ended is not None and time.monotonic() > begun + RETRY:  # the other one was ending, not starting
             process, begun = launch(words, log, environment), time.monotonic()
         await asyncio.sleep(0.1)
     raise ClientError("START_SLOW", seconds=round(limit), log=log)
+
+
+def _is_frozen(silent: Endpoint | None) -> bool:
+    """Whether the daemon of this file, which holds the lock, has had time enough to answer."""
+    if silent is None or time.time() < silent.started + WARMING:
+        return False
+    return endpoint.read(places.endpoint_file()) == silent  # one that ends takes its file away first
 
 
 def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) -> subprocess.Popen[bytes]:
@@ -109,7 +123,12 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
     """
     try:
         log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with log.open("wb") as output:
+        output = log.open("wb")
+    except OSError as error:
+        reason = Note("CANNOT_SERVE.LOG", {"path": log, "reason": error.strerror})
+        raise ClientError("START_FAILED", log=log, reason=reason) from error
+    try:
+        with output:
 
             def start(**how: Any) -> subprocess.Popen[bytes]:
                 return subprocess.Popen(
@@ -118,7 +137,7 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
                     stdout=output,
                     stderr=output,
                     env=dict(environment),
-                    cwd=Path.home(),
+                    cwd=_any_folder(log),
                     **how,
                 )
 
@@ -131,6 +150,14 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
                 return start(creationflags=apart)
     except OSError as error:
         raise ClientError("START_FAILED", log=log, reason=error) from error
+
+
+def _any_folder(log: Path) -> Path:
+    """A folder for the daemon to be in: not the caller's, which may be on a drive that is taken away."""
+    with contextlib.suppress(places.BadPlace):
+        if (home := places.home_folder()).is_dir():
+            return home
+    return log.parent
 
 
 def without_bundle(environ: Mapping[str, str]) -> dict[str, str]:

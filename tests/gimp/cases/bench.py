@@ -80,3 +80,12 @@ def case_12_megapixels_of_floats(t):
     image, layer = kit.large(4000, 3000)
     assert image.convert_precision(Gimp.Precision.FLOAT_LINEAR)
     measured(t, "12 megapixels of 32-bit floats (against 8 bits alone)", image, layer, 1)
+
+
+def case_a_small_object_in_63_megapixels(t):
+    image, layer = kit.large(9000, 7000, (6000, 4500, 300, 300))
+    image.remove_layer(kit.harmonize(image, layer))  # warm
+    layer.set_visible(True)
+    begun = time.monotonic()
+    kit.harmonize(image, layer)
+    t.fact("a 300-pixel object in 63 megapixels", {"procedure": round(time.monotonic() - begun, 2)})

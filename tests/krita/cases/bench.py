@@ -97,6 +97,11 @@ def case_24_megapixels(t):
     assert kit.seen(document) == before
 
 
+def case_a_small_object_in_63_megapixels(t):
+    document, layer = yield from kit.large(9000, 7000, (6000, 4500, 300, 300))
+    yield from measured(t, document, layer, "a 300-pixel object in 63 megapixels")
+
+
 def case_layers_above_make_it_render(t):
     document, layer = yield from kit.large(4000, 3000)
     kit.paint(document, "above", bytes((0, 0, 200, 40)) * 1_000_000, (0, 0, 1000, 1000))

@@ -11,10 +11,12 @@ import numpy as np
 
 from glihamba.errors import BadRequest
 from glihamba.models import load
+from glihamba.networks.base import Harmonizer
 from glihamba_proto.files import replacing
 from glihamba_training.data import iharmony4
 from glihamba_training.data.iharmony4 import Triple, entries, read_entry, read_triples
 from glihamba_training.data.photos import photo_dataset
+from glihamba_training.scoring.best_of import best_of
 from glihamba_training.scoring.protocols import METRICS, PROTOCOLS, Method, Scores
 from glihamba_training.synthesis.composites import Synthesis
 from glihamba_training.synthesis.pasted import movable
@@ -151,6 +153,16 @@ def evaluate(
 def load_models(names: Iterable[str]) -> dict[str, Method]:
     """Registered models by name; "composite" is the untouched input."""
     return {name: None if name == COMPOSITE else load(name) for name in names}
+
+
+def with_best_of(methods: Mapping[str, Method]) -> dict[str, Method]:
+    """The methods, each network of several answers followed by the best of them."""
+    found: dict[str, Method] = {}
+    for name, method in methods.items():
+        found[name] = method
+        if isinstance(method, Harmonizer) and (every := best_of(method)):
+            found[f"{name}, best of {len(every.each)}"] = every
+    return found
 
 
 def summarise(rows: list[PictureScores], group: str = "all") -> list[Summary]:

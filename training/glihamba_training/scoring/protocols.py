@@ -32,13 +32,14 @@ from torch import Tensor
 from glihamba.networks.base import Harmonizer
 from glihamba.pipeline.harmonize import harmonize
 from glihamba_training.data.iharmony4 import Triple
+from glihamba_training.scoring.best_of import BestOf
 from glihamba_training.scoring.similarity import MARGIN, ssim
 
 SIDE = 256
 PERFECT = 78.0  # dB; see `_psnr`
 
 
-class Answers(Protocol):
+class Pictures(Protocol):
     """Harmonized pictures that exist already."""
 
     def pixels(self, triple: Triple) -> np.ndarray:
@@ -46,8 +47,9 @@ class Answers(Protocol):
         ...
 
 
-Method: TypeAlias = "Harmonizer | Answers | None"
-"""What harmonizes: a network, pictures that exist already, or None for the composite itself."""
+Method: TypeAlias = "Harmonizer | BestOf | Pictures | None"
+"""What harmonizes: a network, the best of its answers, pictures that exist already, or None for the composite
+itself."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,9 @@ class ScoringProtocol:
         """What is compared with `planes.real`, before rounding: (1,3,H,W) in [0,1]."""
         if method is None:
             pixels = planes.composite
+        elif isinstance(method, BestOf):
+            each = [self.harmonized(triple, planes, network) for network in method.each]
+            return max(each, key=lambda found: self.score(found, planes).psnr)
         elif isinstance(method, Harmonizer):
             pixels = self._by_network(triple, planes, method)
         else:
