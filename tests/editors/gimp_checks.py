@@ -10,30 +10,35 @@ def without_pixels_of_groups(image, layers):
     return [{**one, "pixels": b""} if one["id"] in groups else one for one in layers]
 
 
-def run(t, image, layer, rect=OBJECT, name="", **arguments):
-    """Harmonize the layer and check what must be true of every result; returns the result."""
+def run(t, image, layer, rect=OBJECT, **arguments):
+    """Harmonize the layer and check what must be true of every result; returns the group of the two."""
     before, old, picture = kit.state(image), kit.describe(layer), kit.seen(image)
-    result = kit.harmonize(image, layer, **arguments)
-    new, now = kit.describe(result), kit.state(image)
+    group = kit.harmonize(image, layer, **arguments)
+    result = kit.result(group)
+    new, now = kit.describe(group), kit.state(image)
     assert new["name"] == old["name"] + " (harmonized)", new["name"]
-    for what in ("parent", "opacity", "mode"):
+    assert new["parent"] == old["parent"]
+    assert [one.get_id() for one in group.get_children()] == [result.get_id(), old["id"]]
+    for what in ("opacity", "mode"):
         assert new[what] == old[what], (what, new[what], old[what])
     assert new["visible"]
-    assert not layer.get_visible()
-    assert image.get_item_position(result) + 1 == image.get_item_position(layer)
     assert now["chosen"] == [new["id"]]
     for what in ("selection", "size", "images"):
         assert now[what] == before[what], what
-    others = [one for one in now["layers"] if one["id"] != new["id"]]
-    for one in others:
-        one["visible"] = one["visible"] or one["id"] == old["id"]
+    others = [one for one in now["layers"] if one["id"] not in (new["id"], result.get_id())]
+    (changed,) = (one for one in others if one["id"] == old["id"])
+    assert changed["opacity"] == 100
+    changed |= {what: old[what] for what in ("parent", "opacity", "mode")}  # all else of it is as before
     kit.same(*(without_pixels_of_groups(image, layers) for layers in (others, before["layers"])))
     after = kit.seen(image)
+    result.set_visible(False)
+    assert kit.seen(image) == picture, "the group alone changes nothing"
+    result.set_visible(True)
     width, height = before["size"]
     assert after != picture, "nothing has changed"
     kit.unchanged_outside(picture, after, rect, width, len(after) // (width * height))
     keep(t, image, before=picture, after=after)
-    return result
+    return group
 
 
 def keep(t, image, **pictures):

@@ -102,10 +102,24 @@ def call(image, drawables, mode=Gimp.RunMode.NONINTERACTIVE, **arguments):
 
 
 def harmonize(image, layer, **arguments):
-    """Return the new layer. Fails if there is none."""
+    """Return the new group of the result and the layer. Fails if there is none."""
     status, added, said = call(image, [layer], **arguments)
     assert status == SUCCESS, (status, said)
     return added
+
+
+def result(group):
+    """The result in its group."""
+    found, _ = group.get_children()
+    return found
+
+
+def ungroup(image, group):
+    """Leave the layer as it was before."""
+    _, layer = group.get_children()
+    assert image.reorder_item(layer, group.get_parent(), image.get_item_position(group))
+    image.remove_layer(group)
+    image.set_selected_layers([layer])
 
 
 def refused(image, drawables, words, **arguments):

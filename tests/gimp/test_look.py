@@ -16,7 +16,20 @@ from PIL import Image
 from glihamba.models import registry
 
 SCRIPT = gimp_app.HERE / "cases" / "look.py"
-SHOTS = ("menu", "dialog", "result", "progress", "message", "choices")
+SHOTS = (
+    "menu",
+    "dialog",
+    "result",
+    "progress",
+    "message",
+    "choices",
+    "preview",
+    "divider",
+    "split",
+    "filter",
+    "filtered",
+)
+MORE = ("variant", "several", "help", "settings")
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +51,7 @@ def test_in_gimp(report: dict[str, Any], case: str) -> None:
     apps.check(report, case)
 
 
-@pytest.mark.parametrize("name", SHOTS)
+@pytest.mark.parametrize("name", [*SHOTS, *MORE])
 def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, name: str) -> None:
     image = Image.open(artefacts / f"{name}.png").convert("RGB")
     assert image.size == (1280, 800)

@@ -9,7 +9,7 @@ from gi.repository import Gimp
 
 from glihamba_client.errors import ClientError
 
-from . import layers, pixels
+from . import groups, layers, pixels
 from .texts import refusal
 
 
@@ -22,18 +22,32 @@ class Place(NamedTuple):
     """Width, height, left and top of the layer."""
 
 
-class ChosenLayer:
-    """The one layer among `drawables`; raises `ClientError` when it cannot be harmonized."""
+def objects(image: Gimp.Image, drawables: Sequence[Gimp.Drawable], language: str = "") -> list[ChosenLayer]:
+    """The layers that the person means, from the lowest up, each once, none inside another one.
 
-    def __init__(self, image: Gimp.Image, drawables: Sequence[Gimp.Drawable], language: str = "") -> None:
-        self.image, self.language, self.name = image, language, ""
-        if len(drawables) != 1:
-            raise self.refuse("one layer", count=len(drawables))
-        (chosen,) = drawables
-        layer = Gimp.Layer.from_mask(chosen) if chosen.is_layer_mask() else chosen
+    Raises `ClientError` when there is none, or when one cannot be harmonized.
+    """
+    if not drawables:
+        raise refusal("no layer")
+    found = {one.layer.get_id(): one for one in (ChosenLayer(image, each, language) for each in drawables)}
+    outermost = [
+        one
+        for one in found.values()
+        if not any(around.get_id() in found for around in layers.chain(one.layer)[1:])
+    ]
+    return sorted(outermost, key=lambda one: layers.place_in_tree(one.layer), reverse=True)
+
+
+class ChosenLayer:
+    """The layer that the person means by `drawable`; raises `ClientError` when it cannot be harmonized."""
+
+    def __init__(self, image: Gimp.Image, drawable: Gimp.Drawable, language: str = "") -> None:
+        self.image, self.language, self.name = image, language, drawable.get_name()
+        layer = Gimp.Layer.from_mask(drawable) if drawable.is_layer_mask() else drawable
         self.layer = cast(Gimp.Layer, layer)  # `check` refuses anything else
-        self.name = self.layer.get_name()
         self.check()
+        self.layer = groups.object_of(self.layer)
+        self.name = self.layer.get_name()
 
     def refuse(self, name: str, **fields: object) -> ClientError:
         """A failure in the plugin's own words."""
@@ -50,8 +64,6 @@ class ChosenLayer:
             raise self.refuse("floating")
         if self.image.get_base_type() == Gimp.ImageBaseType.INDEXED:
             raise self.refuse("indexed")
-        if layers.hidden(layer):
-            raise self.refuse("hidden")
 
     def place(self) -> Place:
         """Where the layer is now."""

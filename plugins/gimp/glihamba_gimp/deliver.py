@@ -1,59 +1,106 @@
-"""Adds a result to its image, as one undo step.
+"""Adds results to their image, as one undo step.
 
-The result is a layer like the one it replaces: same size, place, opacity, mode and mask. Its pixels are
-harmonized where the object is selected and untouched elsewhere. The old layer stays below it, hidden.
+A result is either pixels, see `groups`, or a filter, see `filters`.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
 from gi.repository import Gimp
 
-from . import layers, pixels
-from .capture import Seen
-from .chosen import ChosenLayer
+from glihamba_client.texts import result_name
+
+from . import filters, groups, layers, pixels
+from .chosen import ChosenLayer, Place
+from .fit import Fit
 from .texts import text
 
+if TYPE_CHECKING:
+    from .capture import Seen
 
-def replace(chosen: ChosenLayer, seen: Seen, result: bytes) -> Gimp.Layer:
-    """The new layer; raises `ClientError` when the result no longer fits or GIMP does not take it."""
-    chosen.check_same(seen.place)
-    with layers.duplicate(chosen.image) as (copy, _):
-        layer = layers.plain(layers.twin(copy, chosen.layer))
-        write(layer, seen, result)
-        new = Gimp.Layer.new_from_drawable(layer, chosen.image)
-    add(chosen, new)
-    return new
+NUMBERED = r"(?<=\)) #\d+$"  # what GIMP adds to the name of a second group
 
 
-def write(layer: Gimp.Layer, seen: Seen, result: bytes) -> None:
-    """Put the harmonized pixels into a copy of the layer: as far as they are selected, none elsewhere."""
-    rect, name = layers.inside(layer, seen.rect), pixels.own_format(layer)
-    is_soft = pixels.is_soft(seen.selected)
-    if seen.form.exact and not is_soft:
-        pixels.write(layer, rect, seen.form.format, result)
-        return
-    before = pixels.read(layer, rect, name)
-    if is_soft:
-        after = pixels.blended(layer, before, result, seen.form, seen.selected, rect[2:])
-    else:
-        pixels.write(layer, rect, seen.form.format, result)
-        after = pixels.read(layer, rect, name)
-    pixels.write(layer, rect, name, pixels.where(seen.coverage, after, before))
+class Result(Protocol):
+    def add(self, chosen: ChosenLayer, layer: Gimp.Layer) -> Gimp.Layer:
+        """Add the result to `layer`, which is the chosen one or its twin in a copy of the image.
+
+        Returns what is to be selected afterwards. Results of earlier runs are replaced.
+        """
 
 
-def add(chosen: ChosenLayer, new: Gimp.Layer) -> None:
-    """One undo step: the new layer above the old one, which is hidden; the new one is selected."""
-    image, old = chosen.image, chosen.layer
-    new.set_name(text("name", chosen.language, layer=chosen.name))
-    image.undo_group_start()
-    try:
-        if not image.insert_layer(new, old.get_parent(), image.get_item_position(old)):
-            raise chosen.refuse("not added", reason=Gimp.get_pdb().get_last_error())
-        locked = old.get_lock_visibility()
-        old.set_lock_visibility(False)
-        old.set_visible(False)
-        old.set_lock_visibility(locked)
-        image.set_selected_layers([new])
-    finally:
-        image.undo_group_end()
+class Done(NamedTuple):
+    """One layer's result, not yet in the image."""
+
+    chosen: ChosenLayer
+    place: Place
+    result: Result
+
+
+def deliver(image: Gimp.Image, done: Sequence[Done]) -> list[Gimp.Layer]:
+    """Add all results in one undo step; what has been added is selected.
+
+    Raises `ClientError` when a result no longer fits, before anything is changed, or GIMP does not take it.
+    """
+    for one in done:
+        one.chosen.check_same(one.place)
+    with layers.one_undo_step(image):
+        added = [one.result.add(one.chosen, one.chosen.layer) for one in done]
+        for one in done:
+            layers.show(one.chosen.layer)
+        image.set_selected_layers(added)
     Gimp.displays_flush()
+    return added
+
+
+class Pixels(NamedTuple):
+    """A layer above the chosen one, in a group with it."""
+
+    seen: Seen
+    data: bytes
+    """Pixels of `seen.rect` in `seen.form`."""
+    strength: float
+    """The result's opacity, 0 to 1."""
+
+    def add(self, chosen: ChosenLayer, layer: Gimp.Layer) -> Gimp.Layer:
+        image = layer.get_image()
+        result = self._layer(image, text("result", chosen.language))
+        filters.remove(layer)
+        group = groups.group_for(layer, result_name(re.sub(NUMBERED, "", chosen.name), chosen.language))
+        if not image.insert_layer(result, group, image.get_item_position(layer)):
+            raise chosen.refuse("not added", reason=Gimp.get_pdb().get_last_error())
+        groups.clip(result)
+        if self.seen.selected:
+            mask = result.create_mask(Gimp.AddMaskType.WHITE)
+            result.add_mask(mask)
+            pixels.write(mask, (0, 0, *self.seen.rect[2:]), "Y u8", self.seen.selected)
+            result.set_edit_mask(False)
+        return group
+
+    def _layer(self, image: Gimp.Image, name: str) -> Gimp.Layer:
+        left, top, width, height = self.seen.rect
+        is_gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
+        kind = Gimp.ImageType.GRAY_IMAGE if is_gray else Gimp.ImageType.RGB_IMAGE
+        made = Gimp.Layer.new(image, name, width, height, kind, 100 * self.strength, Gimp.LayerMode.NORMAL)
+        pixels.write(made, (0, 0, width, height), self.seen.form.format, self.data)
+        made.set_offsets(left, top)
+        groups.mark(made)
+        return made
+
+
+class Filter(NamedTuple):
+    """A filter of the chosen layer's own."""
+
+    fit: Fit
+    strength: float
+    """The filter's opacity, 0 to 1."""
+
+    def add(self, chosen: ChosenLayer, layer: Gimp.Layer) -> Gimp.Layer:
+        for result in groups.results(layer):
+            layer.get_image().remove_layer(result)
+        filters.remove(layer)
+        filters.append(layer, self.fit, self.strength)
+        return layer

@@ -1,69 +1,124 @@
-"""The dialog: asks for the model and the strength, and shows the device."""
+"""The dialog: a preview, the amounts of the correction, the model and the device."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import gi
 
+gi.require_version("Gdk", "3.0")
+gi.require_version("GdkPixbuf", "2.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import Gimp, GimpUi, GLib, Gtk  # noqa: E402
+from gi.repository import Gdk, Gimp, GimpUi, GLib, Gtk  # noqa: E402
 
 from glihamba_client import texts  # noqa: E402
+from glihamba_client.client import Task  # noqa: E402
+from glihamba_client.preview import PARTS, Preview  # noqa: E402
 from glihamba_client.service import DaemonService  # noqa: E402
 from glihamba_proto.errors import Failure  # noqa: E402
 
+from . import capture, fit  # noqa: E402
+from .canvas import CanvasPreview  # noqa: E402
+from .host import STRONGEST, GimpHost, fitted  # noqa: E402
+from .panel import Panel  # noqa: E402
+from .settings_dialog import change_settings  # noqa: E402
 from .texts import text  # noqa: E402
 
 LOOK = 100  # milliseconds between two looks whether the daemon has answered
 
 
+class Picked(NamedTuple):
+    """What the person has chosen beside the procedure's arguments."""
+
+    service: DaemonService
+    strength: float
+    """Of the correction, with that of the variant in it."""
+    transform: Any
+    """The variant's; None for the first one, which the daemon finds again."""
+    small: capture.Small | None
+    """The picture that `fit` was found from; None when there is no fit."""
+    fit: fit.Fit | None
+
+
 def ask(
-    procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, service: DaemonService, language: str
-) -> bool:
-    """Let the person choose and keep the choice in `config`; returns False when they cancel."""
+    procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, host: GimpHost, service: DaemonService
+) -> Picked | None:
+    """Let the person choose and keep the choice in `config`; returns None when they cancel."""
     GimpUi.init("glihamba")
-    dialog = Dialog(procedure, config, service, language)
+    dialog = Dialog(procedure, config, host, service)
     try:
-        return dialog.run()
+        return dialog.picked() if dialog.run() else None
     finally:
         dialog.close()
 
 
 class Dialog:
-    """GIMP's own dialog for procedures, with the daemon's models and its device."""
+    """GIMP's own dialog for procedures, with a preview, the daemon's models and its device.
+
+    The preview shows the lowest of the chosen layers.
+    """
 
     def __init__(
-        self, procedure: Gimp.Procedure, config: Gimp.ProcedureConfig, service: DaemonService, language: str
+        self,
+        procedure: Gimp.Procedure,
+        config: Gimp.ProcedureConfig,
+        host: GimpHost,
+        service: DaemonService,
     ) -> None:
-        self.config, self.language = config, language
-        self.set_model = (
-            service.settings.model
-        )  # an empty choice means this model, or else the daemon's default
-        self.task = service.ask()
-        self.window = GimpUi.ProcedureDialog.new(procedure, config, text("title", language))
-        self.window.set_ok_label(text("ok", language))
-        self.model, self.device = Gtk.ComboBoxText(), label(text("asking", language))
-        self.offer([], "")
+        self.config, self.language, self.service = config, host.language, service
+        self.several = len(host.chosen) > 1
+        self.small = capture.small(host.chosen[0])
+        self.canvas = CanvasPreview(host.chosen[0].layer, self.small.around)
+        self.variants: list[Any] = []
+        self.previews: list[Preview] = []
+        self.fits: dict[object, fit.Fit] = {}
+        self.answered = self.waiting = False
+        self.window = GimpUi.ProcedureDialog.new(procedure, config, text("title", self.language))
+        self.window.set_ok_label(text("ok", self.language))
+        self.window.connect("key-press-event", self.key)
+        self.model, self.device = Gtk.ComboBoxText(), label(text("asking", self.language))
+        self.note, self.place = label(""), label("")
+        self.panel = Panel(self.small, self.language, self.later)
         self.model.connect("changed", self.choose)
-        self.config.connect("notify::model", lambda *_: self.show())
-        self.lay_out(service.settings.remote)
+        config.connect("notify::model", lambda *_: self.show())
+        for name in ("strength", *PARTS, "editable"):
+            config.connect(f"notify::{name}", lambda *_: self.later())
+        self.lay_out()
+        self.task: Task[Any] | None = None
+        self.prediction: Task[Any] | None = None
         self.timer = GLib.timeout_add(LOOK, self.look)
+        self.ask()
 
-    def lay_out(self, address: str) -> None:
-        grid = Gtk.Grid(row_spacing=6, column_spacing=12, margin=12)
+    def lay_out(self) -> None:
+        grid = Gtk.Grid(row_spacing=6, column_spacing=12, margin=0)
         self.model.set_hexpand(True)
-        place = label(address or text("remote hint", self.language))
-        rows = {0: ("model", self.model), 2: ("device", self.device), 3: ("daemon", place)}
-        for row, (name, widget) in rows.items():
+        for row, (name, widget) in enumerate(
+            (("model", self.model), ("device", self.device), ("daemon", self.place))
+        ):
             grid.attach(label(text(name, self.language)), 0, row, 1, 1)
             grid.attach(widget, 1, row, 1, 1)
-        grid.attach(self.window.get_spin_scale("strength", 1.0), 0, 1, 2, 1)
+        right = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=6)
+        right.pack_start(grid, False, False, 0)
+        for name in ("strength", *PARTS):
+            scale = self.window.get_spin_scale(name, 1.0)
+            scale.set_digits(2)
+            right.pack_start(scale, False, False, 0)
+        for widget in (self.window.get_widget("editable", Gtk.CheckButton), self.note):
+            right.pack_start(widget, False, False, 0)
+        buttons = Gtk.Box(spacing=6)
+        for name, act in (("help", self.help), ("settings", self.settings)):
+            button = Gtk.Button.new_with_mnemonic(text(name, self.language))
+            button.connect("clicked", lambda _, act=act: act())
+            buttons.pack_start(button, False, False, 0)
+        right.pack_end(buttons, False, False, 0)
+        both = Gtk.Box(spacing=18, margin=12)
+        both.pack_start(self.panel.widget, False, False, 0)
+        both.pack_start(right, True, True, 0)
         box = self.window.get_content_area()
-        box.pack_start(grid, False, False, 0)
-        box.reorder_child(grid, 0)
-        grid.show_all()
+        box.pack_start(both, True, True, 0)
+        box.reorder_child(both, 0)
+        both.show_all()
 
     def run(self) -> bool:
         return bool(self.window.run())
@@ -71,32 +126,133 @@ class Dialog:
     def close(self) -> None:
         if self.timer:
             GLib.source_remove(self.timer)
-        self.task.cancel()
+        for task in (self.task, self.prediction):
+            if task is not None:
+                task.cancel()
+        self.canvas.close()
         self.window.destroy()
         while Gtk.events_pending():
             Gtk.main_iteration()  # until the window has gone
 
+    # --- the daemon -------------------------------------------------------------------------------
+
+    def ask(self) -> None:
+        """Ask the daemon for its device, its models and the corrections."""
+        for task in (self.task, self.prediction):
+            if task is not None:
+                task.cancel()
+        self.answered = False
+        self.device.set_text(text("asking", self.language))
+        self.place.set_text(self.service.settings.remote or text("remote hint", self.language))
+        self.offer([], "")
+        self.task = self.service.ask()
+        self.predict()
+
+    def predict(self) -> None:
+        if self.prediction is not None:
+            self.prediction.cancel()
+        self.variants, self.previews, self.fits = [], [], {}
+        self.panel.forget_variants()
+        self.note.set_text(text("predicting", self.language))
+        model = self.config.get_property("model")
+        self.prediction = self.service.predict(self.small.composite, self.small.mask, model)
+
     def look(self) -> bool:
-        """Whether to look again."""
-        if not self.task.wait(0):
-            return True
-        self.timer = 0
-        try:
-            info, models = self.task.result()
-        except Failure as error:
-            self.device.set_text(error.sentence(self.language))
-        except Exception as error:
-            self.device.set_text(f"{type(error).__name__}: {error}")
+        """Look whether the daemon has answered; called again and again."""
+        if self.task is not None and self.task.wait(0):
+            task, self.task = self.task, None
+            try:
+                info, models = task.result()
+            except Exception as error:
+                self.device.set_text(self.sentence(error))
+            else:
+                self.device.set_text(texts.device(info, self.language))
+                self.offer(models, info.default_model)
+        if self.prediction is not None and self.prediction.wait(0):
+            prediction, self.prediction = self.prediction, None
+            try:
+                self.variants = list(prediction.result().variants)
+            except Exception as error:
+                self.note.set_text(self.sentence(error))
+        if len(self.previews) < len(self.variants):  # one at a time, so that the dialog stays responsive
+            self.prepare(self.variants[len(self.previews)])
+        return True
+
+    def prepare(self, variant: Any) -> None:
+        preview = Preview(self.small.shown, self.small.shown_mask, variant)
+        self.previews.append(preview)
+        self.panel.add_variant(variant, preview.pixels(), self.several)
+        if len(self.previews) == 1:
+            self.note.set_text("")
+            self.later()
+
+    def sentence(self, error: Exception) -> str:
+        if isinstance(error, Failure):
+            return error.sentence(self.language)
+        return f"{type(error).__name__}: {error}"
+
+    # --- the preview ------------------------------------------------------------------------------
+
+    def later(self) -> None:
+        """Draw when nothing else is to be done: of many moves of a slider the last one counts."""
+        if not self.waiting:
+            self.waiting = True
+            GLib.idle_add(self.draw)
+
+    def draw(self) -> bool:
+        """Draw the preview with what is set; False: not again by itself."""
+        self.waiting = False
+        if not self.previews:
+            return False
+        strength, preview = self.strength(), self.previews[self.panel.chosen]
+        own = self.variants[self.panel.chosen].strength
+        self.panel.draw(preview.pixels(strength / own, self.amounts()))
+        is_editable = self.config.get_property("editable")
+        self.note.set_text("")
+        if is_editable or self.panel.on_canvas.get_active():
+            found = self.fit()
+            if is_editable and found.levels > fit.GOOD:
+                self.note.set_text(text("filter is off", self.language, levels=f"{found.levels:.1f}"))
+        if self.panel.on_canvas.get_active():
+            self.canvas.show(self.fit(), min(1.0, strength), self.panel.at_divider())
         else:
-            self.device.set_text(texts.device(info, self.language))
-            self.offer(models, info.default_model)
+            self.canvas.close()
         return False
+
+    def strength(self) -> float:
+        """Of the correction, with that of the variant in it."""
+        own = self.variants[self.panel.chosen].strength if self.variants else 1.0
+        return min(STRONGEST, own * float(self.config.get_property("strength")))
+
+    def amounts(self) -> dict[str, float]:
+        return {name: float(self.config.get_property(name)) for name in PARTS}
+
+    def fit(self) -> fit.Fit:
+        """The filter for what is set; its strength up to 1 is its opacity."""
+        chosen, amounts, strength = self.panel.chosen, self.amounts(), max(1.0, self.strength())
+        key = (chosen, *amounts.values(), strength)
+        if key not in self.fits:
+            own = self.variants[chosen].strength
+            self.fits = {key: fitted(self.small, self.previews[chosen], strength / own, amounts)}
+        return self.fits[key]
+
+    def picked(self) -> Picked:
+        """What the person has chosen."""
+        if not self.previews or self.several:
+            return Picked(self.service, self.config.get_property("strength"), None, None, None)
+        variant = self.variants[self.panel.chosen]
+        transform = variant.transform if self.panel.chosen else None
+        found = self.fit() if self.config.get_property("editable") else None
+        return Picked(self.service, self.strength(), transform, self.small, found)
+
+    # --- models, settings, help -------------------------------------------------------------------
 
     def offer(self, models: list[Any], default: str) -> None:
         chosen = self.config.get_property("model")
+        wanted = self.service.settings.model or default  # what an empty choice means
         with self.model.freeze_notify():
             self.model.remove_all()
-            for name, title, _ in texts.choices(models, self.set_model or default, chosen, self.language):
+            for name, title, _ in texts.choices(models, wanted, chosen, self.language):
                 self.model.append(name, title)
             self.model.set_active_id(chosen)
 
@@ -108,7 +264,33 @@ class Dialog:
     def show(self) -> None:
         """Show the configuration's model: the person may have loaded another configuration, or reset it."""
         self.model.set_active_id(self.config.get_property("model"))
+        self.predict()
+
+    def settings(self) -> None:
+        changed = change_settings(self.window, self.service.settings)
+        if changed is not None:
+            self.service = self.service.with_settings(changed)
+            self.ask()
+
+    def key(self, _: Gtk.Widget, event: Any) -> bool:
+        """F1 explains this dialog; GIMP would open its own manual."""
+        if event.keyval != Gdk.KEY_F1:
+            return False
+        self.help()
+        return True
+
+    def help(self) -> None:
+        box = Gtk.MessageDialog(
+            transient_for=self.window,
+            modal=True,
+            buttons=Gtk.ButtonsType.CLOSE,
+            text=text("title", self.language),
+        )
+        box.set_title(text("help title", self.language))
+        box.format_secondary_text(text("help text", self.language))
+        box.run()
+        box.destroy()
 
 
 def label(words: str) -> Gtk.Label:
-    return Gtk.Label(label=words, xalign=0, wrap=True, max_width_chars=48)
+    return Gtk.Label(label=words, xalign=0, wrap=True, max_width_chars=40)

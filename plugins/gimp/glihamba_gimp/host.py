@@ -1,4 +1,4 @@
-"""GIMP as a host of the use case: reads one layer of one image, adds one result above it.
+"""GIMP as a host of the use case: reads layers of one image, and adds their results to it.
 
 The plugin is a process of its own, so that it may block: it reads and writes at once.
 """
@@ -6,42 +6,112 @@ The plugin is a process of its own, so that it may block: it reads and writes at
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from gi.repository import Gimp
 
-from glihamba_client import texts
-from glihamba_client.host import Capture, Harmonized, Progress, at_once
+from glihamba_client import streams, texts
+from glihamba_client.harmonize_layer import harmonize_layer
+from glihamba_client.host import Capture, Choice, Harmonized, Progress, Steps, at_once
+from glihamba_client.preview import PARTS, Preview
+from glihamba_client.service import DaemonService
 
-from . import capture, deliver
-from .chosen import ChosenLayer
-from .texts import text
+from . import capture, deliver, fit
+from .chosen import ChosenLayer, objects
+from .texts import refusal, text
+
+STRONGEST = 1.5  # what the contract allows
 
 
 class GimpHost:
-    """One act of harmonizing the one layer among `drawables`; raises `ClientError` when there is none.
+    """One act of harmonizing the layers among `drawables`; raises `ClientError` when there are none.
 
-    Afterwards `added` is the new layer, or `failure` says why there is none.
+    Afterwards `added` is what has been added, from the lowest up, or `failure` says why there is nothing.
     """
 
     def __init__(self, image: Gimp.Image, drawables: Sequence[Gimp.Drawable], language: str = "") -> None:
-        self.chosen, self.language = ChosenLayer(image, drawables, language), language
-        self.added: Gimp.Layer | None = None
+        self.image, self.language = image, language
+        self.chosen = objects(image, drawables, language)
+        self.opacity = 1.0
+        self.added: list[Gimp.Layer] = []
         self.failure = ""
+        self._done: list[deliver.Done] = []
         self._seen: capture.Seen | None = None
         self._shown = ""
 
+    # --- what a person asks for -------------------------------------------------------------------
+
+    def add_pixels(self, service: DaemonService, choice: Choice) -> Steps[None]:
+        """Harmonize all layers, from the lowest up, each in the picture with the results of those before it.
+
+        Up to 1, the strength becomes the results' opacity, so that it can be changed afterwards.
+        """
+        self.opacity = min(1.0, choice.strength)
+        for _ in self.chosen:
+            yield from harmonize_layer(self, service, replace(choice, strength=max(1.0, choice.strength)))
+        self.added = deliver.deliver(self.image, self._done)
+
+    def add_filters(self, service: DaemonService, choice: Choice) -> Steps[None]:
+        """The same with a filter for each layer; the strength becomes its opacity."""
+        for one in self.chosen:
+            self.begin()
+            small = capture.small(one, self._done)
+            answer = yield from self._predicted(service, small, choice.model)
+            preview = Preview(small.shown, small.shown_mask, answer.variants[0])
+            found = fitted(small, preview, max(1.0, choice.strength), amounts_of(choice))
+            self._done.append(filter_of(one, small, found, choice.strength))
+            for warning in streams.warnings(answer, self.language):
+                self.message(warning)
+            if found.levels > fit.GOOD:
+                levels = f"{found.levels:.1f}"
+                self.message(text("filter error", self.language, layer=one.name, levels=levels))
+        self.added = deliver.deliver(self.image, self._done)
+
+    def add_filter(self, small: capture.Small, found: fit.Fit, strength: float) -> Steps[None]:
+        """A filter that has been found already, and its error shown, for the one chosen layer."""
+        yield from ()
+        self.begin()
+        self._done.append(filter_of(self.chosen[0], small, found, strength))
+        self.added = deliver.deliver(self.image, self._done)
+
+    def _predicted(self, service: DaemonService, small: capture.Small, model: str) -> Steps[Any]:
+        task = service.predict(small.composite, small.mask, model)
+        try:
+            while not task.wait(0):
+                self.progress(task.progress())
+                yield task.wait
+            return task.result()
+        finally:
+            task.cancel()
+
+    # --- what the use case asks for ---------------------------------------------------------------
+
+    @property
+    def turn(self) -> int:
+        """The number of the layer that is being harmonized; the last one's when all are."""
+        return min(len(self._done), len(self.chosen) - 1)
+
+    def begin(self) -> None:
+        """Raises `ClientError` when a layer can no longer be harmonized."""
+        for one in self.chosen:
+            one.check()
+        if not self._done:
+            Gimp.progress_init(text("reading", self.language))
+
     @at_once
     def capture(self) -> Capture:
-        self.chosen.check()
-        Gimp.progress_init(text("reading", self.language))
-        captured, self._seen = capture.read(self.chosen)
+        self.begin()
+        captured, self._seen = capture.read(self.chosen[self.turn], self._done)
         return captured
 
     @at_once
     def deliver(self, harmonized: Harmonized) -> None:
+        """Keep the result until all are there."""
         assert self._seen is not None
         self.show(text("writing", self.language), 1.0)
-        self.added = deliver.replace(self.chosen, self._seen, bytes(harmonized.plane.data))
+        result = deliver.Pixels(self._seen, bytes(harmonized.plane.data), self.opacity)
+        self._done.append(deliver.Done(self.chosen[self.turn], self._seen.place, result))
 
     def progress(self, progress: Progress) -> None:
         self.show(texts.stage(progress, self.language), progress.fraction)
@@ -51,13 +121,44 @@ class GimpHost:
 
     def message(self, text: str, failed: bool = False) -> None:
         if failed:
-            self.failure = text
+            self.failure = self.about_layer(text)
         else:
-            Gimp.message(text)
+            Gimp.message(self.about_layer(text))
+
+    def about_layer(self, text: str) -> str:
+        """The sentence, with the layer's name if there are several and it does not say."""
+        is_named = any(f"{quote}{one.name}" in text for quote in "“„" for one in self.chosen)
+        return text if len(self.chosen) == 1 or is_named else f"{self.chosen[self.turn].name}: {text}"
 
     def show(self, words: str, fraction: float) -> None:
-        """Show how far the job is."""
+        """Show how far the job is; `fraction` is of one layer."""
+        words = f"{self.chosen[self.turn].name}: {words}…"
         if words != self._shown:
             self._shown = words
-            Gimp.progress_set_text(f"{self.chosen.name}: {words}…")
-        Gimp.progress_update(fraction)
+            Gimp.progress_set_text(words)
+        Gimp.progress_update((self.turn + fraction) / len(self.chosen))
+
+
+def amounts_of(choice: Choice) -> dict[str, float]:
+    """The amounts of the correction's parts by their names."""
+    if choice.amounts is None:
+        return {}
+    return {name: getattr(choice.amounts, name) for name in PARTS if choice.amounts.HasField(name)}
+
+
+def fitted(
+    small: capture.Small, preview: Preview, strength: float = 1.0, amounts: dict[str, float] | None = None
+) -> fit.Fit:
+    """The filter nearest to the correction of the object's own pixels."""
+    after = preview.pixels(strength, amounts)
+    before, mask = bytes(small.shown.data), bytes(small.shown_mask.data)
+    covered = max(mask, default=0)  # where it is covered most, the composite has the object's own colours
+    places = [place for place, cover in enumerate(mask) if cover == covered]
+    return fit.best(*(b"".join(all_[3 * at : 3 * at + 3] for at in places) for all_ in (before, after)))
+
+
+def filter_of(chosen: ChosenLayer, small: capture.Small, found: fit.Fit, strength: float) -> deliver.Done:
+    """Raises `ClientError` for a group that is passed through: its filter changes what lies below, too."""
+    if chosen.layer.get_mode() == Gimp.LayerMode.PASS_THROUGH:
+        raise refusal("passed through", layer=chosen.name)
+    return deliver.Done(chosen, small.place, deliver.Filter(found, min(1.0, strength)))

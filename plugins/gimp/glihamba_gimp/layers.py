@@ -27,6 +27,16 @@ def duplicate(image: Gimp.Image) -> Iterator[tuple[Gimp.Image, Gimp.Channel | No
         copy.delete()
 
 
+@contextmanager
+def one_undo_step(image: Gimp.Image) -> Iterator[None]:
+    """What the block does to the image is undone together."""
+    image.undo_group_start()
+    try:
+        yield
+    finally:
+        image.undo_group_end()
+
+
 def chain(item: Gimp.Item) -> list[Gimp.Item]:
     """The item, the group around it, the group around that, and so on."""
     found: list[Gimp.Item] = []
@@ -37,32 +47,47 @@ def chain(item: Gimp.Item) -> list[Gimp.Item]:
     return found
 
 
-def siblings(item: Gimp.Item) -> list[Gimp.Item]:
+def siblings(item: Gimp.Item) -> list[Gimp.Layer]:
     """All layers of the item's group, or of the image, from the highest down."""
     parent = item.get_parent()
     return list(parent.get_children() if parent is not None else item.get_image().get_layers())
 
 
+def place_in_tree(layer: Gimp.Layer) -> list[int]:
+    """The positions of the groups around the layer, from the outermost, and its own; 0 is the highest."""
+    return [layer.get_image().get_item_position(item) for item in reversed(chain(layer))]
+
+
 def twin(copy: Gimp.Image, layer: Gimp.Layer) -> Gimp.Layer:
     """The layer of `copy`, a duplicate, at the place that `layer` has in its own image."""
-    image, level = layer.get_image(), list(copy.get_layers())
-    *groups, last = [image.get_item_position(item) for item in reversed(chain(layer))]
+    level = list(copy.get_layers())
+    *groups, last = place_in_tree(layer)
     for position in groups:
         level = level[position].get_children()
     return level[last]
 
 
-def hidden(layer: Gimp.Layer) -> bool:
-    """Whether the layer or a group around it is hidden."""
-    return not all(item.get_visible() for item in chain(layer))
+def set_visible(item: Gimp.Item, visible: bool) -> None:
+    """Show or hide the item, locked or not."""
+    if item.get_visible() == visible:
+        return
+    locked = item.get_lock_visibility()
+    item.set_lock_visibility(False)
+    item.set_visible(visible)
+    item.set_lock_visibility(locked)
+
+
+def show(layer: Gimp.Layer) -> None:
+    """Show the layer and each group around it."""
+    for item in chain(layer):
+        set_visible(item, True)
 
 
 def hide_above(layer: Gimp.Layer) -> None:
     """Hide every layer above the layer and above each group around it."""
     for item in chain(layer):
         for above in siblings(item)[: item.get_image().get_item_position(item)]:
-            above.set_lock_visibility(False)
-            above.set_visible(False)
+            set_visible(above, False)
 
 
 def inside(layer: Gimp.Layer, rect: Rect) -> Rect:

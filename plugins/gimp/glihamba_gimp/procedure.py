@@ -20,7 +20,14 @@ ENGLISH = {
     "menu": "Har_monize…",
     "tip": "Recolour the layer to fit what lies below it.",
     "strength": "Stren_gth",
+    "editable": "As a filter that stays e_ditable",
+    "light": "Light",
+    "warmth": "Warmth and tint",
+    "contrast": "Contrast",
+    "saturation": "Saturation",
+    "local": "Local light",
 }
+PARTS = ("light", "warmth", "contrast", "saturation", "local")
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "vendor"))
 
@@ -36,7 +43,7 @@ def words(name: str) -> str:
 
         return text(name)
     except Exception:
-        return ENGLISH[name]
+        return ENGLISH.get(name, "")
 
 
 class Harmonize(Gimp.PlugIn):
@@ -55,16 +62,22 @@ class Harmonize(Gimp.PlugIn):
         procedure.add_menu_path(MENU)
         procedure.set_documentation(
             words("tip"),
-            "The layer, its selected part and what is seen below it go to the daemon on this computer. The "
-            "result is a new layer above the old one, which is hidden. model: a name that `glihamba models "
-            "list` shows, empty: the one that is set, else the default. strength: 0 (unchanged) to 1.",
-            name,
+            "The layers, their selected part and what is seen below them go to the daemon on this computer. "
+            "Each layer gets a group with its result, clipped to it; the result's opacity is the strength. "
+            "model: a name that `glihamba models list` shows, empty: the one that is set, else the default. "
+            "strength: 0 (unchanged), 1 (the full correction) to 1.5. light, warmth, contrast, saturation, "
+            "local: the amount of each part of the correction, -1 to 2; 1 is as predicted. editable: add a "
+            "filter to the layer instead, whose opacity is the strength; returns the layer.",
+            None,  # GIMP's Help would open GIMP's own manual
         )
         procedure.set_attribution("GLIHamba", "MIT", "2026")
         both = GObject.ParamFlags.READWRITE
         procedure.add_string_argument("model", "_Model", "Name of the model", "", both)
-        procedure.add_double_argument("strength", words("strength"), words("tip"), 0.0, 1.0, 1.0, both)
-        procedure.add_layer_return_value("layer", "Layer", "The new layer", True, both)
+        procedure.add_double_argument("strength", words("strength"), words("tip"), 0.0, 1.5, 1.0, both)
+        for part in PARTS:
+            procedure.add_double_argument(part, words(part), words("part tip"), -1.0, 2.0, 1.0, both)
+        procedure.add_boolean_argument("editable", words("editable"), words("editable tip"), False, both)
+        procedure.add_layer_return_value("layer", "Layer", "The new group (the highest)", True, both)
         return procedure
 
 

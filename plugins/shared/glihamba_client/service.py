@@ -25,6 +25,10 @@ class DaemonService:
         self.settings = settings or Settings()
         self._command, self._name = command, name
 
+    def with_settings(self, settings: Settings) -> DaemonService:
+        """The same host's service with other settings."""
+        return DaemonService(settings, self._command, self._name)
+
     def start(self, capture: Capture, choice: Choice = AS_PREDICTED) -> Task[Harmonized]:
         async def work(task: Task[Harmonized]) -> Harmonized:
             client = Client(await self.connect(task), self._name, self.settings.language)

@@ -17,6 +17,15 @@ def find(editor: str, name: str, language: str = "", **fields: object) -> str:
     return messages.text(_message(editor, name), language, **fields)
 
 
+def result_name(layer: str, language: str = "") -> str:
+    """The name of a layer's result. The name of a result, in any language, is that of its layer first."""
+    for known in messages.languages():
+        before, after = messages.text("EDITOR.name", known, layer="\0").split("\0")
+        while len(layer) > len(before + after) and layer.startswith(before) and layer.endswith(after):
+            layer = layer[len(before) : len(layer) - len(after)]
+    return messages.text("EDITOR.name", language, layer=layer)
+
+
 def refusal(editor: str, name: str, **fields: object) -> ClientError:
     """The failure that one of these texts tells of. Its sentence is made where it is shown."""
     return error_of(Note(_message(editor, name), fields))

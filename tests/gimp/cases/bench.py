@@ -42,8 +42,7 @@ def measured(t, name, image, layer, rounds=3):
         begun = time.monotonic()
         result = kit.harmonize(image, layer)
         whole.append(time.monotonic() - begun)
-        image.remove_layer(result)
-        layer.set_visible(True)
+        kit.ungroup(image, result)
         begun = time.monotonic()
         done = DaemonService().start(job).result()
         alone.append(time.monotonic() - begun)
@@ -65,8 +64,7 @@ def case_24_megapixels(t):
     after = kit.seen(image)
     assert after != before
     kit.unchanged_outside(before, after, (1500, 1000, 3000, 2000), 6000, len(before) // 24_000_000)
-    image.remove_layer(result)
-    layer.set_visible(True)
+    kit.ungroup(image, result)
     assert kit.seen(image) == before
     measured(t, "24 megapixels", image, layer)
 

@@ -3,7 +3,7 @@
 import array
 
 import gimp_kit as kit
-from gimp_kit import OBJECT, SIZE, Gimp
+from gimp_kit import SIZE, Gimp
 
 DEPTHS = ("U8", "U16", "U32", "HALF", "FLOAT", "DOUBLE")
 CURVES = ("LINEAR", "NON_LINEAR")
@@ -35,24 +35,22 @@ def whole(t, precision, profile=None):
         same = kit.harmonize(image, layer, strength=0.0)
         keep(t, "unchanged", image)
         outside_is_the_same(mask, before, kit.seen(image), pixel)
-        image.remove_layer(same)
-        layer.set_visible(True)
+        kit.ungroup(image, same)
 
     keep(t, "before", image)
+    own = kit.get(layer)
     result = kit.harmonize(image, layer)
     after = kit.seen(image)
     assert after != before
     outside_is_the_same(mask, before, after, pixel)
-    own, new = kit.get(layer), kit.get(result)
-    outside_is_the_same(kit.pictures.cut(mask, OBJECT, SIZE[0], 1), own, new, pixel)
+    assert kit.get(layer) == own
     keep(t, "after", image)
     kit.write(t.path(f"{t.case}.mask"), mask)
     kit.write(t.path(f"{t.case}.own.before"), before)
     kit.write(t.path(f"{t.case}.own.after"), after)
     if precision in ("U8_NON_LINEAR", "U16_NON_LINEAR"):
         kit.export(image, f"{t.case}.after.png")
-        result.set_visible(False)
-        layer.set_visible(True)
+        kit.result(result).set_visible(False)
         kit.export(image, f"{t.case}.before.png")
 
 
@@ -96,11 +94,14 @@ def gray(t, precision):
     assert image.get_base_type() == kit.GRAY
     assert result.is_gray()
     after = kit.seen(image)
-    outside_is_the_same(mask, before, after, len(before) // len(mask))
+    if precision == Gimp.Precision.FLOAT_LINEAR:  # GIMP composites gray as RGB, whose sum may round
+        floats = zip(*(array.array("f", raw) for raw in (before, after)), strict=True)
+        assert all(mask[at // 2] or abs(a - b) < 1e-6 for at, (a, b) in enumerate(floats))
+    else:
+        outside_is_the_same(mask, before, after, len(before) // len(mask))
     assert after != before
     keep(t, "after", image)
-    result.set_visible(False)
-    layer.set_visible(True)
+    kit.result(result).set_visible(False)
     keep(t, "before", image)
 
 
@@ -112,10 +113,10 @@ def case_beyond_srgb(t):
     green = array.array("H", (0, 65535, 0, 65535)).tobytes()
     own = kit.Babl.get_name(layer.get_format())
     kit.put(layer, green * 4, form=own)
-    result = kit.harmonize(image, layer, strength=0.0)
-    new = array.array("H", kit.get(result))
+    group = kit.harmonize(image, layer)
+    new = array.array("H", kit.get(group))
     t.fact("green", list(new[:4]))
-    assert all(abs(a - b) <= 32 for a, b in zip(new[:4], (0, 65535, 0, 65535), strict=True)), list(new)
+    assert new[0] < 15000, "the nearest green in sRGB has a red of 37,000 in this space"
 
 
 def case_beyond_white(t):

@@ -23,7 +23,7 @@ def counted(image, layer):
     from glihamba_gimp import pixels
     from glihamba_gimp.host import GimpHost
 
-    from glihamba_client.harmonize_layer import harmonize_layer, run
+    from glihamba_client.harmonize_layer import run
     from glihamba_client.host import Choice
     from glihamba_client.service import DaemonService
 
@@ -48,10 +48,10 @@ def counted(image, layer):
     pixels.read, pixels.write = reading, writing
     try:
         host = GimpHost(image, [layer])
-        run(harmonize_layer(host, Service(), Choice("tiny")))
+        run(host.add_pixels(Service(), Choice("tiny")))
     finally:
         pixels.read, pixels.write = read, write
-    return host.added, count
+    return host.added[-1], count
 
 
 def harmonized(t, change=lambda image, layer: None):

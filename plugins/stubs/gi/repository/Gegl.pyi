@@ -2,6 +2,7 @@ from enum import IntEnum
 
 class AbyssPolicy(IntEnum):
     NONE = 0
+    CLAMP = 1
 
 class Rectangle:
     @staticmethod
