@@ -31,7 +31,7 @@ from .workspace import Workspace
 PATIENCE = 3.0  # seconds for Krita to do what it was asked
 LATE = 60.0  # seconds for Krita to make the group: it would still make one after we had given up
 UNSEEN = 2.0  # levels of 255 by which curves may be off without a word
-TURNS = 5  # of Krita's event loop, in which its docks learn of a new group
+TURNS = 20  # of Krita's event loop, a millisecond or more each
 SETTLING = 0.3  # seconds in which Krita may still choose the new layer by itself
 
 
@@ -157,11 +157,16 @@ class Delivery:
         name_next_step(words)
         action.trigger()
         yield from self.until(lambda: self.group(outer) is not None or self.is_gone(), LATE)
-        yield from self.calm()
+        yield from self.turns()
+        group = self.group(outer)
+        if group is None:
+            return None
+        group.setName(base_of(self.layer.name))  # also ends Krita's step, which would stay open for seconds
+        yield from self.until(self.is_still)
+        yield from self.turns()
         group, node = self.group(outer), find(self.document, self.layer.node_id)
         if group is None or node is None:
             return None
-        group.setName(base_of(self.layer.name))
         # Node.addChildNode would be an undo step of its own. This is none: the group keeps the result, and
         # leaves and comes back with it.
         group.setChildNodes([node, result])
@@ -248,9 +253,8 @@ class Delivery:
             self.document.unlock()
         return still
 
-    def calm(self) -> Steps[None]:
-        """Wait until Krita draws nothing, and until its docks know of every layer."""
-        yield from self.until(self.is_still)
+    def turns(self) -> Steps[None]:
+        """Let Krita's event loop go on, in which its docks learn of new layers."""
         for _ in range(TURNS):
             yield None
 

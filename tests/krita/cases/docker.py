@@ -28,7 +28,7 @@ def docker():
     found = next(one for one in window.findChildren(QDockWidget) if one.objectName() == "glihamba_docker")
     found.show()
     found.raise_()
-    window.resizeDocks([found], [620], Qt.Orientation.Vertical)
+    window.resizeDocks([found], [900], Qt.Orientation.Vertical)
     return found
 
 
