@@ -281,6 +281,7 @@ class Dialog:
 
     def settings(self) -> None:
         changed = change_settings(self.window, self.service.settings)
+        self.window.present()  # or GIMP's own window may get the keys
         if changed is not None:
             self.service = self.service.with_settings(changed)
             self.ask()
@@ -303,6 +304,7 @@ class Dialog:
         box.format_secondary_text(text("help text", self.language))
         box.run()
         box.destroy()
+        self.window.present()
 
 
 def label(words: str) -> Gtk.Label:
