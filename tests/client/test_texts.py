@@ -35,11 +35,11 @@ def test_a_plugin_s_own_words_come_first() -> None:
 
 
 def test_a_plugin_s_refusal_gets_its_language_where_it_is_shown() -> None:
-    own, shared = texts.refusal("GIMP", "one layer", count=3), texts.refusal("KRITA", "hidden", layer="Schuh")
+    own, shared = texts.refusal("GIMP", "one layer", count=3), texts.refusal("KRITA", "deleted", layer="Schuh")
     assert own.sentence("en").startswith("Harmonize works on one layer at a time, and 3 are chosen.")
     assert own.sentence("de") == texts.find("GIMP", "one layer", "de", count=3)
-    assert shared.sentence("en") == texts.find("KRITA", "hidden", "en", layer="Schuh")
-    assert shared.sentence("de").startswith("„Schuh“ oder eine Gruppe darum")
+    assert shared.sentence("en") == texts.find("KRITA", "deleted", "en", layer="Schuh")
+    assert shared.sentence("de").startswith("„Schuh“ wurde inzwischen gelöscht")
 
 
 def test_a_job_s_place_in_the_queue() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import logging
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -17,6 +21,7 @@ import grpc
 import pytest
 
 from glihamba import __version__
+from glihamba.daemon import standard_error
 from glihamba_proto import endpoint as record
 from glihamba_proto.endpoint import Endpoint
 
@@ -182,3 +187,48 @@ def test_the_server_is_there_before_torch_is() -> None:
     code = "import glihamba.daemon.server, sys; print('torch' in sys.modules, 'numba' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert shown.stdout.split() == ["False", "False"]
+
+
+def frame(kind: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2 on the connection itself."""
+    return struct.pack(">I", len(payload))[1:] + bytes((kind, 0)) + bytes(4) + payload
+
+
+def test_what_a_stranger_says_does_not_fill_a_file_or_reach_a_terminal(
+    process: Callable[..., Any], home: Path, said: SimpleNamespace
+) -> None:
+    """gRPC prints the text of a GOAWAY frame, which needs no token, to standard error."""
+    daemon = process()
+    endpoint = endpoint_of(daemon, home)
+    forged = b'\x1b[31m{"event": "forged"}\n' * 400
+    settings, farewell = frame(4, b""), frame(7, struct.pack(">II", 0, 2) + forged)
+    for _ in range(30):
+        with socket.create_connection((endpoint.host, endpoint.port)) as line:
+            line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + farewell)
+            line.shutdown(socket.SHUT_WR)
+            while line.recv(4096):  # until the daemon has read it all and closes the connection
+                pass
+    peer = said.Peer(f"127.0.0.1:{endpoint.port}", endpoint.token)
+    long_name = peer.refusal(said.plain_job(model="m" * 1_000_000))
+    assert long_name[1] == "UNKNOWN_MODEL"
+    peer.shutdown()
+    output, _ = daemon.communicate(timeout=PATIENCE)
+    assert "forged" not in output
+    text = (home / "logs" / "daemon.log").read_bytes()
+    assert len(text) < 40_000
+    assert b"\x1b" not in text
+    events = [json.loads(line) for line in text.splitlines()]
+    said_by_libraries = [event["text"] for event in events if event["event"] == "a library said"]
+    assert len(said_by_libraries) <= 20
+    assert any("Debug Text: \\x1b[31m" in each for each in said_by_libraries), "it is there, escaped"
+    if os.name == "posix":
+        assert (home / "logs" / "daemon.log").stat().st_mode & 0o077 == 0
+    peer.channel.close()
+
+
+def test_standard_error_comes_back_and_its_lines_are_kept(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, logger="glihamba"), standard_error.logged():
+        os.write(2, b"one\n\ntwo \xff\x9b1m\n" + b"x" * 10_000 + b"\nno end")
+        until(lambda: len(caplog.records) == 3)
+    texts = [record.__dict__["text"] for record in caplog.records]
+    assert texts == ["one", "two \\xff\\x9b1m", "x" * 300 + "…"]

@@ -238,9 +238,7 @@ def without_results(node):
     nodes = [child for child in node.childNodes() if child.type() != "selectionmask"]
     for child, state in zip(nodes, tree(node), strict=True):
         inner = child.childNodes()
-        if child.type() == "grouplayer" and any(
-            n.name().endswith(" (harmonized)") and n.inheritAlpha() for n in inner
-        ):
+        if child.type() == "grouplayer" and any(n.name().endswith(" (harmonized)") for n in inner):
             found += without_results(child)
         elif not child.name().endswith(" (harmonized)"):
             found.append((*state[:-1], without_results(child)))

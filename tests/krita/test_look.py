@@ -17,6 +17,7 @@ from PIL import Image
 from glihamba.models import registry
 
 SCRIPT = krita_app.HERE / "cases" / "look.py"
+PICTURES = ("menu", "before", "progress", "result", "settings", "docker-demo", "curves-demo")
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +30,7 @@ def report(profile: Profile, daemon: Any, folder: Path, artefacts: Path) -> dict
     archive = assemble.pack("krita", folder / "glihamba-krita.zip")
     extra = {"TEST_SIZE": apps.demo_layers(folder, "BGRA"), "TEST_ARCHIVE": str(archive)}
     report = krita_app.run(profile, SCRIPT, folder, extra=extra)
-    for name in ("menu", "before", "progress", "result", "settings"):
+    for name in PICTURES:
         if (folder / f"{name}.png").exists():
             shutil.copy(folder / f"{name}.png", artefacts)
     return report
@@ -40,7 +41,7 @@ def test_in_krita(report: dict[str, Any], case: str) -> None:
     krita_app.check(report, case)
 
 
-@pytest.mark.parametrize("name", ["menu", "before", "progress", "result", "settings"])
+@pytest.mark.parametrize("name", PICTURES)
 def test_screenshots_show_something(report: dict[str, Any], artefacts: Path, name: str) -> None:
     image = Image.open(artefacts / f"{name}.png").convert("RGB")
     assert image.size == (1280, 800)

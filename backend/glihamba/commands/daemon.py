@@ -47,6 +47,7 @@ def serve(idle_exit: str | None, device: str | None, **options: Any) -> None:
     \b
       glihamba serve --host 0.0.0.0 --port 50051 --tls-cert box.pem --tls-key box.key --token-file token
     """
+    os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC reads it when it is imported
     from glihamba import settings as table
     from glihamba.daemon import server
     from glihamba_proto import messages

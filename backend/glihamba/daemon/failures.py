@@ -31,9 +31,16 @@ STATUS = {
 }
 
 
+_LONGEST = 1_000  # characters of a sentence: it may quote what a client sent
+
+
+def _cut(sentence: str) -> str:
+    return sentence if len(sentence) <= _LONGEST else sentence[: _LONGEST - 1] + "…"
+
+
 def abort(context: grpc.ServicerContext, error: HarmonizeError) -> NoReturn:
     """End the call with the error's status and sentence, and its code and note in the trailing metadata."""
     note = noted(error.note).SerializeToString()
     context.set_trailing_metadata(((ERROR_KEY, error.code), (NOTE_KEY, note)))
-    context.abort(STATUS[error.code], str(error))
+    context.abort(STATUS[error.code], _cut(str(error)))
     raise AssertionError("abort never returns")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import time
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
+from typing import Any
 
 from glihamba.daemon.discovery import CannotServe, private_folder
 
 MEGABYTE = 1 << 20
+LONGEST = 500  # characters of a value: a stranger may choose a name of megabytes
 _ORDINARY = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 
 
@@ -26,16 +29,36 @@ class JsonLines(logging.Formatter):
             "event": record.getMessage(),
         }
         line |= {name: value for name, value in vars(record).items() if name not in _ORDINARY}
+        line = {name: _cut(value) for name, value in line.items()}
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)
         return json.dumps(line, ensure_ascii=False, default=str)
+
+
+def _cut(value: Any) -> Any:
+    if isinstance(value, str) and len(value) > LONGEST:
+        return f"{value[:LONGEST]}… ({len(value):,} characters)"
+    return value
+
+
+class OwnerOnly(RotatingFileHandler):
+    """A rotating file that only its owner can read. A full disk loses lines, and nothing else."""
+
+    def _open(self) -> Any:
+        def private(name: str, flags: int) -> int:
+            return os.open(name, flags, 0o600)
+
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=private)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Write no traceback to standard error, which would end here again."""
 
 
 def open_log(path: Path, level: str) -> logging.Handler:
     """Send the package's events of at least `level` to `path`; undo with `close_log`."""
     try:
         private_folder(path.parent)
-        handler = RotatingFileHandler(path, maxBytes=2 * MEGABYTE, backupCount=3, encoding="utf-8")
+        handler = OwnerOnly(path, maxBytes=2 * MEGABYTE, backupCount=3, encoding="utf-8")
     except OSError as error:
         raise CannotServe(case="LOG", path=path, reason=error.strerror) from None
     handler.setFormatter(JsonLines())

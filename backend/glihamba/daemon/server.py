@@ -21,7 +21,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from glihamba import __version__
 from glihamba import settings as settings_table
-from glihamba.daemon import discovery, log
+from glihamba.daemon import discovery, log, standard_error
 from glihamba.daemon.discovery import AlreadyRunning, CannotServe, is_loopback
 from glihamba.daemon.failures import abort
 from glihamba.daemon.jobs import Jobs
@@ -82,7 +82,7 @@ def serve(
         token_file=token_file,
         runner=runner,
     )
-    with _signals_set(daemon.told_to_end), daemon:
+    with _signals_set(daemon.told_to_end), daemon, standard_error.logged():
         # Torch's import and a network's first run take seconds: better before a picture needs them.
         threading.Thread(target=daemon.runner.warm, name="glihamba-warm", daemon=True).start()
         announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")

@@ -21,9 +21,12 @@ def extension() -> Extension:
     if vendor not in sys.path:
         sys.path.append(vendor)  # at the end: other plugins must find their own packages before ours
     try:
+        from . import docker
         from .extension import HarmonizeExtension
 
-        return HarmonizeExtension(Krita.instance())
+        made = HarmonizeExtension(Krita.instance())
+        docker.register(made)
+        return made
     except Exception as error:
         return gate.StandIn(Krita.instance(), gate.damaged(error))
 

@@ -5,16 +5,16 @@ from __future__ import annotations
 import zlib
 from dataclasses import dataclass
 
-from krita import Node, Selection
+from krita import Document, Node, Selection
 
 from glihamba_client.host import Capture, Pixels, Steps
 from glihamba_client.window import Rect, window
 
 from . import pixels
 from .chosen import ChosenLayer
-from .nodes import PIXEL_LAYERS, find, hidden, hide_above, is_drawn
+from .nodes import PIXEL_LAYERS, above, find, frames, hide_above, is_drawn, is_hidden, own, show
 from .pixels import Form, Space, size_of, space_of
-from .workspace import Workspace
+from .workspace import Style, Workspace
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Seen:
     space: Space
     """The document's colour space."""
     rect: Rect
-    """The part of the document that was read of the layer."""
+    """The part of the layer that was read, which may reach beyond the canvas."""
     window: Rect
     """The part of the document that was read of the picture: the network sees nothing beyond it."""
     form: Form
@@ -37,6 +37,12 @@ class Seen:
     """Checksum of what the layer showed in `rect`."""
     is_plain: bool
     """Whether the result is the composite on a layer of its own, not the layer's pixels clipped to it."""
+    is_whole: bool
+    """Whether nothing is selected, so that all of the layer is changed."""
+    is_hidden: bool
+    """Whether the person did not see the layer."""
+    style: Style | None
+    """What else a layer with a style needs."""
 
 
 class Reading:
@@ -58,7 +64,7 @@ class Reading:
         size = size_of(self.window)
         sent = yield from self.workspace.converted(self.composite, size, self.space, form.space)
         composite = pixels.plane(sent, self.window, form)
-        foreground = None
+        foreground, style = None, None
         if self.is_plain:
             shown = yield from self.workspace.alpha(self.composite, size, self.space)
             cover = pixels.where(bytes(pixels.cropped(shown, self.window, self.rect)), mask)
@@ -66,18 +72,33 @@ class Reading:
             cover = pixels.where(self.chosen or b"\xff" * len(alpha), alpha)
             own = yield from self.workspace.converted(self.raw, size_of(self.rect), self.own, form.space)
             foreground = pixels.plane(own, self.rect, form)
-        capture = Capture(composite, pixels.mask_plane(mask, self.rect, self.window), foreground)
-        seen = Seen(self.size, self.space, self.rect, self.window, form, cover, self.looks, self.is_plain)
-        return capture, seen
+            if self.asl:
+                style = Style(self.asl, alpha, self.opacity, self.selection)
+        visible = bytes(pixels.cropped(mask, self.rect, self.seen))
+        capture = Capture(composite, pixels.mask_plane(visible, self.seen, self.window), foreground)
+        return capture, Seen(
+            self.size,
+            self.space,
+            self.rect,
+            self.window,
+            form,
+            cover,
+            self.looks,
+            self.is_plain,
+            self.selection is None,
+            self.is_hidden,
+            style,
+        )
 
     def checked(self) -> Node:
         """The layer, if it can be harmonized."""
         node = self.layer.node()
         if node.type() not in PIXEL_LAYERS:
             raise self.layer.refuse("not a layer", kind=node.type())
-        if hidden(node):
-            raise self.layer.refuse("hidden")
-        if node.animated():
+        for group in above(node):
+            if group.locked():
+                raise self.layer.refuse("locked group", group=group.name())
+        if frames(self.document, node) > 1:
             raise self.layer.refuse("animated")
         return node
 
@@ -87,19 +108,25 @@ class Reading:
         self.size = document.width(), document.height()
         self.space, self.own = space_of(document), space_of(node)
         self.is_plain = node.blendingMode() != "normal" or node.inheritAlpha()
-        self.selection, self.rect = self.bounds(node)
-        self.window = window(self.rect, self.size)
+        self.asl, self.opacity = node.layerStyleToAsl(), node.opacity()
+        self.selection = self.selection_of(node)
+        self.rect, self.seen = self.bounds(node)
+        self.window = window(self.seen, self.size)
         twin = find(self.workspace.open(document), self.layer.node_id)
         assert twin is not None
         self.twin = twin
-        self.is_passed_through = node.type() == "grouplayer" and node.passThroughMode()
-        if self.is_passed_through:
+        self.is_hidden = is_hidden(node)
+        self.is_redrawn = self.is_hidden
+        if self.is_hidden:
+            show(twin)
+        if node.type() == "grouplayer" and node.passThroughMode():
             twin.setPassThroughMode(False)  # otherwise it has no projection of its own
-        self.must_render = hide_above(twin) or self.is_passed_through
-        self.chosen = self.selected()
+            self.is_redrawn = True
+        self.must_render = hide_above(twin) or self.is_redrawn
+        self.chosen = bytes(self.selection.pixelData(*self.rect)) if self.selection is not None else b""
         self.raw: Pixels = node.projectionPixelData(*self.rect)
         self.looks = zlib.crc32(node.toSvg().encode() if is_drawn(node) else self.raw)
-        self.composite: Pixels = b"" if self.must_render else document.pixelData(*self.window)
+        self.composite: Pixels = b"" if self.must_render else picture(document, self.window)
 
     def render(self) -> Steps[None]:
         """Have Krita draw the copy, where the document shows something else than is to be read."""
@@ -109,48 +136,71 @@ class Reading:
         copy.refreshProjection()
         copy.waitForDone()
         yield None
-        self.composite = copy.pixelData(*self.window)
-        if self.is_passed_through:
+        self.composite = picture(copy, self.window)
+        if self.is_redrawn:
             self.raw = self.twin.projectionPixelData(*self.rect)
         yield None
 
-    def bounds(self, node: Node) -> tuple[Selection | None, Rect]:
-        """The selection, if there is one, and the part of the layer in it and on the canvas."""
-        width, height = self.size
-        left, top, right, bottom = 0, 0, width, height
-        box = node.bounds()
-        if not any(child.type().endswith("mask") for child in node.childNodes()):  # a mask may move pixels
-            left, top = max(left, box.x()), max(top, box.y())
-            right, bottom = min(right, box.x() + box.width()), min(bottom, box.y() + box.height())
-        if right <= left or bottom <= top:
-            raise self.layer.refuse("empty")
-        chosen = self.document.selection()
+    def selection_of(self, node: Node) -> Selection | None:
+        """A copy of what is selected of the layer: by its own selection mask, else in the document."""
+        masks = [child for child in own(node.childNodes()) if child.type() == "selectionmask"]
+        chosen = masks[-1].selection() if masks else self.document.selection()
         if chosen is None or chosen.width() <= 0 or chosen.height() <= 0:
-            return None, (left, top, right - left, bottom - top)
-        left, top = max(left, chosen.x()), max(top, chosen.y())
-        right = min(right, chosen.x() + chosen.width())
-        bottom = min(bottom, chosen.y() + chosen.height())
-        if right <= left or bottom <= top:
-            raise self.layer.refuse("selected nothing")
-        return chosen, (left, top, right - left, bottom - top)
+            return None
+        return chosen.duplicate()
 
-    def selected(self) -> bytes:
-        """The selection's coverage of the layer's rectangle; empty when there is no selection."""
+    def bounds(self, node: Node) -> tuple[Rect, Rect]:
+        """The part of the layer that is to be changed, and of that the part on the canvas."""
+        canvas, box = (0, 0, *self.size), node.bounds()
+        whole: Rect | None = (box.x(), box.y(), box.width(), box.height())
+        if any(is_drawing(child) for child in own(node.childNodes())):
+            whole = canvas  # a mask may move pixels, and Krita draws masks on the canvas only
+        elif self.is_plain:
+            whole = overlap(whole, canvas)
+        seen = overlap(whole, canvas)
+        if whole is None or seen is None:
+            raise self.layer.refuse("empty")
         if self.selection is None:
-            return b""
-        self.selection = self.selection.duplicate()
-        return bytes(self.selection.pixelData(*self.rect))
+            return whole, seen
+        x, y = self.selection.x(), self.selection.y()
+        whole = overlap(whole, (x, y, self.selection.width(), self.selection.height()))
+        seen = overlap(whole, canvas)
+        if whole is None or seen is None:
+            raise self.layer.refuse("selected nothing")
+        return whole, seen
 
     def coverage(self, alpha: bytes) -> bytes:
         """Where the object is, one byte a pixel: the lesser of the layer's alpha and the selection."""
-        if alpha.count(0) == len(alpha):
+        if not any(pixels.cropped(alpha, self.rect, self.seen)):
             raise self.layer.refuse("empty" if self.selection is None else "selected nothing")
         if self.selection is None:
             return alpha
-        shape = Selection()
+        shape, both = Selection(), self.selection.duplicate()
         shape.setPixelData(alpha, *self.rect)
-        self.selection.intersect(shape)
-        both = bytes(self.selection.pixelData(*self.rect))
-        if both.count(0) == len(both):
+        both.intersect(shape)
+        covered = bytes(both.pixelData(*self.rect))
+        if not any(pixels.cropped(covered, self.rect, self.seen)):
             raise self.layer.refuse("selected nothing")
-        return both
+        return covered
+
+
+def picture(document: Document, rect: Rect) -> Pixels:
+    """The document as it looks, also while one layer of it is shown alone, which Document.pixelData obeys."""
+    root = document.rootNode()
+    assert root is not None
+    return root.projectionPixelData(*rect)
+
+
+def is_drawing(child: Node) -> bool:
+    """Whether this child of a layer changes how the layer looks."""
+    return child.type().endswith("mask") and child.type() != "selectionmask"
+
+
+def overlap(one: Rect | None, other: Rect) -> Rect | None:
+    """Where two rectangles overlap; None where they don't."""
+    if one is None:
+        return None
+    left, top = max(one[0], other[0]), max(one[1], other[1])
+    right = min(one[0] + one[2], other[0] + other[2])
+    bottom = min(one[1] + one[3], other[1] + other[3])
+    return (left, top, right - left, bottom - top) if right > left and bottom > top else None

@@ -1,8 +1,10 @@
 """Adds a result to its document, as one undo step.
 
-The result of a layer that blends normally is put into a quick clipping group above the layer. The layer's own
-alpha clips it there, which is exact where the object is soft. A layer that blends otherwise gets a plain
-layer with the harmonized composite, as it is seen.
+The layer and its result go into one group, which moves as one. Krita's own action makes the group, and the
+result is put into it. A layer that blends normally clips its result by its own alpha, which is exact where
+the object is soft. One that blends otherwise would blend with nothing in a group, and Krita 5.1 crashes when
+a group is undone that was passed through since: it gets the harmonized composite, as it is seen, on a layer
+above it. A later result of the same layer is added to the group above the earlier ones.
 """
 
 from __future__ import annotations
@@ -15,56 +17,104 @@ from krita import Krita, Node, View
 
 from glihamba_client.host import Pixels, Steps
 
-from . import pixels
+from . import curves, pixels
 from .capture import Seen
 from .chosen import ChosenLayer
-from .nodes import children, find, is_drawn, is_open, view_of
+from .nodes import find, is_drawn, is_open, own, selected_in, view_of
 from .pixels import size_of, space_of
 from .qt import QUuid
+from .results import base_of, home_of, name_of, results_in
 from .texts import text
+from .undo import name_next_step
 from .workspace import Workspace
 
 PATIENCE = 3.0  # seconds for Krita to do what it was asked
 LATE = 60.0  # seconds for Krita to make the group: it would still make one after we had given up
-SETTLING = 0.2  # seconds in which Krita may still choose the new layer by itself
+UNSEEN = 2.0  # levels of 255 by which curves may be off without a word
+TURNS = 5  # of Krita's event loop, in which its docks learn of a new group
+SETTLING = 0.3  # seconds in which Krita may still choose the new layer by itself
 
 
 class Delivery:
     """One act of adding. `add` changes what is active in Krita: one at a time."""
 
-    def __init__(self, layer: ChosenLayer, seen: Seen, workspace: Workspace) -> None:
+    def __init__(
+        self, layer: ChosenLayer, seen: Seen, workspace: Workspace, is_editable: bool = False
+    ) -> None:
         self.layer, self.seen, self.workspace, self.document = layer, seen, workspace, layer.document
+        self.is_editable = is_editable
+        self.notes: list[str] = []
+        """What the person is to be told of the result."""
 
-    def prepared(self, raw: Pixels) -> Steps[Pixels]:
-        """The result's pixels as they go into the layer: in the document's space, with their alpha."""
+    def prepared(self, raw: Pixels) -> Steps[Node]:
+        """The result as a layer, not yet in the document: in its space, with the result's alpha."""
         seen = self.seen
-        own = pixels.cropped(raw, seen.window, seen.rect) if seen.is_plain else raw
-        result = own if isinstance(own, bytearray) else bytearray(own)
-        pixels.set_alpha(result, seen.form.space.depth, seen.cover)
+        given = pixels.cropped(raw, seen.window, seen.rect) if seen.is_plain else raw
+        result = given if isinstance(given, bytearray) else bytearray(given)
+        pixels.set_alpha(result, seen.form.space.depth, seen.style.alpha if seen.style else seen.cover)
         yield None
-        return (yield from self.workspace.converted(result, size_of(seen.rect), seen.form.space, seen.space))
+        rect = seen.rect
+        done = yield from self.workspace.converted(result, size_of(rect), seen.form.space, seen.space)
+        if self.is_editable:
+            if seen.is_plain or seen.style or not curves.can_be_fitted(seen.space):
+                self.note("no curves")
+            else:
+                return (yield from self.editable(done))
+        if seen.style:
+            rect, done = yield from self.workspace.styled(done, rect, seen.space, seen.style)
+        layer = self.document.createNode(base_of(self.layer.name), "paintlayer")
+        layer.setPixelData(done, *rect)
+        return layer
 
-    def add(self, result: Pixels) -> Steps[None]:
+    def editable(self, result: Pixels) -> Steps[Node]:
+        """The result as a filter layer with curves, for the look that the layer has in its group by now."""
+        seen, node = self.seen, self.layer.node()
+        shown = home_of(node) or node
+        raw = shown.projectionPixelData(*seen.rect)
+        size = size_of(seen.rect)
+        before = yield from self.workspace.converted(raw, size, space_of(shown), seen.space)
+        fitted = curves.fit(before, result, seen.cover, seen.space)
+        yield None
+        if fitted.error > UNSEEN:
+            self.note("curves off", levels=f"{fitted.error:.1f}")
+        try:
+            layer = self.workspace.filter_layer(fitted, seen.space, seen.is_whole)
+        except OSError as error:
+            raise self.layer.refuse("curves not written", reason=error) from error
+        if not seen.is_whole:
+            layer.setPixelData(seen.cover, *seen.rect)  # of a filter layer this is its mask
+        return layer
+
+    def note(self, name: str, **fields: object) -> None:
+        self.notes.append(text(name, self.layer.language, layer=self.layer.name, **fields))
+
+    def add(self, result: Node) -> Steps[None]:
         """Raises `ClientError` when the result no longer fits or Krita does not take it."""
         yield from self.check_same()
-        node, name = self.place(), text("name", self.layer.language, layer=self.layer.name)
-        active = self.document.activeNode()
-        back = active.uniqueId() if active else self.layer.node_id
-        if self.seen.is_plain:
-            yield from self.activate_again(self.beside(node, name, result), back)
-            return
-        front = yield from self.bring_to_front()
-        layer = yield from self.clip()
-        if layer is None:  # unclipped, the result would be opaque where the object is soft
+        node, before = self.place(), self.active()
+        home = home_of(node)
+        earlier = results_in(home) if home is not None else []
+        result.setName(name_of(self.layer.name, len(earlier), self.layer.language))
+        if result.type() == "paintlayer":
+            result.setInheritAlpha(not self.seen.is_plain or node.inheritAlpha())
+        words = text("undo", self.layer.language)
+        if home is not None:
+            name_next_step(words)
+            home.addChildNode(result, earlier[-1])
+        elif self.seen.is_plain:
+            name_next_step(words)
+            node.parentNode().addChildNode(result, node)
+        else:
+            front = yield from self.bring_to_front()
+            home = yield from self.grouped(result, words)
+            if home is None and self.is_active(self.layer.node_id):
+                yield from self.activate(before)
             if front is not None:
                 front.setVisible()
-            if self.is_active(self.layer.node_id):
-                yield from self.activate(back)
-            raise self.layer.refuse("not added")
-        yield from self.fill(layer, name, result)
-        yield from self.activate_again(layer, back)
-        if front is not None:
-            front.setVisible()
+            if home is None:
+                raise self.layer.refuse("not added")
+        keep = home if home is not None and before == self.layer.node_id else find(self.document, before)
+        yield from self.settle(keep or node, node, home, result)
 
     # --- whether the result still fits ------------------------------------------------------------
 
@@ -91,91 +141,102 @@ class Delivery:
         if looks != self.seen.looks:
             raise self.layer.refuse("moved")
 
-    # --- the new layer ----------------------------------------------------------------------------
+    # --- the group ----------------------------------------------------------------------------------
 
-    def beside(self, node: Node, name: str, result: Pixels) -> Node:
-        """A plain layer above the node."""
-        layer = self.document.createNode(name, "paintlayer")
-        layer.setInheritAlpha(node.inheritAlpha())
-        layer.setPixelData(result, *self.seen.rect)
-        node.parentNode().addChildNode(layer, node)
-        return layer
-
-    def clip(self) -> Steps[Node | None]:
-        """A quick clipping group around the layer; its empty layer, or None where Krita makes none."""
-        _, view = view_of(self.document)
+    def grouped(self, result: Node, words: str) -> Steps[Node | None]:
+        """A group of the layer and its result, or None where Krita makes none."""
+        view = self.view()
         if view is None:
             return None
-        yield from self.activate(self.layer.node_id, alone=view)
+        yield from self.activate(self.layer.node_id)
         yield from self.until(self.is_still)
         outer = self.place().parentNode().uniqueId()
-        if Krita.instance().activeDocument() != self.document or not self.is_active(self.layer.node_id):
+        action = Krita.instance().action("create_quick_group")
+        if not self.is_active(self.layer.node_id) or not action.isEnabled():
             return None
-        action = Krita.instance().action("create_quick_clipping_group")
-        if not action.isEnabled():
-            return None
+        name_next_step(words)
         action.trigger()
-        yield from self.until(lambda: self.clipped(outer) is not None or self.is_gone(), LATE)
-        return self.clipped(outer)
-
-    def clipped(self, outer: QUuid) -> Node | None:
-        """The layer that inherits its alpha from ours in a group that was not there before."""
-        node = find(self.document, self.layer.node_id)
-        group = node.parentNode() if node else None
-        if group is None or group.uniqueId() == outer:
+        yield from self.until(lambda: self.group(outer) is not None or self.is_gone(), LATE)
+        yield from self.calm()
+        group, node = self.group(outer), find(self.document, self.layer.node_id)
+        if group is None or node is None:
             return None
-        return next((child for child in children(group) if child.inheritAlpha()), None)
-
-    def fill(self, layer: Node, name: str, result: Pixels) -> Steps[None]:
-        """Put the result into the empty layer of the new group."""
-        layer.setName(name)
-        layer.parentNode().setName(self.layer.name)
-        layer.setPixelData(result, *self.seen.rect)
+        group.setName(base_of(self.layer.name))
+        # Node.addChildNode would be an undo step of its own. This is none: the group keeps the result, and
+        # leaves and comes back with it.
+        group.setChildNodes([node, result])
         yield from self.until(self.is_still)  # otherwise the next call would wait for all the drawing
         self.document.refreshProjection()
+        return group
+
+    def group(self, outer: QUuid) -> Node | None:
+        """The new group around the layer, which lay in `outer` before."""
+        node = find(self.document, self.layer.node_id)
+        group = node.parentNode() if node else None
+        return None if group is None or group.uniqueId() == outer else group
 
     # --- what is in front and active ----------------------------------------------------------------
+
+    def view(self) -> View | None:
+        """The view that Krita's actions work on, if it shows the document."""
+        window = Krita.instance().activeWindow()
+        view = window.activeView() if window is not None else None
+        return view if view is not None and view.document() == self.document else None
 
     def bring_to_front(self) -> Steps[View | None]:
         """Show the document, as Krita's actions work on what is in front; returns the view that was there."""
         window, view = view_of(self.document)
-        if window is None or view is None or Krita.instance().activeDocument() == self.document:
+        if window is None or view is None or self.view() is not None:
             return None
         before = window.activeView()
         window.activate()
         view.setVisible()  # Window.showView does nothing in Krita 5.1
-        yield from self.until(lambda: Krita.instance().activeDocument() == self.document)
+        yield from self.until(lambda: self.view() is not None)
         return before
 
-    def activate(self, node_id: QUuid, alone: View | None = None) -> Steps[None]:
-        """Make a layer the active one, and in the view `alone` the only chosen one."""
+    def active(self) -> QUuid:
+        """The layer that is active where the person looks, or the one that is harmonized."""
+        view = self.view()
+        node = selected_in(view) if view is not None else self.document.activeNode()
+        return node.uniqueId() if node is not None else self.layer.node_id
+
+    def activate(self, node_id: QUuid) -> Steps[None]:
+        """Make a layer the active one, and the only chosen one."""
         node = find(self.document, node_id)
-        several = alone is not None and len(alone.selectedNodes()) > 1
-        if node is None or (self.is_active(node_id) and not several):
+        if node is None or self.is_active(node_id):
             return
-        if several:  # choosing the active one again would leave the others chosen
-            self.document.setActiveNode(node.parentNode() or node)
-            yield from self.until(lambda: not self.is_active(node_id))
+        chosen = own(view.selectedNodes()) if (view := self.view()) is not None else []
+        others = [other for other in chosen if other.uniqueId() != node_id]
+        if others and len(chosen) > 1:
+            # Choosing the active one again, or a group around it, would leave the others chosen.
+            self.document.setActiveNode(others[0])
+            yield from self.until(lambda: len(self.chosen()) < 2)
         self.document.setActiveNode(node)
         yield from self.until(lambda: self.is_active(node_id))
 
-    def activate_again(self, layer: Node, back: QUuid) -> Steps[None]:
-        """Make the layer `back` the active one again.
+    def settle(self, keep: Node, *added: Node | None) -> Steps[None]:
+        """Make the layer `keep` the active one.
 
-        Krita makes the new layer the active one a moment later, and on a busy machine once more after that.
+        Krita makes a new layer the active one a moment later, and on a busy machine once more after that.
         """
-        added = layer.uniqueId()
-        yield from self.until(lambda: self.is_active(added))
-        yield from self.activate(back)
+        kept = keep.uniqueId()
+        others = {node.uniqueId().toString() for node in added if node is not None} - {kept.toString()}
+        yield from self.until(lambda: any(one in others for one in self.chosen()), SETTLING)
+        yield from self.activate(kept)
         settled = time.monotonic() + SETTLING
         while time.monotonic() < settled:
             yield None
-            if is_open(self.document) and self.is_active(added):
-                yield from self.activate(back)
+            if is_open(self.document) and any(one in others for one in self.chosen()):
+                yield from self.activate(kept)
+
+    def chosen(self) -> list[str]:
+        """The layers that are chosen where the person looks."""
+        view = self.view()
+        nodes = own(view.selectedNodes()) if view is not None else own([self.document.activeNode()])
+        return [node.uniqueId().toString() for node in nodes if node is not None]
 
     def is_active(self, node_id: QUuid) -> bool:
-        active = self.document.activeNode()
-        return active is not None and active.uniqueId() == node_id
+        return self.chosen() == [node_id.toString()]
 
     def is_gone(self) -> bool:
         return find(self.document, self.layer.node_id) is None
@@ -186,6 +247,12 @@ class Delivery:
         if still:
             self.document.unlock()
         return still
+
+    def calm(self) -> Steps[None]:
+        """Wait until Krita draws nothing, and until its docks know of every layer."""
+        yield from self.until(self.is_still)
+        for _ in range(TURNS):
+            yield None
 
     def until(self, condition: Callable[[], bool], patience: float = PATIENCE) -> Steps[None]:
         """Wait for the condition, at most so many seconds."""

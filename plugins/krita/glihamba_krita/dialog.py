@@ -13,17 +13,22 @@ from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
 from glihamba_proto.errors import Failure
 
+from .controls import result_box
 from .qt import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QEvent,
     QFileDialog,
     QFormLayout,
     QHBoxLayout,
+    QKeyEvent,
     QLabel,
     QLineEdit,
     QMessageBox,
+    QPoint,
     QProgressDialog,
+    QPushButton,
     Qt,
     QTimer,
     QToolButton,
@@ -33,23 +38,43 @@ from .texts import LANGUAGES, text
 
 TITLE = "GLIHamba"
 PERCENT = 100
+MARGIN = 8  # pixels
 
 
 class ProgressDialog(QProgressDialog):
-    """Stage, place in the queue, Cancel. `cancelled` says whether the person has pressed Cancel."""
+    """Stage, place in the queue, Cancel. `cancelled` says whether the person has pressed Cancel.
+
+    The person goes on painting meanwhile, so it takes no key until they click into it: then Esc cancels, too.
+    """
 
     def __init__(
         self, parent: QWidget | None, layer: str, language: str, say: Callable[[str, bool], None]
     ) -> None:
-        super().__init__("", text("cancel", language), 0, PERCENT, parent)
+        super().__init__("", "", 0, PERCENT, parent)
         self.cancelled, self._layer, self._language, self._say = False, layer, language, say
         self.setWindowTitle(TITLE)
+        self.setWindowFlags(
+            Qt.WindowType.Tool | Qt.WindowType.CustomizeWindowHint | Qt.WindowType.WindowTitleHint
+        )
+        self.setAttribute(Qt.WidgetAttribute.WA_ShowWithoutActivating)
         self.setWindowModality(Qt.WindowModality.NonModal)
         self.setAutoClose(False)
         self.setAutoReset(False)
         self.setMinimumDuration(0)
         self.setMinimumWidth(380)
+        button = QPushButton(text("cancel", language))
+        button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        button.setAutoDefault(False)
+        self.setCancelButton(button)
         self.canceled.connect(self._cancel)
+        self.setValue(0)
+        self.adjustSize()
+        if parent is not None:
+            self.move(parent.mapToGlobal(corner(parent, self)))
+
+    def show_layer(self, name: str) -> None:
+        """Begin with another layer."""
+        self._layer = name
         self.setValue(0)
 
     def show_progress(self, progress: Progress) -> None:
@@ -64,14 +89,34 @@ class ProgressDialog(QProgressDialog):
     def message(self, words: str, failed: bool) -> None:
         self._say(words, failed)
 
+    def leave(self) -> None:
+        self.close()
+        self.deleteLater()
+
+    def event(self, event: QEvent) -> bool:
+        """Esc cancels. Otherwise Krita's own Esc, which this window shares, would make it mean nothing."""
+        if isinstance(event, QKeyEvent) and event.key() == Qt.Key.Key_Escape:
+            if event.type() == QEvent.Type.KeyPress:
+                self._cancel()
+            event.accept()
+            return True
+        return super().event(event)
+
     def _cancel(self) -> None:
         self.cancelled = True
+
+
+def corner(window: QWidget, box: QWidget) -> QPoint:
+    """Where a box lies in a window's lower left corner, over the status bar and away from the picture."""
+    area = window.rect()
+    return QPoint(area.left() + MARGIN, area.bottom() - MARGIN - box.height())
 
 
 def say(parent: QWidget | None, words: str) -> QMessageBox:
     """Show a message without waiting for its end. Keep the box, or Python deletes it."""
     box = QMessageBox(QMessageBox.Icon.Warning, TITLE, words, QMessageBox.StandardButton.Ok, parent)
     box.setWindowModality(Qt.WindowModality.NonModal)
+    box.setAttribute(Qt.WidgetAttribute.WA_QuitOnClose, False)
     box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
     box.show()
     return box
@@ -87,6 +132,7 @@ class SettingsDialog(QDialog):
         self._task: Task[Any] | None = None
         self.setWindowTitle(text("settings", self._language))
         self.model, self.device, self.language = QComboBox(), QLabel(), QComboBox()
+        self.results = result_box(chosen.result, self._language)
         self.remote = QLineEdit(chosen.remote)
         self.remote.setPlaceholderText(text("remote hint", self._language))
         self.remote.setToolTip(text("remote tip", self._language))
@@ -108,6 +154,7 @@ class SettingsDialog(QDialog):
         rows = (
             ("model", self.model),
             ("device", self.device),
+            ("result", self.results),
             ("remote", self.remote),
             ("token file", self._with_button(self.token_file)),
             ("ca file", self._with_button(self.ca_file)),
@@ -148,6 +195,7 @@ class SettingsDialog(QDialog):
             token_file=self.token_file.text().strip(),
             ca_file=self.ca_file.text().strip(),
             language=self.language.currentData() or "",
+            result=self.results.currentData(),
         )
 
     def ask(self) -> None:

@@ -1,17 +1,14 @@
-"""The menu entries and the running jobs. Each job takes its next step from a timer, so Krita never waits."""
+"""The menu entries, what they work on, and the running jobs."""
 
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Callable
 from typing import Any
 
-from krita import Document, Extension, Krita, Node, Window
+from krita import Document, Extension, Krita, Node, View, Window
 
 from glihamba_client import __version__, settings
-from glihamba_client.errors import ClientError
-from glihamba_client.harmonize_layer import guarded, harmonize_layer
+from glihamba_client.harmonize_layer import Service
 from glihamba_client.host import Choice
 from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
@@ -19,30 +16,17 @@ from glihamba_proto import places
 from glihamba_proto.errors import Failure
 
 from .dialog import ProgressDialog, SettingsDialog, say
-from .host import KritaHost
+from .host import JobWindow, KritaHost
+from .job import LayerJob, harmonized
+from .nodes import all_selected_in, selected_in
 from .qt import QMessageBox, QTimer, QWidget
+from .results import original_of
+from .slots import slot
 from .texts import refusal, text
 from .turns import Turns
 
 HARMONIZE, SETTINGS = "glihamba_harmonize", "glihamba_settings"
 NAME = f"krita/{__version__}"
-WAITING, WORKING = 30, 1  # milliseconds until a job's next step
-
-
-def slot(method: Callable[..., None]) -> Callable[..., None]:
-    """A slot that tells the person instead of raising: Krita would open a box of its own and stop."""
-
-    @functools.wraps(method)
-    def guard(self: HarmonizeExtension, *arguments: Any) -> None:
-        try:
-            method(self, *arguments)
-        except Failure as error:
-            self.say(error.sentence(self.language), True)
-        except Exception as error:
-            failure = ClientError("HOST_FAILED", reason=f"{type(error).__name__}: {error}")
-            self.say(failure.sentence(self.language), True)
-
-    return guard
 
 
 class HarmonizeExtension(Extension):
@@ -51,13 +35,23 @@ class HarmonizeExtension(Extension):
     def __init__(self, parent: Krita) -> None:
         super().__init__(parent)
         self.jobs: list[LayerJob] = []
+        self.is_quitting = False
         self.turns = Turns()
         self.language = ""
         self.dialog: SettingsDialog | None = None
         self.box: QMessageBox | None = None
 
     def setup(self) -> None:
-        pass
+        """Krita calls this once. A job must not keep Krita from ending, nor open a box then."""
+        notifier = Krita.instance().notifier()
+        notifier.setActive(True)
+        notifier.applicationClosing.connect(self.quit)
+
+    @slot
+    def quit(self) -> None:
+        self.is_quitting = True
+        for job in self.jobs:
+            job.cancel()
 
     @slot
     def createActions(self, window: Window) -> None:
@@ -77,20 +71,64 @@ class HarmonizeExtension(Extension):
 
     @slot
     def harmonize(self, *_: Any) -> None:
-        """Begin to harmonize the active layer."""
+        """Begin to harmonize the chosen layers."""
         chosen = settings.read(places.settings_file())
         self.language = chosen.language
-        document = Krita.instance().activeDocument()
-        if document is None:
-            raise refusal("no document")
-        node = document.activeNode()
+        document, node = self.chosen()
+        nodes = self.all_chosen() or [node]
+        dialog = ProgressDialog(main_window(), node.name(), chosen.language, self.message)
+        self.begin(document, nodes, chosen, Choice(chosen.model, chosen.strength), dialog)
+        dialog.show()
+
+    def chosen(self) -> tuple[Document, Node]:
+        """The document and the active layer, which has no job yet; raises `ClientError`."""
+        view = self.view()
+        node = selected_in(view)
         if node is None:
             raise refusal("no layer")
-        if any(job.host.layer.node_id == node.uniqueId() for job in self.jobs):
+        node = original_of(node)
+        self.check_free(node)
+        return view.document(), node
+
+    def all_chosen(self) -> list[Node]:
+        """The chosen layers, from the lowest up, which have no job yet; raises `ClientError`."""
+        found = {node.uniqueId().toString(): node for node in map(original_of, all_selected_in(self.view()))}
+        for node in found.values():
+            self.check_free(node)
+        return list(found.values())
+
+    def check_free(self, node: Node) -> None:
+        """Raises `ClientError` when the layer has a job."""
+        if any(job.is_of(node) for job in self.jobs):
             raise refusal("busy", layer=node.name())
-        job = LayerJob(self, document, node, chosen)
+
+    def view(self) -> View:
+        """Where the person looks; raises `ClientError`."""
+        window = Krita.instance().activeWindow()
+        view = window.activeView() if window is not None else None
+        if view is None or Krita.instance().activeDocument() is None:
+            raise refusal("no document")
+        return view
+
+    def begin(
+        self,
+        document: Document,
+        nodes: list[Node],
+        chosen: Settings,
+        choice: Choice,
+        window: JobWindow,
+        service: Service | None = None,
+    ) -> LayerJob:
+        """Begin a job; its first step comes when Krita has drawn."""
+        is_editable = chosen.result == "curves"
+        hosts = [
+            KritaHost(document, node, window, self.turns, chosen.language, is_editable) for node in nodes
+        ]
+        steps = harmonized(hosts, service or DaemonService(chosen, name=NAME), choice, chosen.language)
+        job = LayerJob(hosts, window, steps, self.jobs.remove)
         self.jobs.append(job)
-        job.step()
+        QTimer.singleShot(0, job.step)
+        return job
 
     @slot
     def change_settings(self, *_: Any) -> None:
@@ -105,45 +143,16 @@ class HarmonizeExtension(Extension):
         self.dialog = SettingsDialog(main_window(), chosen, keep)
         self.dialog.show()
 
-    def say(self, words: str, failed: bool) -> None:
+    def message(self, words: str, failed: bool) -> None:
         """Show a failure in a box, and a warning as a note that floats over the picture."""
         window = Krita.instance().activeWindow()
-        view = window.activeView() if window else None
+        if window is None or self.is_quitting:
+            return  # nobody is there to read it, and a box without a window would keep Krita alive
+        view = window.activeView()
         if failed or view is None:
             self.box = say(main_window(), words)
         else:
             view.showFloatingMessage(words, Krita.instance().icon("warning"), 8000, 1)
-
-
-class LayerJob:
-    """One layer on its way to the daemon and back."""
-
-    def __init__(
-        self, extension: HarmonizeExtension, document: Document, node: Node, chosen: Settings
-    ) -> None:
-        self.extension = extension
-        self.dialog = ProgressDialog(main_window(), node.name(), chosen.language, extension.say)
-        self.host = KritaHost(document, node, self.dialog, extension.turns, chosen.language)
-        choice = Choice(chosen.model, chosen.strength)
-        steps = harmonize_layer(self.host, DaemonService(chosen, name=NAME), choice)
-        self.steps = guarded(self.host, steps, chosen.language)
-        self.dialog.show()
-
-    def step(self) -> None:
-        """Take one step. The next one is asked for at its end: Krita's own calls may run the event loop."""
-        try:
-            wait = next(self.steps)
-        except Exception:  # the job has ended, and `guarded` has told why if it failed
-            self.end()
-        else:
-            QTimer.singleShot(WORKING if wait is None else WAITING, self.step)
-
-    def end(self) -> None:
-        self.extension.jobs.remove(self)
-        with contextlib.suppress(RuntimeError):  # it was deleted with the window it belonged to
-            self.dialog.close()
-            self.dialog.deleteLater()
-        self.host.release()
 
 
 def main_window() -> QWidget | None:

@@ -20,29 +20,40 @@ from .workspace import Workspace
 LOOK = 0.3  # seconds between two looks whether the document is still there
 
 
-class Window(Protocol):
+class JobWindow(Protocol):
     """What the host shows to the person, and hears of them."""
 
     cancelled: bool
 
+    def show_layer(self, name: str) -> None: ...
     def show_progress(self, progress: Progress) -> None: ...
     def show_stage(self, words: str) -> None: ...
     def message(self, words: str, failed: bool) -> None: ...
+    def leave(self) -> None:
+        """The job has ended."""
 
 
 class KritaHost:
     """One act of harmonizing `node` of `document`. All hosts of one Krita share their `turns`."""
 
     def __init__(
-        self, document: Document, node: Node, window: Window, turns: Turns, language: str = ""
+        self,
+        document: Document,
+        node: Node,
+        window: JobWindow,
+        turns: Turns,
+        language: str = "",
+        is_editable: bool = False,
     ) -> None:
         self.layer = ChosenLayer(document, node, language)
         self.window, self.turns, self.language = window, turns, language
+        self.is_editable = is_editable
         self.workspace = Workspace()
         self._seen: Seen | None = None
         self._looked = 0.0
 
     def capture(self) -> Steps[Capture]:
+        self.window.show_layer(self.layer.name)
         self.window.show_stage(text("reading", self.language))
         yield None  # the progress is drawn
         capture, self._seen = yield from Reading(self.layer, self.workspace).read()
@@ -51,9 +62,13 @@ class KritaHost:
     def deliver(self, harmonized: Harmonized) -> Steps[None]:
         assert self._seen is not None
         self.window.show_stage(text("writing", self.language))
-        delivery = Delivery(self.layer, self._seen, self.workspace)
+        delivery = Delivery(self.layer, self._seen, self.workspace, self.is_editable)
         result = yield from until_cancelled(self, delivery.prepared(harmonized.plane.data))
         yield from self.turns.hold(delivery.add(result))
+        for note in delivery.notes:
+            self.message(note)
+        if self._seen.is_hidden:
+            self.message(text("still hidden", self.language, layer=self.layer.name))
 
     def progress(self, progress: Progress) -> None:
         if not self.window.cancelled and time.monotonic() >= self._looked + LOOK:

@@ -41,19 +41,70 @@ def find(document: Document, node_id: QUuid) -> Node | None:
     return None
 
 
+def layer_of(node: Node | None) -> Node | None:
+    """The node itself, or the layer whose mask it is; None for the document's own selection."""
+    while node is not None and node.type().endswith("mask"):
+        node = node.parentNode()
+    return node if node is not None and node.parentNode() is not None else None
+
+
+def selected_in(view: View) -> Node | None:
+    """The layer that is active in this view. Document.activeNode() is that of the document's first view."""
+    there = own(view.selectedNodes())
+    active = view.document().activeNode()
+    if active is not None and any(node.uniqueId() == active.uniqueId() for node in there):
+        return layer_of(active)
+    return layer_of(there[-1]) if there else None
+
+
+def all_selected_in(view: View) -> list[Node]:
+    """The layers that are chosen in this view, from the lowest up; none whose group is chosen, too."""
+    wanted = {
+        node.uniqueId().toString() for node in map(layer_of, own(view.selectedNodes())) if node is not None
+    }
+    root = view.document().rootNode()
+    found, todo = [], children(root)[::-1] if root is not None else []
+    while todo:
+        node = todo.pop()
+        if node.uniqueId().toString() in wanted:
+            found.append(node)
+        else:
+            todo += children(node)[::-1]
+    return found
+
+
+def above(node: Node) -> list[Node]:
+    """The groups around a node, from the innermost to the root."""
+    found = []
+    parent = node.parentNode()
+    while parent is not None:
+        found.append(parent)
+        parent = parent.parentNode()
+    return found
+
+
 def is_drawn(node: Node) -> bool:
     """Whether the node holds shapes, which Krita draws once more by itself, a little later and finer."""
     return node.type() == "vectorlayer"
 
 
-def hidden(node: Node) -> bool:
+def is_hidden(node: Node) -> bool:
     """Whether the node or a group around it is hidden."""
-    found: Node | None = node
-    while found is not None:
-        if not found.visible():
-            return True
-        found = found.parentNode()
-    return False
+    return not all(one.visible() for one in (node, *above(node)))
+
+
+def show(node: Node) -> None:
+    """Show the node and every group around it."""
+    for one in (node, *above(node)):
+        if not one.visible():
+            one.setVisible(True)
+
+
+def frames(document: Document, node: Node) -> int:
+    """How many keyframes the node has."""
+    if not node.animated():
+        return 0
+    return sum(node.hasKeyframeAtTime(time) for time in range(document.animationLength() + 1))
 
 
 def hide_above(node: Node) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 from glihamba_client.errors import ClientError
 from glihamba_proto.files import replacing
 
+RESULTS = ("pixels", "curves")
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -26,10 +28,14 @@ class Settings:
     """PEM file of the authority that signed the remote daemon's certificate; empty: the system's."""
     language: str = ""
     """`en` or `de`; empty: the system's."""
+    result: str = "pixels"
+    """What a job adds in Krita: `pixels`, which are exact, or `curves`, which stay editable."""
 
     def __post_init__(self) -> None:
         if not 0 <= self.strength <= 1.5:
             raise ValueError("strength must be between 0 and 1.5")
+        if self.result not in RESULTS:
+            raise ValueError(f"result must be one of {', '.join(RESULTS)}")
 
 
 def read(path: Path) -> Settings:

@@ -13,7 +13,7 @@ def measured(t, document, layer, name):
     yield 0.3
     marks: dict[str, Any] = {}
     steps, begun = [], time.monotonic()
-    job = sys.modules["glihamba_krita.extension"].LayerJob
+    job = sys.modules["glihamba_krita.job"].LayerJob
     plain = job.step
 
     def timed(self):

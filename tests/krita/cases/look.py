@@ -6,11 +6,11 @@ import krita_kit as kit
 from krita_kit import krita
 
 try:
-    from PyQt5.QtCore import QPoint
-    from PyQt5.QtWidgets import QDialogButtonBox, QMenu
+    from PyQt5.QtCore import QPoint, QTimer
+    from PyQt5.QtWidgets import QApplication, QComboBox, QDialog, QDialogButtonBox, QMenu
 except ImportError:
-    from PyQt6.QtCore import QPoint
-    from PyQt6.QtWidgets import QDialogButtonBox, QMenu
+    from PyQt6.QtCore import QPoint, QTimer
+    from PyQt6.QtWidgets import QApplication, QComboBox, QDialog, QDialogButtonBox, QMenu
 
 HOLD = os.path.join(os.environ["GLIHAMBA_DATA_DIR"], "hold")
 
@@ -81,6 +81,57 @@ def case_demo(t):
     t.fact("size", size)
     kit.write(t.path("demo.after"), kit.seen(document))
     kit.write(t.path("demo.mask"), bytes(cup.pixelData(0, 0, *size))[3::4])
+
+
+def case_docker(t):
+    """The docker with the default model, as it ships."""
+    from docker import docker
+
+    _document, _ = yield from picture(t)
+    kit.settings(model="")
+    shown = docker()
+    yield 0.3
+    shown.preview_button.click()
+    yield lambda: not shown.is_busy()
+    assert shown.look is not None, shown.status.text()
+    shown.sliders.sliders["light"].setValue(60)
+    yield lambda: shown.model.count() > 1
+    krita.action("zoom_to_fit").trigger()
+    yield 0.5
+    t.screenshot("docker-demo.png")
+    shown.sliders.reset()
+    kit.settings(model="tiny")
+
+
+def case_editable_curves(t):
+    """The curves of an editable result, in Krita's own window for them."""
+    document, _ = yield from picture(t)
+    kit.settings(model="", result="curves")
+    yield from kit.harmonize(document)
+    kit.settings(model="tiny", result="pixels")
+    assert not kit.said(), kit.said()
+    result = kit.layer(document, "cup (harmonized)")
+    assert result.type() == "filterlayer"
+    document.setActiveNode(result)
+    yield lambda: document.activeNode().type() == "filterlayer"
+    main = krita.activeWindow().qwindow()
+    known = set(QApplication.topLevelWidgets())
+    QTimer.singleShot(0, krita.action("layer_properties").trigger)  # the window may be modal
+
+    def opened():
+        found = [w for w in QApplication.topLevelWidgets() if w.isVisible() and w not in known and w != main]
+        return [w for w in found if isinstance(w, QDialog)]
+
+    yield lambda: bool(opened())
+    (window,) = opened()
+    window.move(440, 240)
+    channels = next(box for box in window.findChildren(QComboBox) if box.findText("Red") > 0)
+    channels.setCurrentIndex(channels.findText("Red"))
+    yield 0.8
+    t.screenshot("curves-demo.png")
+    for window in opened():
+        window.reject()
+    yield 0.3
 
 
 def case_strength_is_the_result_s_opacity(t):

@@ -29,7 +29,9 @@ except ImportError:
     from PyQt6.QtWidgets import QApplication
 
 SCRIPT = os.environ.get("GLIHAMBA_TEST_SCRIPT", "")
-LIMIT = 300.0  # seconds after which a condition counts as never true; a busy machine may take its time
+LIMIT = float(
+    os.environ.get("GLIHAMBA_TEST_LIMIT", "300")
+)  # seconds after which a condition counts as never true; a busy machine may take its time
 CASE_LIMIT = 600.0  # seconds after which Krita is ended: a modal box stops every Python thread
 
 
@@ -107,6 +109,11 @@ class Driver:
         with open(self.path("report.json.part"), "w", encoding="utf-8") as file:
             json.dump(self.report, file, indent=1, default=str)
         os.replace(self.path("report.json.part"), self.path("report.json"))
+
+    def passed(self, facts):
+        """End the whole run here, with this case passed: Krita itself is about to end."""
+        self.report["cases"][self.case] = {"error": None, "facts": {"left": facts}, "seconds": 0}
+        self.finish(0)
 
     def finish(self, code):
         self.report["finished"] = True

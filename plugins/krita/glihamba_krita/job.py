@@ -1,0 +1,87 @@
+"""Layers on their way to the daemon and back. A job takes each step from a timer, so Krita never waits."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Sequence
+
+from krita import Node
+
+from glihamba_client.errors import ClientError
+from glihamba_client.harmonize_layer import Service, guarded, harmonize_layer
+from glihamba_client.host import Choice, Steps
+from glihamba_proto.errors import Failure
+
+from .host import JobWindow, KritaHost
+from .qt import QTimer
+
+WAITING, WORKING = 30, 1  # milliseconds until a job's next step
+
+
+class LayerJob:
+    """The layers of one act, one after the other, in one window. `ended` is told when nothing is left."""
+
+    def __init__(
+        self,
+        hosts: Sequence[KritaHost],
+        window: JobWindow,
+        steps: Steps[None],
+        ended: Callable[[LayerJob], None],
+    ) -> None:
+        self.hosts, self.window, self.steps, self.ended = hosts, window, steps, ended
+
+    def is_of(self, node: Node) -> bool:
+        """Whether the node is one of its layers."""
+        return any(host.layer.node_id == node.uniqueId() for host in self.hosts)
+
+    def step(self) -> None:
+        """Take one step. The next one is asked for at its end: Krita's own calls may run the event loop."""
+        try:
+            wait = next(self.steps)
+        except Exception:  # the job has ended, and `guarded` has told why if it failed
+            self.end()
+        else:
+            QTimer.singleShot(WORKING if wait is None else WAITING, self.step)
+
+    def cancel(self) -> None:
+        """Give the job up; its next step ends it."""
+        self.window.cancelled = True
+
+    def end(self) -> None:
+        self.ended(self)
+        with contextlib.suppress(RuntimeError):  # it was deleted with the window it belonged to
+            self.window.leave()
+        for host in self.hosts:
+            host.release()
+
+
+def harmonized(hosts: Sequence[KritaHost], service: Service, choice: Choice, language: str) -> Steps[None]:
+    """Harmonize the layers from the lowest up: each sees those below it as they have become.
+
+    Of several layers, one that leaves nothing of the scene is the scene, and stays as it is. The person is
+    told of failures, and the next layer follows.
+    """
+    scenes: list[Failure] = []
+    for host in hosts:
+        steps = guarded(host, but_the_scene(harmonize_layer(host, service, choice), scenes), language)
+        yield from steps
+        host.release()
+        if host.cancelled():
+            return
+    if len(scenes) == len(hosts):
+        yield from guarded(hosts[0], failing(scenes[0]), language)
+
+
+def but_the_scene(steps: Steps[None], scenes: list[Failure]) -> Steps[None]:
+    """The same steps. A failure because there is no scene is not raised but kept."""
+    try:
+        yield from steps
+    except ClientError as error:
+        if error.code != "FULL_MASK":
+            raise
+        scenes.append(error)
+
+
+def failing(error: Failure) -> Steps[None]:
+    yield from ()
+    raise error

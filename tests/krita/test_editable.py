@@ -1,0 +1,70 @@
+"""Results that stay editable, in a real Krita with the real daemon; and the fit of curves without one."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+from typing import Any
+
+import assemble
+import krita_app
+import numpy as np
+import pytest
+import words
+from krita_app import Profile
+
+SCRIPT = krita_app.HERE / "cases" / "editable.py"
+CURVES = Path(assemble.__file__).parent / "krita" / "glihamba_krita" / "curves.py"
+
+
+@pytest.fixture(scope="module")
+def report(
+    profile: Profile, daemon: Any, tmp_path_factory: pytest.TempPathFactory, artefacts: Path
+) -> dict[str, Any]:
+    """All cases in one Krita."""
+    folder = tmp_path_factory.mktemp("editable")
+    report = krita_app.run(profile, SCRIPT, folder)
+    for picture in folder.glob("*.png"):
+        (artefacts / picture.name).write_bytes(picture.read_bytes())
+    return report
+
+
+@pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))
+def test_in_krita(report: dict[str, Any], case: str) -> None:
+    krita_app.check(report, case)
+
+
+@pytest.fixture
+def curves() -> Any:
+    """The module without Krita."""
+    return words.load(CURVES)
+
+
+def test_a_quadratic_is_fitted_exactly(curves: Any) -> None:
+    xs = list(np.linspace(0.2, 0.8, 50))
+    curve, error = curves.fitted(xs, [0.1 + 0.6 * x + 0.3 * x * x for x in xs])
+    assert error < 1e-6
+    inner = [(x, y) for x, y in curve if 0.2 <= x <= 0.8]
+    assert len(inner) == curves.POINTS
+    for x, y in inner:
+        assert abs(0.1 + 0.6 * x + 0.3 * x * x - y) < 1e-3
+
+
+def test_one_colour_gives_a_curve_through_it(curves: Any) -> None:
+    curve, error = curves.fitted([0.5] * 10, [0.6] * 10)
+    assert (0.5, 0.6) in curve
+    assert error < 1e-6
+    assert [x for x, _ in curve] == [0.0, 0.5, 1.0]
+    assert all(0 <= y <= 1 for _, y in curve)
+
+
+def test_no_pixels_change_nothing(curves: Any) -> None:
+    assert curves.fitted([], []) == (((0.0, 0.0), (1.0, 1.0)), 0.0)
+
+
+@pytest.mark.parametrize("ends", [(0.0, 1.0), (0.9, 1.0), (0.0, 0.05)])
+def test_points_rise_and_stay_within_range(curves: Any, ends: tuple[float, float]) -> None:
+    xs = list(np.linspace(*ends, 40))
+    curve, _ = curves.fitted(xs, [min(1.0, 1.4 * x + 0.2) for x in xs])
+    assert all(0 <= x <= 1 and 0 <= y <= 1 for x, y in curve)
+    assert all(before[0] < after[0] for before, after in itertools.pairwise(curve))
