@@ -13,7 +13,7 @@ from gi.repository import Gimp
 
 from glihamba_client.texts import result_name
 
-from . import filters, groups, layers, pixels
+from . import edges, filters, groups, layers, pixels
 from .chosen import ChosenLayer, Place
 from .fit import Fit
 from .texts import text
@@ -73,6 +73,8 @@ class Pixels(NamedTuple):
         if not image.insert_layer(result, group, image.get_item_position(layer)):
             raise chosen.refuse("not added", reason=Gimp.get_pdb().get_last_error())
         groups.clip(result)
+        if self.seen.edge is not None:
+            edges.add_mask(group, self.seen.rect, self.seen.edge)
         if self.seen.selected:
             mask = result.create_mask(Gimp.AddMaskType.WHITE)
             result.add_mask(mask)
@@ -99,8 +101,7 @@ class Filter(NamedTuple):
     """The filter's opacity, 0 to 1."""
 
     def add(self, chosen: ChosenLayer, layer: Gimp.Layer) -> Gimp.Layer:
-        for result in groups.results(layer):
-            layer.get_image().remove_layer(result)
+        groups.forget(layer)
         filters.remove(layer)
         filters.append(layer, self.fit, self.strength)
         return layer
