@@ -132,8 +132,12 @@ def run(
     cases: Sequence[str] = (),
     extra: Mapping[str, str] | None = None,
     screen: bool = False,
+    keep: Path | None = None,
 ) -> dict[str, Any]:
-    """Run a script's cases in GIMP; returns the driver's report. Everything started here has ended."""
+    """Run a script's cases in GIMP; returns the driver's report. Everything started here has ended.
+
+    keep: where screenshots are copied to.
+    """
     # A dialog begins with what was chosen in the last one.
     shutil.rmtree(profile.settings / "plug-in-settings", ignore_errors=True)
     environment = {
@@ -158,6 +162,9 @@ def run(
         CACHE.mkdir(parents=True, exist_ok=True)
         with replacing(known_plugins()) as part:
             shutil.copy2(learned, part)
+    if keep is not None:
+        for picture in folder.glob("*.png"):
+            shutil.copy(picture, keep)
     return apps.reported(folder, "gimp.log", status)
 
 

@@ -23,7 +23,7 @@ def test_the_syntax(path: Path) -> None:
 def test_the_words_are_the_catalogue_s() -> None:
     texts = words.load(PLUGIN / "texts.py")
     assert texts.text("moved", "de", layer="Schuh").startswith("„Schuh“ wurde inzwischen verschoben")
-    assert texts.text("hidden", "de", layer="Schuh").startswith("„Schuh“ oder eine Gruppe darum")
+    assert texts.text("empty", "de", layer="Schuh").startswith("„Schuh“ ist innerhalb der Leinwand leer")
 
 
 def test_every_text_that_is_used_exists_and_none_is_left_over() -> None:

@@ -49,8 +49,10 @@ def harmonize(
             picked = dialog.ask(procedure, config, host, service)
             if picked is None:
                 return None, ""
+            host.set_up(config.get_property("scene"), config.get_property("edge"))
             work = chosen_in_dialog(host, config, picked)
         else:
+            host.set_up(config.get_property("scene"), config.get_property("edge"))
             work = asked_for(host, config, service)
     except Failure as error:
         return None, error.sentence(language)

@@ -12,23 +12,11 @@ from glihamba_client.host import Capture, Plane
 from glihamba_client.preview import MOST_PIXELS
 from glihamba_client.window import Rect, window
 
-from . import deliver, filters, layers, pixels
+from . import deliver, edges, filters, groups, layers, pixels
 from .chosen import ChosenLayer, Place
-from .pixels import Form
+from .seen import Seen
 
 SMALL_SIDE = 512  # pixels: what shows a network all that it can see
-
-
-class Seen(NamedTuple):
-    """What the delivery needs to know of the layer as it was read."""
-
-    place: Place
-    form: Form
-    """How pixels were sent."""
-    rect: Rect
-    """The rectangle of the image that comes back harmonized."""
-    selected: bytes
-    """The selection's coverage of `rect`, one byte a pixel; empty when nothing was selected."""
 
 
 class Small(NamedTuple):
@@ -68,12 +56,14 @@ def read(chosen: ChosenLayer, earlier: Sequence[deliver.Done] = ()) -> tuple[Cap
     with opened(chosen) as (copy, selection, layer, box, around):
         coverage = pixels.read(copy.get_selection(), around, "Y u8")
         mask = Plane(*around[2:], "uint8", "gray", coverage, around[:2])
-        with picture(chosen, around, earlier) as seen:
+        with picture(chosen, around, earlier, chosen.scene()) as seen:
             form = pixels.form_of(seen)
             composite = pixels.plane(seen, (0, 0, *around[2:]), form, around[:2])
-        rect = box if selection else whole(copy, layer, box)
+        rect = box if selection and not chosen.edge else whole(copy, layer)
         foreground = pixels.plane(layer, layers.inside(layer, rect), form, rect[:2])
-        return Capture(composite, mask, foreground), Seen(place, form, rect, selected(copy, selection, rect))
+        coverage = selected(copy, selection, rect)
+        edge = edges.read(copy, layer, rect, chosen.edge) if chosen.edge else None
+        return Capture(composite, mask, foreground), Seen(place, form, rect, coverage, edge)
 
 
 def small(chosen: ChosenLayer, earlier: Sequence[deliver.Done] = ()) -> Small:
@@ -82,10 +72,11 @@ def small(chosen: ChosenLayer, earlier: Sequence[deliver.Done] = ()) -> Small:
     with opened(chosen) as (copy, _, _, _, around):
         left, top, *size = around
         copy.resize(size[0], size[1], -left, -top)
-        with picture(chosen, around, earlier) as seen:
-            scale = min(1.0, SMALL_SIDE / max(size))
-            mask = pixels.scaled(copy.get_selection(), size, scale, "gray")
+        scale = min(1.0, SMALL_SIDE / max(size))
+        mask = pixels.scaled(copy.get_selection(), size, scale, "gray")
+        with picture(chosen, around, earlier, chosen.scene()) as seen:
             composite = pixels.scaled(seen, size, scale, "rgba")
+        with picture(chosen, around, earlier) as seen:
             covered = len(mask.data) - bytes(mask.data).count(0)
             scale *= min(1.0, (MOST_PIXELS / max(1, covered)) ** 0.5)
             shown = pixels.scaled(seen, size, scale, "rgb")
@@ -113,8 +104,16 @@ def opened(chosen: ChosenLayer) -> Iterator[Opened]:
 
 
 @contextmanager
-def picture(chosen: ChosenLayer, around: Rect, earlier: Sequence[deliver.Done]) -> Iterator[Gimp.Layer]:
-    """The part `around` of the picture as seen, without what lies above the layer, as a layer of a copy."""
+def picture(
+    chosen: ChosenLayer,
+    around: Rect,
+    earlier: Sequence[deliver.Done],
+    label: Gimp.ColorTag | None = None,
+) -> Iterator[Gimp.Layer]:
+    """The part `around` of the picture as seen, without what lies above the layer, as a layer of a copy.
+
+    label: of the scene's layers; None: all that is seen below the layer is the scene.
+    """
     left, top, width, height = around
     with layers.duplicate(chosen.image) as (copy, _):
         layer = layers.twin(copy, chosen.layer)
@@ -122,8 +121,11 @@ def picture(chosen: ChosenLayer, around: Rect, earlier: Sequence[deliver.Done]) 
         for other, done in before:
             done.result.add(done.chosen, other)
         filters.remove(layer)
+        groups.forget(layer)
         layers.show(layer)
         layers.hide_above(layer)
+        if label is not None:
+            layers.hide_unlabelled(layer, label)
         copy.resize(width, height, -left, -top)  # GIMP draws no more than the canvas; the layers stay whole
         yield Gimp.Layer.new_from_visible(copy, copy, "seen")
 
@@ -141,21 +143,17 @@ def select(copy: Gimp.Image, selection: Gimp.Channel | None, layer: Gimp.Layer) 
     return (left, top, right - left, bottom - top) if is_any else None
 
 
-def whole(copy: Gimp.Image, layer: Gimp.Layer, box: Rect) -> Rect:
-    """The rectangle around all that the layer shows, also off the canvas; `box` is around what is on it.
-
-    Enlarges the canvas of the copy for that.
-    """
+def whole(copy: Gimp.Image, layer: Gimp.Layer) -> Rect:
+    """The rectangle around all that the layer shows, also off the canvas, which is enlarged for that."""
     _, left, top = layer.get_offsets()
     right, bottom = left + layer.get_width(), top + layer.get_height()
     width, height = copy.get_width(), copy.get_height()
-    if left >= 0 and top >= 0 and right <= width and bottom <= height:
-        return box
     x, y = max(0, -left), max(0, -top)
     copy.resize(max(width, right) + x, max(height, bottom) + y, x, y)
     found = select(copy, None, layer)
     copy.resize(width, height, -x, -y)
-    return (found[0] - x, found[1] - y, *found[2:]) if found else box
+    assert found is not None  # a part of it lies on the canvas
+    return found[0] - x, found[1] - y, found[2], found[3]
 
 
 def selected(copy: Gimp.Image, selection: Gimp.Channel | None, rect: Rect) -> bytes:

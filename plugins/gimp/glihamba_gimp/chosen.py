@@ -10,7 +10,7 @@ from gi.repository import Gimp
 from glihamba_client.errors import ClientError
 
 from . import groups, layers, pixels
-from .texts import refusal
+from .texts import refusal, text
 
 
 class Place(NamedTuple):
@@ -43,6 +43,7 @@ class ChosenLayer:
 
     def __init__(self, image: Gimp.Image, drawable: Gimp.Drawable, language: str = "") -> None:
         self.image, self.language, self.name = image, language, drawable.get_name()
+        self.label, self.edge = "", 0
         layer = Gimp.Layer.from_mask(drawable) if drawable.is_layer_mask() else drawable
         self.layer = cast(Gimp.Layer, layer)  # `check` refuses anything else
         self.check()
@@ -64,6 +65,25 @@ class ChosenLayer:
             raise self.refuse("floating")
         if self.image.get_base_type() == Gimp.ImageBaseType.INDEXED:
             raise self.refuse("indexed")
+
+    def scene(self) -> Gimp.ColorTag | None:
+        """The label of the scene's layers, if the person has named one.
+
+        Raises `ClientError` if no layer has it.
+        """
+        if not self.label:
+            return None
+        tag: Gimp.ColorTag = getattr(Gimp.ColorTag, self.label.upper())
+        around = {item.get_id() for item in layers.chain(self.layer)}
+        below = [
+            one
+            for item in layers.chain(self.layer)
+            for one in layers.siblings(item)[self.image.get_item_position(item) :]
+            if one.get_id() not in around and one.get_visible()
+        ]
+        if not layers.labelled(below, tag):
+            raise self.refuse("no label", label=text(f"label {self.label}", self.language))
+        return tag
 
     def place(self) -> Place:
         """Where the layer is now."""

@@ -7,19 +7,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from gi.repository import Gimp
 
 from glihamba_client.texts import result_name
 
-from . import filters, groups, layers, pixels
+from . import edges, filters, groups, layers, pixels
 from .chosen import ChosenLayer, Place
 from .fit import Fit
+from .seen import Seen
 from .texts import text
-
-if TYPE_CHECKING:
-    from .capture import Seen
 
 NUMBERED = r"(?<=\)) #\d+$"  # what GIMP adds to the name of a second group
 
@@ -73,6 +71,8 @@ class Pixels(NamedTuple):
         if not image.insert_layer(result, group, image.get_item_position(layer)):
             raise chosen.refuse("not added", reason=Gimp.get_pdb().get_last_error())
         groups.clip(result)
+        if self.seen.edge is not None:
+            edges.add_mask(group, self.seen.rect, self.seen.edge)
         if self.seen.selected:
             mask = result.create_mask(Gimp.AddMaskType.WHITE)
             result.add_mask(mask)
@@ -99,8 +99,7 @@ class Filter(NamedTuple):
     """The filter's opacity, 0 to 1."""
 
     def add(self, chosen: ChosenLayer, layer: Gimp.Layer) -> Gimp.Layer:
-        for result in groups.results(layer):
-            layer.get_image().remove_layer(result)
+        groups.forget(layer)
         filters.remove(layer)
         filters.append(layer, self.fit, self.strength)
         return layer

@@ -10,7 +10,7 @@ gi.require_version("Gdk", "3.0")
 gi.require_version("GdkPixbuf", "2.0")
 gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
-from gi.repository import Gdk, Gimp, GimpUi, GLib, Gtk  # noqa: E402
+from gi.repository import Gdk, Gimp, GimpUi, GLib, GObject, Gtk  # noqa: E402
 
 from glihamba_client import texts  # noqa: E402
 from glihamba_client.client import Task  # noqa: E402
@@ -67,6 +67,7 @@ class Dialog:
         service: DaemonService,
     ) -> None:
         self.config, self.language, self.service = config, host.language, service
+        self.host = host
         self.several = len(host.chosen) > 1
         self.small = capture.small(host.chosen[0])
         self.canvas = CanvasPreview(host.chosen[0].layer, self.small.around)
@@ -82,6 +83,7 @@ class Dialog:
         self.panel = Panel(self.small, self.language, self.later)
         self.model.connect("changed", self.choose)
         config.connect("notify::model", lambda *_: self.show())
+        config.connect("notify::scene", lambda *_: self.predict())
         for name in ("strength", *PARTS, "editable"):
             config.connect(f"notify::{name}", lambda *_: self.later())
         self.lay_out()
@@ -104,7 +106,9 @@ class Dialog:
             scale = self.window.get_spin_scale(name, 1.0)
             scale.set_digits(2)
             right.pack_start(scale, False, False, 0)
-        for widget in (self.window.get_widget("editable", Gtk.CheckButton), self.note):
+        scene = self.window.get_widget("scene", GObject.TYPE_NONE)
+        self.edge = self.window.get_spin_scale("edge", 1.0)
+        for widget in (scene, self.edge, self.window.get_widget("editable", Gtk.CheckButton), self.note):
             right.pack_start(widget, False, False, 0)
         buttons = Gtk.Box(spacing=6)
         for name, act in (("help", self.help), ("settings", self.settings)):
@@ -154,6 +158,14 @@ class Dialog:
         self.variants, self.previews, self.fits = [], [], {}
         self.panel.forget_variants()
         self.note.set_text(text("predicting", self.language))
+        self.prediction = None
+        self.canvas.close()
+        try:
+            self.host.set_up(self.config.get_property("scene"), 0)
+            self.small = capture.small(self.host.chosen[0])
+        except Failure as error:
+            self.note.set_text(error.sentence(self.language))
+            return
         model = self.config.get_property("model")
         self.prediction = self.service.predict(self.small.composite, self.small.mask, model)
 
@@ -208,6 +220,7 @@ class Dialog:
         own = self.variants[self.panel.chosen].strength
         self.panel.draw(preview.pixels(strength / own, self.amounts()))
         is_editable = self.config.get_property("editable")
+        self.edge.set_sensitive(not is_editable)
         self.note.set_text("")
         if is_editable or self.panel.on_canvas.get_active():
             found = self.fit()
@@ -268,6 +281,7 @@ class Dialog:
 
     def settings(self) -> None:
         changed = change_settings(self.window, self.service.settings)
+        self.window.present()  # or GIMP's own window may get the keys
         if changed is not None:
             self.service = self.service.with_settings(changed)
             self.ask()
@@ -290,6 +304,7 @@ class Dialog:
         box.format_secondary_text(text("help text", self.language))
         box.run()
         box.destroy()
+        self.window.present()
 
 
 def label(words: str) -> Gtk.Label:

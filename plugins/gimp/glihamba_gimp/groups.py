@@ -16,13 +16,13 @@ MARK = "glihamba-result"
 PERSISTENT = 1  # the mark is kept in files
 
 
-def mark(layer: Gimp.Layer) -> None:
-    """Let the layer be recognized as a result, also in a file that is opened later."""
-    layer.attach_parasite(Gimp.Parasite.new(MARK, PERSISTENT, b"1"))
+def mark(item: Gimp.Item) -> None:
+    """Let the layer or mask be recognized as a result, also in a file that is opened later."""
+    item.attach_parasite(Gimp.Parasite.new(MARK, PERSISTENT, b"1"))
 
 
-def is_result(layer: Gimp.Layer) -> bool:
-    return layer.get_parasite(MARK) is not None
+def is_result(item: Gimp.Item) -> bool:
+    return item.get_parasite(MARK) is not None
 
 
 def results(layer: Gimp.Layer) -> list[Gimp.Layer]:
@@ -42,18 +42,27 @@ def object_of(layer: Gimp.Layer) -> Gimp.Layer:
     return objects[0] if len(objects) == 1 and results(objects[0]) else layer
 
 
+def forget(layer: Gimp.Layer) -> Gimp.Layer | None:
+    """Remove the layer's results, and the mask that came with them; returns their group, if there is one."""
+    old, group = results(layer), layer.get_parent()
+    if not old or group is None:
+        return None
+    for result in old:
+        layer.get_image().remove_layer(result)
+    mask = group.get_mask()
+    if mask is not None and is_result(mask):
+        group.remove_mask(Gimp.MaskApplyMode.DISCARD)
+    return group
+
+
 def group_for(layer: Gimp.Layer, name: str) -> Gimp.Layer:
     """The group of the layer and its results; a new one where it has none. Old results are removed.
 
     A new group takes over how the layer blends with what is below it, since in the group there is nothing.
     """
-    image, old = layer.get_image(), results(layer)
-    if old:
-        for result in old:
-            image.remove_layer(result)
-        parent = layer.get_parent()
-        assert parent is not None
-        return parent
+    image, there = layer.get_image(), forget(layer)
+    if there is not None:
+        return there
     group = Gimp.GroupLayer.new(image, name)
     image.insert_layer(group, layer.get_parent(), image.get_item_position(layer))
     locked = [(item, item.get_lock_position()) for item in layers.chain(layer)]

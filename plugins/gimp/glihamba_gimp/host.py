@@ -17,8 +17,9 @@ from glihamba_client.host import Capture, Choice, Harmonized, Progress, Steps, a
 from glihamba_client.preview import PARTS, Preview
 from glihamba_client.service import DaemonService
 
-from . import capture, deliver, fit
+from . import capture, deliver, edges, fit
 from .chosen import ChosenLayer, objects
+from .seen import Seen
 from .texts import refusal, text
 
 STRONGEST = 1.5  # what the contract allows
@@ -37,10 +38,19 @@ class GimpHost:
         self.added: list[Gimp.Layer] = []
         self.failure = ""
         self._done: list[deliver.Done] = []
-        self._seen: capture.Seen | None = None
+        self._seen: Seen | None = None
         self._shown = ""
 
     # --- what a person asks for -------------------------------------------------------------------
+
+    def set_up(self, label: str, edge: int) -> None:
+        """What is to be read of the layers.
+
+        label: only layers of this colour label count as the scene; "all": all that is seen below a layer.
+        edge: how many pixels of the rim are cleaned up.
+        """
+        for one in self.chosen:
+            one.label, one.edge = "" if label == "all" else label, edge
 
     def add_pixels(self, service: DaemonService, choice: Choice) -> Steps[None]:
         """Harmonize all layers, from the lowest up, each in the picture with the results of those before it.
@@ -110,7 +120,11 @@ class GimpHost:
         """Keep the result until all are there."""
         assert self._seen is not None
         self.show(text("writing", self.language), 1.0)
-        result = deliver.Pixels(self._seen, bytes(harmonized.plane.data), self.opacity)
+        data = bytes(harmonized.plane.data)
+        if self._seen.edge is not None:
+            size = self._seen.rect[2:]
+            data = edges.recoloured(self.image, size, data, self._seen.form, self._seen.edge)
+        result = deliver.Pixels(self._seen, data, self.opacity)
         self._done.append(deliver.Done(self.chosen[self.turn], self._seen.place, result))
 
     def progress(self, progress: Progress) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from gi.repository import Gimp
@@ -88,6 +88,28 @@ def hide_above(layer: Gimp.Layer) -> None:
     for item in chain(layer):
         for above in siblings(item)[: item.get_image().get_item_position(item)]:
             set_visible(above, False)
+
+
+def labelled(found: Sequence[Gimp.Layer], label: Gimp.ColorTag) -> bool:
+    """Whether a layer among these, or in groups among them, has the colour label."""
+    return any(
+        one.get_color_tag() == label or (one.is_group() and labelled(one.get_children(), label))
+        for one in found
+    )
+
+
+def hide_unlabelled(layer: Gimp.Layer, label: Gimp.ColorTag) -> None:
+    """Hide every layer but this one and those that have the colour label, or are in a group that has it."""
+    kept = {item.get_id() for item in chain(layer)}
+    todo = list(layer.get_image().get_layers())
+    while todo:
+        one = todo.pop()
+        if one.get_color_tag() == label or one.get_id() == layer.get_id():
+            continue
+        if one.get_id() in kept or (one.is_group() and labelled(one.get_children(), label)):
+            todo += one.get_children()
+        else:
+            set_visible(one, False)
 
 
 def inside(layer: Gimp.Layer, rect: Rect) -> Rect:

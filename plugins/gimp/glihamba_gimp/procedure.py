@@ -26,7 +26,19 @@ ENGLISH = {
     "contrast": "Contrast",
     "saturation": "Saturation",
     "local": "Local light",
+    "edge": "Edge clean-up",
+    "scene": "Scene",
+    "label all": "All that is seen below",
+    "label blue": "Blue",
+    "label green": "Green",
+    "label yellow": "Yellow",
+    "label orange": "Orange",
+    "label brown": "Brown",
+    "label red": "Red",
+    "label violet": "Violet",
+    "label gray": "Gray",
 }
+LABELS = [name[6:] for name in ENGLISH if name.startswith("label ")]  # of layers, as GIMP has them
 PARTS = ("light", "warmth", "contrast", "saturation", "local")
 
 sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "vendor"))
@@ -67,7 +79,9 @@ class Harmonize(Gimp.PlugIn):
             "model: a name that `glihamba models list` shows, empty: the one that is set, else the default. "
             "strength: 0 (unchanged), 1 (the full correction) to 1.5. light, warmth, contrast, saturation, "
             "local: the amount of each part of the correction, -1 to 2; 1 is as predicted. editable: add a "
-            "filter to the layer instead, whose opacity is the strength; returns the layer.",
+            "filter to the layer instead, whose opacity is the strength; returns the layer. scene: all, or a "
+            "colour label: only layers that have it count as the scene. edge: how many pixels of the "
+            "cut-out's rim are taken away and recoloured, 0 to 2; not for filters.",
             None,  # GIMP's Help would open GIMP's own manual
         )
         procedure.set_attribution("GLIHamba", "MIT", "2026")
@@ -77,6 +91,11 @@ class Harmonize(Gimp.PlugIn):
         for part in PARTS:
             procedure.add_double_argument(part, words(part), words("part tip"), -1.0, 2.0, 1.0, both)
         procedure.add_boolean_argument("editable", words("editable"), words("editable tip"), False, both)
+        labels = Gimp.Choice.new()
+        for number, label in enumerate(LABELS):
+            labels.add(label, number, words("label " + label), "")
+        procedure.add_choice_argument("scene", words("scene"), words("scene tip"), labels, "all", both)
+        procedure.add_int_argument("edge", words("edge"), words("edge tip"), 0, 2, 0, both)
         procedure.add_layer_return_value("layer", "Layer", "The new group (the highest)", True, both)
         return procedure
 

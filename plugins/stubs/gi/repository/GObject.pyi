@@ -5,6 +5,8 @@ class ParamFlags(IntFlag):
 
 class GType: ...
 
+TYPE_NONE: GType
+
 class Value:
     def __init__(self, value_type: object, value: object) -> None: ...
 

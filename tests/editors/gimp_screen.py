@@ -1,0 +1,89 @@
+"""A real GIMP on a screen, for cases: what a person sees, presses and clicks."""
+
+import os
+import shutil
+import subprocess
+import time
+from typing import Any
+
+import gimp_kit as kit
+from gimp_kit import Gimp
+from held import let_go
+
+TITLE = "Harmonize"
+LAST_VALUES = os.path.join(Gimp.directory(), "plug-in-settings")  # a dialog begins with what was chosen last
+
+
+def after_each(t):
+    let_go()
+    kit.pictures.settings(model="tiny", language="en")
+    shutil.rmtree(LAST_VALUES, ignore_errors=True)
+    press("Escape", "Escape")
+    for display in displays:
+        display.delete()
+    displays.clear()
+    kit.delete_all()
+
+
+displays: list[Any] = []
+
+
+def press(*keys):
+    subprocess.run(["xdotool", "key", "--delay", "80", *keys], check=True)
+
+
+def click(x, y, title=""):
+    """Click at a place of the screen, or of the window of that title."""
+    within = ["--window", *windows(f"^{title}$")] if title else []
+    place = ["mousemove", *within, str(x), str(y)]
+    subprocess.run(["xdotool", *place, "click", "1", "mousemove", "0", "799"], check=True)
+
+
+def windows(title):
+    found = subprocess.run(
+        ["xdotool", "search", "--onlyvisible", "--name", title], capture_output=True, text=True
+    )
+    return found.stdout.split()
+
+
+def show(image):
+    displays.append(Gimp.Display.new(image))
+    kit.until(lambda: windows("layers?\\) .* – GIMP"))
+    subprocess.run(["xdotool", "mousemove", "0", "799"], check=True)
+    time.sleep(1)
+
+
+def open_menu():
+    press("alt+r")
+    time.sleep(0.5)
+    press("h")
+    time.sleep(0.5)
+
+
+def open_dialog():
+    open_menu()
+    press("m")
+    kit.until(lambda: windows(f"^{TITLE}$"))
+    time.sleep(1.5)
+
+
+def gone():
+    return not windows(f"^{TITLE}$")
+
+
+def picture(t):
+    """The composite that ships with GLIHamba: the scene, and the cup on a layer of their own."""
+    size = tuple(map(int, os.environ["TEST_SIZE"].split()))
+    image = kit.new(size)
+    for name in ("scene", "cup"):
+        with open(t.path(name + ".rgba"), "rb") as file:
+            layer = kit.paint(image, name, file.read(), (0, 0, *size))
+    image.set_selected_layers([layer])
+    return image, layer
+
+
+def predicted(image, layer):
+    """Open the dialog, and wait until the canvas shows the preview."""
+    before = kit.seen(image)
+    open_dialog()
+    kit.until(lambda: layer.get_filters() and kit.seen(image) != before)

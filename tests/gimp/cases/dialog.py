@@ -1,0 +1,188 @@
+"""The dialog: its preview, its choices, settings and help. Screenshots are kept."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+
+import gimp_kit as kit
+from gimp_screen import TITLE, after_each, click, gone, open_dialog, picture, predicted, press, show, windows  # noqa: F401
+
+# Places in the dialog.
+STRENGTH, DIVIDER, STATISTICS = (628, 122), (248, 223), (236, 330)
+
+
+def case_model_and_strength(t):
+    """Model and strength chosen in the dialog give the same result as those named by a script."""
+    sys.path.append(os.environ["TEST_VENDOR"])
+    from glihamba_client.service import DaemonService
+
+    image, layer = kit.scene(soft=0)
+    wanted = kit.harmonize(image, layer, model="statistics", strength=0.25)
+    pixels = kit.get(wanted)
+    assert pixels != kit.get(layer)
+    kit.ungroup(image, wanted)
+    show(image)
+    _, models = DaemonService().ask().result()
+    row = [model.name for model in models].index("statistics") + 1  # the default comes before them
+
+    predicted(image, layer)
+    click(*STRENGTH, TITLE)
+    press("shift+Tab", *["Down"] * row, "Tab", "ctrl+a", "0", "period", "2", "5", "Tab")
+    time.sleep(1)
+    t.screenshot("choices.png")
+    press("alt+a")
+    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"))
+    kit.until(gone)
+    assert kit.get(added) == pixels
+
+
+def case_preview_and_cancel(t):
+    """The canvas shows the correction, whole or right of the divider; Escape restores everything."""
+    image, layer = picture(t)
+    kit.pictures.settings(model="")
+    show(image)
+    press("2")
+    image.clean_all()
+    before, seen = kit.state(image), kit.seen(image)
+    predicted(image, layer)
+    whole = kit.seen(image)
+    t.screenshot("preview.png")
+    assert not image.is_dirty()
+    click(*DIVIDER, TITLE)
+    kit.until(lambda: kit.seen(image) not in (whole, seen))
+    split = kit.seen(image)
+    stride = len(seen) // image.get_height()
+    changed = {at % stride // 4 for at in range(0, len(seen), 4) if seen[at : at + 4] != split[at : at + 4]}
+    all_of_it = {at % stride // 4 for at in range(0, len(seen), 4) if seen[at : at + 4] != whole[at : at + 4]}
+    assert min(all_of_it) + 20 < min(changed) < max(all_of_it) - 20
+    assert max(changed) == max(all_of_it)
+    time.sleep(0.5)
+    t.screenshot("divider.png")
+    (dialog,) = windows(f"^{TITLE}$")
+    subprocess.run(["xdotool", "windowunmap", "--sync", dialog], check=True)
+    time.sleep(1)
+    t.screenshot("split.png")
+    subprocess.run(["xdotool", "windowmap", "--sync", dialog], check=True)
+    press("alt+v")
+    kit.until(lambda: kit.seen(image) == seen)
+    press("alt+v")
+    kit.until(lambda: kit.seen(image) == split)
+    press("Escape")
+    kit.until(gone)
+    kit.until(lambda: kit.seen(image) == seen)
+    kit.same(kit.state(image), before)
+    assert not image.is_dirty()
+
+
+def case_filter_in_one_undo_step(t):
+    image, layer = picture(t)
+    kit.pictures.settings(model="")
+    show(image)
+    press("2")
+    before, seen = kit.state(image), kit.seen(image)
+    predicted(image, layer)
+    whole = kit.seen(image)
+    press("alt+d")
+    time.sleep(1)
+    t.screenshot("filter.png")
+    press("alt+a")
+    kit.until(gone)
+    kit.until(lambda: len(layer.get_filters()) == 1 and kit.seen(image) == whole)
+    time.sleep(1)
+    t.screenshot("filtered.png")
+    press("ctrl+z")
+    kit.until(lambda: not layer.get_filters())
+    kit.same(kit.state(image), before)
+    assert kit.seen(image) == seen
+    press("ctrl+y")
+    kit.until(lambda: len(layer.get_filters()) == 1)
+    assert kit.seen(image) == whole
+
+
+def case_variant(t):
+    """A click on a picture takes that correction. It is near that of its model, which sees more pixels."""
+    image, layer = kit.scene(soft=0)
+    pixels = []
+    for model in ("statistics", "tiny"):
+        made = kit.harmonize(image, layer, model=model)
+        pixels.append(kit.get(made))
+        kit.ungroup(image, made)
+    show(image)
+    predicted(image, layer)
+    first = kit.seen(image)
+    time.sleep(1)
+    click(*STATISTICS, TITLE)
+    kit.until(lambda: kit.seen(image) != first)
+    time.sleep(0.5)
+    t.screenshot("variant.png")
+    press("alt+a")
+    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"))
+    kit.until(gone)
+    apart = [sum(abs(a - b) for a, b in zip(kit.get(added), raw, strict=True)) for raw in pixels]
+    assert apart[0] < apart[1] / 6, apart
+
+
+def case_several_in_one_undo_step(t):
+    image, lower = kit.scene(rect=(10, 10, 32, 24))
+    upper = kit.paint(image, "upper", kit.object_bytes(32, 24), (30, 20, 32, 24))
+    image.set_selected_layers([lower, upper])
+    show(image)
+    before = kit.state(image)
+    predicted(image, lower)
+    press("alt+a")
+    kit.until(lambda: kit.layer(image, "upper (harmonized)"))
+    kit.until(gone)
+    time.sleep(0.5)
+    t.screenshot("several.png")
+    assert kit.layer(image, "pasted (harmonized)")
+    press("ctrl+z")
+    kit.until(lambda: not kit.layer(image, "upper (harmonized)"))
+    kit.same(kit.state(image), before)
+
+
+def case_help_is_our_own(t):
+    """Help, and F1, explain this dialog; GIMP's manual stays shut."""
+    image, _ = kit.scene()
+    show(image)
+    open_dialog()
+    for key in ("F1", "alt+e"):
+        press(key)
+        kit.until(lambda: windows("^Harmonize: help$"))
+        time.sleep(0.5)
+        t.screenshot("help.png")
+        assert not windows("manual")
+        press("Escape")
+        kit.until(lambda: not windows("^Harmonize: help$"))
+        assert not gone()
+    press("Escape")
+    kit.until(gone)
+
+
+def case_settings(t):
+    """A bad address is refused; a good choice is kept in the file of both editors."""
+    path = os.path.join(os.environ["GLIHAMBA_DATA_DIR"], "settings.json")
+
+    def kept():
+        with open(path, encoding="utf-8") as file:
+            return json.load(file)
+
+    image, _ = kit.scene()
+    show(image)
+    open_dialog()
+    old = kept()
+    press("alt+i")
+    kit.until(lambda: windows("^Harmonize: settings$"))
+    time.sleep(0.5)
+    press("n", "o", "w", "h", "e", "r", "e", "Return")
+    time.sleep(1)
+    t.screenshot("settings.png")
+    assert windows("^Harmonize: settings$")
+    assert kept() == old
+    press("ctrl+a", "BackSpace", *["Tab"] * 5, "Up", "alt+o")  # the list: the system's, German, English
+    kit.until(lambda: not windows("^Harmonize: settings$"))
+    assert kept().items() >= {**old, "language": "de", "remote": ""}.items()
+    time.sleep(1)  # until the dialog has the keys again
+    press("Escape")
+    kit.until(gone)
