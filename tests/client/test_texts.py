@@ -35,9 +35,10 @@ def test_a_plugin_s_own_words_come_first() -> None:
 
 
 def test_a_plugin_s_refusal_gets_its_language_where_it_is_shown() -> None:
-    own, shared = texts.refusal("GIMP", "one layer", count=3), texts.refusal("KRITA", "deleted", layer="Schuh")
-    assert own.sentence("en").startswith("Harmonize works on one layer at a time, and 3 are chosen.")
-    assert own.sentence("de") == texts.find("GIMP", "one layer", "de", count=3)
+    own = texts.refusal("GIMP", "not a layer", layer="Hut")
+    shared = texts.refusal("KRITA", "deleted", layer="Schuh")
+    assert own.sentence("en").startswith("“Hut” is not a layer.")
+    assert own.sentence("de") == texts.find("GIMP", "not a layer", "de", layer="Hut")
     assert shared.sentence("en") == texts.find("KRITA", "deleted", "en", layer="Schuh")
     assert shared.sentence("de").startswith("„Schuh“ wurde inzwischen gelöscht")
 

@@ -14,24 +14,9 @@ from glihamba_client.window import Rect, window
 
 from . import deliver, edges, filters, groups, layers, pixels
 from .chosen import ChosenLayer, Place
-from .edges import Edge
-from .pixels import Form
+from .seen import Seen
 
 SMALL_SIDE = 512  # pixels: what shows a network all that it can see
-
-
-class Seen(NamedTuple):
-    """What the delivery needs to know of the layer as it was read."""
-
-    place: Place
-    form: Form
-    """How pixels were sent."""
-    rect: Rect
-    """The rectangle of the image that comes back harmonized."""
-    selected: bytes
-    """The selection's coverage of `rect`, one byte a pixel; empty when nothing was selected."""
-    edge: Edge | None
-    """The object's rim, if it shall be cleaned up."""
 
 
 class Small(NamedTuple):

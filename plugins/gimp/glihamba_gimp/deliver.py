@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from gi.repository import Gimp
 
@@ -16,10 +16,8 @@ from glihamba_client.texts import result_name
 from . import edges, filters, groups, layers, pixels
 from .chosen import ChosenLayer, Place
 from .fit import Fit
+from .seen import Seen
 from .texts import text
-
-if TYPE_CHECKING:
-    from .capture import Seen
 
 NUMBERED = r"(?<=\)) #\d+$"  # what GIMP adds to the name of a second group
 

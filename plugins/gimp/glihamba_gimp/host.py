@@ -19,6 +19,7 @@ from glihamba_client.service import DaemonService
 
 from . import capture, deliver, edges, fit
 from .chosen import ChosenLayer, objects
+from .seen import Seen
 from .texts import refusal, text
 
 STRONGEST = 1.5  # what the contract allows
@@ -37,7 +38,7 @@ class GimpHost:
         self.added: list[Gimp.Layer] = []
         self.failure = ""
         self._done: list[deliver.Done] = []
-        self._seen: capture.Seen | None = None
+        self._seen: Seen | None = None
         self._shown = ""
 
     # --- what a person asks for -------------------------------------------------------------------

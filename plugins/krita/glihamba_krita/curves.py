@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import uuid
 import zipfile
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 from xml.sax.saxutils import escape
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from .pixels import Space
 
 MOST_PIXELS = 6_000  # that a fit looks at
-POINTS = 5  # of a curve between the darkest and the lightest value of the object
+POINTS = 7  # of a curve between the darkest and the lightest value of the object
+NEAR = 0.06  # two points of a curve so near each other would make it swing
 FULL = {"U8": 255.0, "U16": 65535.0}
 NAMES = {"U8": "RGBA", "U16": "RGBA16"}  # of the spaces in a .kra
 
@@ -79,17 +81,43 @@ def fitted(xs: Sequence[float], ys: Sequence[float]) -> tuple[Curve, float]:
     rows = [(1.0, x - middle, (x - middle) ** 2) for x in xs]
     a, b, c = least_squares(rows, [y - x for x, y in zip(xs, ys, strict=True)])
 
-    def value(x: float) -> float:
+    def wanted(x: float) -> float:
         return min(max(x + a + b * (x - middle) + c * (x - middle) ** 2, 0.0), 1.0)
 
     low, high = min(xs), max(xs)
-    is_wide = high - low > 0.02
+    low, high = 0.0 if low < NEAR else low, 1.0 if high > 1 - NEAR else high
+    is_wide = high - low > NEAR
     inner = [low + (high - low) * step / (POINTS - 1) for step in range(POINTS)] if is_wide else [middle]
-    points = {round(x, 4): round(value(x), 4) for x in inner}
-    # Beyond the object's own values the change goes out to nothing, as nobody knows more.
-    points.setdefault(0.0, round(max(0.0, value(low) - low) / 2, 4))
-    points.setdefault(1.0, round(min(1.0, 1 + (value(high) - high) / 2), 4))
-    return tuple(sorted(points.items())), sum((value(x) - y) ** 2 for x, y in zip(xs, ys, strict=True))
+    points = {round(x, 4): round(wanted(x), 4) for x in inner}
+    # Beyond the object's own values the change goes out to half, as nobody knows more.
+    points.setdefault(0.0, round(max(0.0, wanted(low) - low) / 2, 4))
+    points.setdefault(1.0, round(min(1.0, 1 + (wanted(high) - high) / 2), 4))
+    curve = tuple(sorted(points.items()))
+    drawn = spline(curve)
+    return curve, sum((drawn(x) - y) ** 2 for x, y in zip(xs, ys, strict=True))
+
+
+def spline(curve: Curve) -> Callable[[float], float]:
+    """The curve as Krita draws it: the natural cubic spline through its points, cut at 0 and 1."""
+    xs, ys = zip(*curve, strict=True)
+    last = len(xs) - 1
+    widths = [xs[i + 1] - xs[i] for i in range(last)]
+    slopes = [(ys[i + 1] - ys[i]) / widths[i] for i in range(last)]
+    bends, shares = [0.0] * (last + 1), [0.0] * (last + 1)  # second derivatives; none at the ends
+    for i in range(1, last):
+        scale = 2 * (widths[i - 1] + widths[i]) - widths[i - 1] * shares[i - 1]
+        shares[i] = widths[i] / scale
+        bends[i] = (6 * (slopes[i] - slopes[i - 1]) - widths[i - 1] * bends[i - 1]) / scale
+    for i in range(last - 1, 0, -1):
+        bends[i] -= shares[i] * bends[i + 1]
+
+    def value(x: float) -> float:
+        i = min(max(bisect_right(xs, x) - 1, 0), last - 1)
+        near, far = (x - xs[i]) / widths[i], (xs[i + 1] - x) / widths[i]
+        bent = (far**3 - far) * bends[i] + (near**3 - near) * bends[i + 1]
+        return min(max(far * ys[i] + near * ys[i + 1] + bent * widths[i] ** 2 / 6, 0.0), 1.0)
+
+    return value
 
 
 def least_squares(rows: Sequence[tuple[float, float, float]], wanted: Sequence[float]) -> list[float]:

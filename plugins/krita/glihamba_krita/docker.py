@@ -19,6 +19,7 @@ from glihamba_client.window import Rect
 from glihamba_proto import places
 from glihamba_proto.errors import Failure
 
+from . import table
 from .chosen import ChosenLayer
 from .controls import Pictures, Sliders, Variants, result_box
 from .look import Look, Placed, amounts_of, image, look_at
@@ -93,6 +94,7 @@ class HarmonizeDocker(DockWidget):
         self.apply_button = self.button("apply", self.apply)
         self.cancel_button = self.button("cancel", self.cancel)
         self.reset_button = self.button("reset", self.sliders.reset)
+        self.table_button = self.button("save table", self.ask_for_table)
         self.progress_bar = QProgressBar()
         self.progress_bar.setRange(0, PERCENT)
         form = QFormLayout()
@@ -102,7 +104,14 @@ class HarmonizeDocker(DockWidget):
         layout = QVBoxLayout(inner)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.setSpacing(SPACE)
-        for widget in (self.name, self.pictures, self.variants, self.sliders, self.reset_button):
+        for widget in (
+            self.name,
+            self.pictures,
+            self.variants,
+            self.sliders,
+            self.reset_button,
+            self.table_button,
+        ):
             layout.addWidget(widget)
         layout.addLayout(form)
         layout.addStretch(1)
@@ -206,6 +215,22 @@ class HarmonizeDocker(DockWidget):
         """Another correction is chosen."""
         self.redraw.start(0)
 
+    @slot
+    def ask_for_table(self) -> None:
+        """Save the correction that is shown as a look-up table."""
+        table.ask_where(self, self.name.text(), self.language, self.save_table)
+
+    @slot
+    def save_table(self, path: str) -> None:
+        """The person has named a file for the look-up table."""
+        if self.look is None:
+            return
+        number = self.variants.chosen()
+        amounts, strength = self.sliders.amounts(), self.strength()
+        table.save(path, self.look.variants[number], strength, amounts, self.name.text())
+        left = self.look.pictures[number].local_levels(strength, amounts)
+        self.message(text("table saved", self.language, path=path, levels=f"{left:.1f}"), False)
+
     # --- what is shown --------------------------------------------------------------------------------
 
     @slot
@@ -238,6 +263,7 @@ class HarmonizeDocker(DockWidget):
         self.progress_bar.setVisible(busy)
         self.variants.setVisible(self.look is not None)
         self.pictures.setEnabled(self.look is not None)
+        self.table_button.setEnabled(self.look is not None)
 
     @slot
     def see(self) -> None:

@@ -1,15 +1,17 @@
 """Cases about the docker: preview, sliders, corrections to choose from, Apply and Cancel."""
 
+import os
+import tempfile
 import time
 
 import krita_kit as kit
 
 try:
     from PyQt5.QtCore import Qt
-    from PyQt5.QtWidgets import QDockWidget
+    from PyQt5.QtWidgets import QDockWidget, QFileDialog
 except ImportError:
     from PyQt6.QtCore import Qt
-    from PyQt6.QtWidgets import QDockWidget
+    from PyQt6.QtWidgets import QDockWidget, QFileDialog
 from documents import chosen, names
 from held import hold, let_go
 from krita_kit import OBJECT, krita
@@ -248,3 +250,27 @@ def case_large_and_linear(t):
     yield lambda: not shown.is_busy()
     assert kit.layer(document, "pasted (harmonized)") is not None, shown.status.text()
     assert layer.parentNode().name() == "pasted"
+
+
+def case_look_up_table(t):
+    """The shown correction is saved where the dialog says, and the docker says what it leaves out."""
+    _, _, shown = yield from previewed()
+    path = os.path.join(tempfile.mkdtemp(), "shot.cube")
+    shown.table_button.click()
+    yield lambda: shown.findChildren(QFileDialog)
+    dialog = shown.findChildren(QFileDialog)[-1]
+    assert dialog.acceptMode() == QFileDialog.AcceptMode.AcceptSave
+    yield dialog.isVisible
+    t.screenshot("table.png")
+    dialog.fileSelected.emit(path)  # accept() would start a loop of its own
+    dialog.reject()
+    yield lambda: os.path.exists(path)
+    with open(path) as file:
+        lines = file.read().splitlines()
+    assert lines[:2] == ['TITLE "pasted"', "LUT_3D_SIZE 33"], lines[:2]
+    assert len(lines) == 4 + 33**3, len(lines)
+    assert shown.status.text().startswith(f"Saved: {path}."), shown.status.text()
+    dialog.deleteLater()
+    shown.save_table(os.path.join(path, "in the way.cube"))
+    assert "can’t be written (" in shown.status.text(), shown.status.text()
+    assert not kit.said(), kit.said()

@@ -7,10 +7,10 @@ from krita_kit import krita
 
 try:
     from PyQt5.QtCore import QPoint, QTimer
-    from PyQt5.QtWidgets import QApplication, QComboBox, QDialog, QDialogButtonBox, QMenu
+    from PyQt5.QtWidgets import QApplication, QComboBox, QDialog, QDialogButtonBox, QDockWidget, QMenu
 except ImportError:
     from PyQt6.QtCore import QPoint, QTimer
-    from PyQt6.QtWidgets import QApplication, QComboBox, QDialog, QDialogButtonBox, QMenu
+    from PyQt6.QtWidgets import QApplication, QComboBox, QDialog, QDialogButtonBox, QDockWidget, QMenu
 
 HOLD = os.path.join(os.environ["GLIHAMBA_DATA_DIR"], "hold")
 
@@ -23,6 +23,10 @@ def after_each():
 
 def picture(t):
     """The composite that ships with GLIHamba: the scene, and the cup on a layer of their own."""
+    window = krita.activeWindow().qwindow()
+    next(one for one in window.findChildren(QDockWidget) if one.objectName() == "glihamba_docker").hide()
+    window.setGeometry(0, 0, 1280, 800)
+    yield 0.2
     size = tuple(map(int, os.environ["TEST_SIZE"].split()))
     document, layers = kit.new(size), []
     for name in ("scene", "cup"):
@@ -91,12 +95,12 @@ def case_docker(t):
     kit.settings(model="")
     shown = docker()
     yield 0.3
+    docker()  # gives it the room that the docks around it have left
     shown.preview_button.click()
     yield lambda: not shown.is_busy()
     assert shown.look is not None, shown.status.text()
     shown.sliders.sliders["light"].setValue(60)
     yield lambda: shown.model.count() > 1
-    krita.action("zoom_to_fit").trigger()
     yield 0.5
     t.screenshot("docker-demo.png")
     shown.sliders.reset()
@@ -127,6 +131,7 @@ def case_editable_curves(t):
     window.move(440, 240)
     channels = next(box for box in window.findChildren(QComboBox) if box.findText("Red") > 0)
     channels.setCurrentIndex(channels.findText("Red"))
+    channels.activated.emit(channels.currentIndex())  # as a click does
     yield 0.8
     t.screenshot("curves-demo.png")
     for window in opened():
