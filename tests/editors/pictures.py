@@ -42,9 +42,9 @@ def large_scene_bytes(width, height):
 
 
 def large_object_bytes(width, height):
-    """An opaque object with a colour and grain, all rows alike, in the order of either editor."""
+    """An opaque object with grain and a hue, all rows alike, in the order of either editor."""
     row = bytes(
-        (x * 11 + c * 60) % 60 + 60 + 50 * c if c < 3 else 255 for x in range(width) for c in range(4)
+        (x * 11 + c * 60) % 100 + 60 + 40 * c if c < 3 else 255 for x in range(width) for c in range(4)
     )
     return row * height
 

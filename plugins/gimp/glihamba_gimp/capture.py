@@ -59,7 +59,8 @@ def read(chosen: ChosenLayer, earlier: Sequence[deliver.Done] = ()) -> tuple[Cap
         with picture(chosen, around, earlier, chosen.scene()) as seen:
             form = pixels.form_of(seen)
             composite = pixels.plane(seen, (0, 0, *around[2:]), form, around[:2])
-        rect = box if selection and not chosen.edge else whole(copy, layer)
+        is_all = not layers.reaches_out(layer) if selection is None else not chosen.edge
+        rect = box if is_all else whole(copy, layer)
         foreground = pixels.plane(layer, layers.inside(layer, rect), form, rect[:2])
         coverage = selected(copy, selection, rect)
         edge = edges.read(copy, layer, rect, chosen.edge) if chosen.edge else None

@@ -112,6 +112,14 @@ def hide_unlabelled(layer: Gimp.Layer, label: Gimp.ColorTag) -> None:
             set_visible(one, False)
 
 
+def reaches_out(layer: Gimp.Layer) -> bool:
+    """Whether a part of the layer lies off the canvas."""
+    image = layer.get_image()
+    _, left, top = layer.get_offsets()
+    right, bottom = left + layer.get_width(), top + layer.get_height()
+    return left < 0 or top < 0 or right > image.get_width() or bottom > image.get_height()
+
+
 def inside(layer: Gimp.Layer, rect: Rect) -> Rect:
     """A rectangle of the image in the layer's own coordinates."""
     left, top, width, height = rect

@@ -84,8 +84,7 @@ def case_12_megapixels_of_floats(t):
 
 def case_a_small_object_in_63_megapixels(t):
     image, layer = kit.large(9000, 7000, (6000, 4500, 300, 300))
-    image.remove_layer(kit.harmonize(image, layer))  # warm
-    layer.set_visible(True)
+    kit.ungroup(image, kit.harmonize(image, layer))  # warm
     begun = time.monotonic()
     kit.harmonize(image, layer)
     t.fact("a 300-pixel object in 63 megapixels", {"procedure": round(time.monotonic() - begun, 2)})

@@ -84,8 +84,10 @@ def case_gray_float(t):
 
 
 def gray(t, precision):
-    """A gray image stays gray and changes in brightness."""
+    """A gray image stays gray and changes in brightness, if the object says something of its light."""
     image, layer = kit.scene(soft=0, base=kit.GRAY, precision=precision)
+    shades = ((7 * at) % 150 + 90 for at in range(layer.get_width() * layer.get_height()))
+    kit.put(layer, b"".join(bytes((shade, shade, shade, 255)) for shade in shades))
     image.select_rectangle(Gimp.ChannelOps.REPLACE, 34, 24, 20, 14)
     Gimp.Selection.feather(image, 3)
     mask = kit.get(image.get_selection(), form="Y u8")
@@ -123,7 +125,7 @@ def case_beyond_white(t):
     """Values above 1 stay above 1 in a float image."""
     image = kit.new(precision=Gimp.Precision.FLOAT_LINEAR)
     kit.paint(image, "scene", bytes((90, 110, 130, 255)) * (SIZE[0] * SIZE[1]), (0, 0, *SIZE))
-    bright = array.array("f", (3.0, 2.0, 1.5, 1.0)).tobytes()
+    bright = array.array("f", (3.0, 0.6, 0.3, 1.0)).tobytes()
     layer = kit.paint(image, "pasted", bright * (20 * 10), (30, 20, 20, 10), form="RGBA float")
     result = kit.harmonize(image, layer)
     new = array.array("f", kit.get(result, (5, 5, 1, 1)))

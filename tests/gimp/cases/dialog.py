@@ -29,7 +29,13 @@ def case_model_and_strength(t):
 
     predicted(image, layer)
     click(*STRENGTH, TITLE)
-    press("shift+Tab", *["Down"] * row, "Tab", "ctrl+a", "0", "period", "2", "5", "Tab")
+    press("shift+Tab", *["Down"] * row)
+    time.sleep(1)
+    kit.until(layer.get_filters)  # the preview of that model
+    shown = kit.seen(image)
+    click(*STRENGTH, TITLE)
+    press("ctrl+a", "0", "period", "2", "5", "Tab")
+    kit.until(lambda: kit.seen(image) != shown)
     time.sleep(1)
     t.screenshot("choices.png")
     press("alt+a")
