@@ -201,7 +201,9 @@ def test_weights_to_start_from(photo_shards, trained, tmp_path, monkeypatch):
         "at a rate of 0 they stay what they were"
     )
     assert read_checkpoint(second)["provenance"]["started_from"] == "last.ckpt"
-    assert starting_weights("glihamba-tiny").keys() == build("glihamba-tiny").state_dict().keys()
+    assert starting_weights("glihamba-tiny").keys() == build("glihamba-tiny", answers=3).state_dict().keys()
+    alone = build("glihamba-tiny")  # a recipe of one answer starts from weights of three
+    assert with_silent_parts(alone, starting_weights("glihamba-tiny")).keys() == alone.state_dict().keys()
     with pytest.raises(BadCheckpoint) as raised:
         train(RECIPE, photo_shards, tmp_path / "third", start="glihamba-tiny")
     assert str(raised.value) == (

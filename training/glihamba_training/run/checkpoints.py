@@ -227,10 +227,14 @@ def take_weights(network: torch.nn.Module, weights: dict[str, Tensor], origin: s
 
 def with_silent_parts(network: torch.nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     """The weights, and the network's own for what they lack: state-space blocks with an output of 0, and
-    answers beside the first.
+    answers beside the first. Such answers are left out if the network has none.
 
     A block adds its output to its input, so a network with silent blocks begins as the one without them.
     """
+    heads = [
+        f"{name}.others." for name, head in network.named_modules() if getattr(head, "others", 1) is None
+    ]
+    weights = {name: value for name, value in weights.items() if not name.startswith(tuple(heads))}
     added: dict[str, Tensor] = {}
     for name, block in network.named_modules():
         lacking = not any(key.startswith(f"{name}.") for key in weights)
