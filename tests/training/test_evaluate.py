@@ -16,11 +16,11 @@ strict, fullres = PROTOCOLS["strict"], PROTOCOLS["fullres"]
 
 
 def triple(difference=10, size=256):
-    real = np.full((size, size, 3), 100, np.uint8)
+    real = np.full((size, size, 3), (130, 100, 70), np.uint8)  # what is gray all over is left as it is
     mask = np.zeros((size, size), np.uint8)
     mask[: size // 2, : size // 2] = 255
     composite = real.copy()
-    composite[mask > 0] = 100 + difference
+    composite[mask > 0] = real[0, 0].astype(int) + difference
     return Triple("t", "made", composite, mask, real)
 
 
