@@ -81,6 +81,7 @@ def test_kernels_begin_as_the_identity():
 
 def test_a_far_corner_reaches_every_kernel_through_the_reference():
     """LRE lets a kernel at one end of a large picture depend on the other end."""
+    torch.manual_seed(0)  # of some first weights nothing is left after so many layers
     network: Any = build("gknet", **NARROW).eval()
     composite, _ = pictures(128)
     other = composite.clone()
