@@ -9,17 +9,16 @@ from glihamba.file_host import array, plane
 from glihamba.image_files import Array, rescaled
 from glihamba.srgb import linear_to_srgb
 from glihamba_client.host import Capture, Plane
-
-SIDE = 512  # of the longer side, as the contract's Predict recommends
+from glihamba_proto.windows import SMALL_SIDE
 
 
 def glance(capture: Capture) -> tuple[Plane, Plane]:
-    """Composite and mask with at most SIDE pixels a side. Both keep their sample type and their transfer."""
+    """Composite and mask with at most SMALL_SIDE pixels a side, of the same sample type and transfer."""
     return _small(capture.composite), _small(capture.mask)
 
 
 def _small(large: Plane) -> Plane:
-    scale = SIDE / max(large.width, large.height)
+    scale = SMALL_SIDE / max(large.width, large.height)
     if scale >= 1:
         return large
     image = pyvips.Image.new_from_array(array(large))

@@ -75,16 +75,20 @@ def same_offset(mask: tuple[int, int], composite: tuple[int, int]) -> Note | Non
     return None if mask == composite else Note("BAD_REQUEST.OFFSETS_DIFFER")
 
 
+STRONGEST = 1.5  # a correction's strength, from 0 on; 1 is the full one
+LEAST_AMOUNT, MOST_AMOUNT = -1.0, 2.0  # of a part of a correction; 1 is as predicted
+
+
 def strength(value: float) -> Note | None:
     """The strength is from 0 to 1.5."""
-    if 0 <= value <= 1.5:  # false for NaN
+    if 0 <= value <= STRONGEST:  # false for NaN
         return None
     return Note("BAD_REQUEST.STRENGTH", {"strength": f"{value:g}"})
 
 
 def amount(part: str, value: float) -> Note | None:
     """A part of the correction is applied from -1 to 2 times. part: its name in the contract's Amounts."""
-    if -1 <= value <= 2:  # false for NaN
+    if LEAST_AMOUNT <= value <= MOST_AMOUNT:  # false for NaN
         return None
     return Note("BAD_REQUEST.AMOUNT", {"part": part, "amount": f"{value:g}"})
 

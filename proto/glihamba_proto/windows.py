@@ -15,6 +15,9 @@ window covers up to 6 %, and one larger than a quarter of the picture sees all o
 LARGEST_WORKING_SIZE = 1024
 """Side, in pixels, of the largest square that a network reads. Every window is as large as that square."""
 
+SMALL_SIDE = 512
+"""Pixels of a picture's longer side that show a network all that it can see, for `Predict`."""
+
 
 def span(start: int, stop: int, length: int, available: int) -> tuple[int, int]:
     """Return `length` pixels around [start, stop), pushed inside [0, available), as [first, end)."""

@@ -45,6 +45,15 @@ def test_variants_are_written_beside_one_another(files: tuple[Path, Path], tmp_p
     assert 1.2 < stronger / first < 1.4
 
 
+def test_the_stronger_variant_of_a_strong_correction_is_as_strong_as_can_be(
+    files: tuple[Path, Path], tmp_path: Path
+) -> None:
+    options = ("--variants", "--model", "statistics", "--strength", "1.5")
+    told = harmonize(files, "-o", tmp_path / "out.png", *options)
+    first, _, stronger = (pixels(Path(each["output"])) for each in told)
+    assert np.array_equal(first, stronger)
+
+
 def test_amounts_weigh_the_parts_of_a_correction(files: tuple[Path, Path], tmp_path: Path) -> None:
     parts = ("light", "warmth", "contrast", "saturation", "local")
     nothing = [option for part in parts for option in ("--amount", f"{part}=0")]

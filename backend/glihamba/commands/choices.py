@@ -11,8 +11,8 @@ import click
 
 from glihamba.commands.pictures import Picture, Worker
 from glihamba_client.preview import PARTS, Preview
+from glihamba_proto.checks import LEAST_AMOUNT, MOST_AMOUNT, STRONGEST
 
-LEAST, MOST = -1.0, 2.0  # of an amount, as the contract says
 WORTH_SAYING = 0.5  # levels that a look-up table leaves out
 
 
@@ -27,8 +27,9 @@ def amounts(context: click.Context, option: click.Parameter, values: tuple[str, 
             found[part] = float(number)
         except ValueError:
             raise click.BadParameter(f"{number!r} is not a number.") from None
-        if not LEAST <= found[part] <= MOST:
-            raise click.BadParameter(f"{part} must be from {LEAST:g} to {MOST:g}, not {number}.")
+        if not LEAST_AMOUNT <= found[part] <= MOST_AMOUNT:
+            limits = f"from {LEAST_AMOUNT:g} to {MOST_AMOUNT:g}"
+            raise click.BadParameter(f"{part} must be {limits}, not {number}.")
     return found
 
 
@@ -69,7 +70,8 @@ def choose(
         return done
     choice = work.choice
     for number, variant in enumerate(answer.variants if wanted.variants else answer.variants[:1], 1):
-        one = replace(choice, strength=variant.strength * choice.strength, transform=variant.transform)
+        strength = min(STRONGEST, variant.strength * choice.strength)
+        one = replace(choice, strength=strength, transform=variant.transform)
         picture = Picture(composite, mask, numbered(output, number) if wanted.variants else output)
         facts = Worker(work.service, one).harmonize(picture, show)
         told = {"kind": variant.kind, "probability": round(variant.probability, 3)}

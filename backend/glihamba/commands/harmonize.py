@@ -14,6 +14,7 @@ from glihamba.commands.choices import Wanted, choose
 from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, serve_command
 from glihamba.commands.pictures import Picture, Worker, pairs
 from glihamba_client.host import Choice
+from glihamba_proto.checks import STRONGEST
 
 # After one of these failures the next picture would fail in the same way.
 _HOPELESS = {
@@ -39,7 +40,7 @@ _HOPELESS = {
 @click.option("--model", default="", help="Model to use; see: glihamba models list.  [default: the daemon's]")
 @click.option(
     "--strength",
-    type=click.FloatRange(0, 1.5),
+    type=click.FloatRange(0, STRONGEST),
     default=1.0,
     show_default=True,
     help="0 changes nothing. 1 is the model's full correction.",

@@ -16,7 +16,7 @@ from glihamba_client.host import Choice, Progress, Steps
 from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
 from glihamba_client.window import Rect
-from glihamba_proto import places
+from glihamba_proto import checks, places
 from glihamba_proto.errors import Failure
 
 from . import table
@@ -49,7 +49,6 @@ if TYPE_CHECKING:
 
 NAME = f"krita/{__version__}"
 PERCENT = 100
-STRONGEST = 1.5
 SPACE = 5  # pixels
 WAITING, WORKING, WATCHING = 30, 1, 400  # milliseconds
 
@@ -205,7 +204,7 @@ class HarmonizeDocker(DockWidget):
         """How much of the chosen correction's own strength; no more than the daemon takes."""
         assert self.look is not None
         own = float(self.look.variants[self.variants.chosen()].strength)
-        return min(self.sliders.strength(), STRONGEST / own)
+        return min(self.sliders.strength(), checks.STRONGEST / own)
 
     def cancel(self) -> None:
         self.cancelled = True

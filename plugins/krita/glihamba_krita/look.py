@@ -19,6 +19,7 @@ from glihamba_client.preview import MOST_PIXELS, Preview
 from glihamba_client.service import DaemonService
 from glihamba_client.window import Rect, extent
 from glihamba_proto import harmonizer_pb2 as pb
+from glihamba_proto.windows import SMALL_SIDE
 
 from . import pixels
 from .capture import Reading
@@ -26,7 +27,6 @@ from .chosen import ChosenLayer
 from .qt import QImage, Qt
 from .workspace import Workspace
 
-LONGEST = 512  # pixels of the longer side: they show a network all that it can see
 LARGEST = 1024  # pixels of the longer side that Krita converts before
 SHOWN = 200  # pixels of the longer side of a picture in the docker
 SMALL = 1_000  # of the object's pixels in a picture to choose by
@@ -86,7 +86,7 @@ def ended(task: Task[Any]) -> Steps[Any]:
 
 
 def scaled_down(capture: Capture, form: pixels.Form, workspace: Workspace) -> Steps[tuple[Plane, Plane]]:
-    """The composite (RGB) and the mask (gray), sRGB of 8 bits, at most LONGEST pixels wide and high."""
+    """The composite (RGB) and the mask (gray), sRGB of 8 bits, at most SMALL_SIDE pixels wide and high."""
     composite, mask = capture.composite, capture.mask
     raw, size = composite.data, (composite.width, composite.height)
     if form.space != pixels.SRGB_8:
@@ -95,7 +95,7 @@ def scaled_down(capture: Capture, form: pixels.Form, workspace: Workspace) -> St
     colours = QImage(bytes(raw), *size, 4 * size[0], QImage.Format.Format_RGB32)
     gray = QImage(bytes(mask.data), mask.width, mask.height, mask.width, QImage.Format.Format_Grayscale8)
     longer = max(mask.width, mask.height)
-    wanted = [max(1, round(side * min(1.0, LONGEST / longer))) for side in (mask.width, mask.height)]
+    wanted = [max(1, round(side * min(1.0, SMALL_SIDE / longer))) for side in (mask.width, mask.height)]
     yield None
     return plane(resized(colours, *wanted), "rgb"), plane(resized(gray, *wanted), "gray")
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from glihamba_client.errors import ClientError
+from glihamba_proto.checks import STRONGEST
 from glihamba_proto.files import replacing
 
 RESULTS = ("pixels", "curves")
@@ -32,7 +33,7 @@ class Settings:
     """What a job adds in Krita: `pixels`, which are exact, or `curves`, which stay editable."""
 
     def __post_init__(self) -> None:
-        if not 0 <= self.strength <= 1.5:
+        if not 0 <= self.strength <= STRONGEST:
             raise ValueError("strength must be between 0 and 1.5")
         if self.result not in RESULTS:
             raise ValueError(f"result must be one of {', '.join(RESULTS)}")
