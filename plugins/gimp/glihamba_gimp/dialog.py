@@ -16,11 +16,12 @@ from glihamba_client import texts  # noqa: E402
 from glihamba_client.client import Task  # noqa: E402
 from glihamba_client.preview import PARTS, Preview  # noqa: E402
 from glihamba_client.service import DaemonService  # noqa: E402
+from glihamba_proto.checks import STRONGEST  # noqa: E402
 from glihamba_proto.errors import Failure  # noqa: E402
 
 from . import capture, fit  # noqa: E402
 from .canvas import CanvasPreview  # noqa: E402
-from .host import STRONGEST, GimpHost, fitted  # noqa: E402
+from .host import GimpHost, fitted  # noqa: E402
 from .panel import Panel  # noqa: E402
 from .settings_dialog import change_settings  # noqa: E402
 from .texts import text  # noqa: E402

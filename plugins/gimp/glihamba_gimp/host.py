@@ -22,8 +22,6 @@ from .chosen import ChosenLayer, objects
 from .seen import Seen
 from .texts import refusal, text
 
-STRONGEST = 1.5  # what the contract allows
-
 
 class GimpHost:
     """One act of harmonizing the layers among `drawables`; raises `ClientError` when there are none.

@@ -7,7 +7,7 @@ import threading
 
 import gimp_kit as kit
 from gimp_kit import OBJECT, SIZE, Gimp
-from held import BEGAN, BUSY, FOLDER, GAVE_UP, HOLD, command, hold, let_go, person, process, python
+from held import BEGAN, BUSY, FOLDER, GAVE_UP, HOLD, endless, hold, let_go, mend, person, process, python
 
 LINK = os.environ["GLIHAMBA_DATA_DIR"]  # the link that the plug-in follows
 
@@ -196,12 +196,7 @@ def case_daemon_of_another_version(t):
 def case_daemon_not_running_then_killed(t):
     """The daemon is started, killed in the middle of a job, and started again by the next job."""
     began = t.path("began")
-    slow = (
-        "import pathlib, time; from glihamba.engine.runner import Runner; "
-        f"Runner.run = lambda *_: (pathlib.Path({began!r}).touch(), time.sleep(600)); "
-        "from glihamba.cli import main; main()"
-    )
-    folder = elsewhere(t, "fresh", command=[*python(slow), "serve", "--device", "cpu"])
+    folder = elsewhere(t, "fresh", command=endless(began))
     image, layer = kit.scene()
 
     def kill():
@@ -213,7 +208,7 @@ def case_daemon_not_running_then_killed(t):
     kit.refused(image, [layer], "ended in the middle of the job, and nothing was changed.")
     killer.join()
     killed = process(folder)
-    kit.write(os.path.join(folder, "daemon.json"), kit.json.dumps({"command": command()}).encode())
+    mend(folder)
     kit.harmonize(image, layer)
     assert process(folder) != killed
     os.kill(process(folder), signal.SIGTERM)
