@@ -82,6 +82,18 @@ def picture(t):
     return image, layer
 
 
+def added(image, name):
+    """The group of that name, once the plug-in has put everything into it. It gets its name first."""
+
+    def whole():
+        group = kit.layer(image, name)
+        inside = group.get_children() if group else []
+        finished = any(one.get_composite_space() != Gimp.LayerColorSpace.AUTO for one in inside)
+        return group if finished and gone() else None
+
+    return kit.until(whole)
+
+
 def predicted(image, layer):
     """Open the dialog, and wait until the canvas shows the preview."""
     before = kit.seen(image)

@@ -12,7 +12,7 @@ gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
 from gi.repository import Gdk, Gimp, GimpUi, GLib, GObject, Gtk  # noqa: E402
 
-from glihamba_client import texts  # noqa: E402
+from glihamba_client import lut, texts  # noqa: E402
 from glihamba_client.client import Task  # noqa: E402
 from glihamba_client.preview import PARTS, Preview  # noqa: E402
 from glihamba_client.service import DaemonService  # noqa: E402
@@ -111,6 +111,10 @@ class Dialog:
         self.edge = self.window.get_spin_scale("edge", 1.0)
         for widget in (scene, self.edge, self.window.get_widget("editable", Gtk.CheckButton), self.note):
             right.pack_start(widget, False, False, 0)
+        self.table = Gtk.Button.new_with_mnemonic(text("save table", self.language))
+        self.table.connect("clicked", lambda *_: self.save_table())
+        self.table.set_sensitive(False)
+        right.pack_start(self.table, False, False, 0)
         buttons = Gtk.Box(spacing=6)
         for name, act in (("help", self.help), ("settings", self.settings)):
             button = Gtk.Button.new_with_mnemonic(text(name, self.language))
@@ -157,6 +161,7 @@ class Dialog:
         if self.prediction is not None:
             self.prediction.cancel()
         self.variants, self.previews, self.fits = [], [], {}
+        self.table.set_sensitive(False)
         self.panel.forget_variants()
         self.note.set_text(text("predicting", self.language))
         self.prediction = None
@@ -197,6 +202,7 @@ class Dialog:
         self.panel.add_variant(variant, preview.pixels(), self.several)
         if len(self.previews) == 1:
             self.note.set_text("")
+            self.table.set_sensitive(True)
             self.later()
 
     def sentence(self, error: Exception) -> str:
@@ -286,6 +292,33 @@ class Dialog:
         if changed is not None:
             self.service = self.service.with_settings(changed)
             self.ask()
+
+    def save_table(self) -> None:
+        """Save the correction that is shown as a look-up table, in a file that the person names."""
+        name = self.host.chosen[0].name
+        chooser = Gtk.FileChooserNative.new(
+            text("save table", self.language).replace("_", ""),
+            self.window,
+            Gtk.FileChooserAction.SAVE,
+            None,
+            None,
+        )
+        chooser.set_do_overwrite_confirmation(True)
+        chooser.set_current_name(f"{name}.{lut.SUFFIX}")
+        is_chosen, path = chooser.run() == Gtk.ResponseType.ACCEPT, chooser.get_filename()
+        chooser.destroy()
+        self.window.present()
+        if not is_chosen or not path or not self.previews:
+            return
+        variant, preview = self.variants[self.panel.chosen], self.previews[self.panel.chosen]
+        strength, amounts = self.strength() / variant.strength, self.amounts()
+        try:
+            lut.save(path, variant, strength, amounts, name)
+        except Failure as error:
+            self.note.set_text(error.sentence(self.language))
+            return
+        left = preview.local_levels(strength, amounts)
+        self.note.set_text(text("table saved", self.language, path=path, levels=f"{left:.1f}"))
 
     def key(self, _: Gtk.Widget, event: Any) -> bool:
         """F1 explains this dialog; GIMP would open its own manual."""

@@ -13,8 +13,9 @@ from .texts import refusal
 class ChosenLayer:
     """One layer of one document. Either may change or vanish at any time."""
 
-    def __init__(self, document: Document, node: Node, language: str = "") -> None:
-        self.document, self.language = document, language
+    def __init__(self, document: Document, node: Node, language: str = "", scene: str = "all") -> None:
+        """scene: the colour label of the layers that count as the scene."""
+        self.document, self.language, self.scene = document, language, scene
         self.node_id, self.name = node.uniqueId(), node.name()
 
     def refuse(self, name: str, **fields: object) -> ClientError:

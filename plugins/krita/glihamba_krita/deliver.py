@@ -20,7 +20,7 @@ from glihamba_client.host import Pixels, Steps
 from . import curves, pixels
 from .capture import Seen
 from .chosen import ChosenLayer
-from .nodes import find, is_drawn, is_open, own, selected_in, view_of
+from .nodes import find, is_drawn, is_open, keyframes, own, selected_in, view_of
 from .pixels import size_of, space_of
 from .qt import QUuid
 from .results import base_of, home_of, name_of, results_in
@@ -78,10 +78,10 @@ class Delivery:
         if fitted.error > UNSEEN:
             self.note("curves off", levels=f"{fitted.error:.1f}")
         try:
-            layer = self.workspace.filter_layer(fitted, seen.space, seen.is_whole)
+            layer = self.workspace.filter_layer(fitted, seen.space, seen.selection is None)
         except OSError as error:
             raise self.layer.refuse("curves not written", reason=error) from error
-        if not seen.is_whole:
+        if seen.selection is not None:
             layer.setPixelData(seen.cover, *seen.rect)  # of a filter layer this is its mask
         return layer
 
@@ -129,6 +129,10 @@ class Delivery:
         """Raises `ClientError` when the layer no longer shows what was read of it."""
         yield from self.until(self.is_still)
         node, looks = self.place(), 0
+        if keyframes(self.document, node) != self.seen.frames:
+            raise self.layer.refuse("moved")
+        if len(self.seen.frames) > 1 and self.document.currentTime() != self.seen.time:
+            return  # it shows another frame by now
         if is_drawn(node):
             looks = zlib.crc32(node.toSvg().encode())
         else:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from krita import Canvas, DockWidget, DockWidgetFactory, DockWidgetFactoryBase, Krita
 
-from glihamba_client import __version__, settings, texts
+from glihamba_client import __version__, lut, settings, texts
 from glihamba_client.client import Task
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import Service
@@ -21,7 +21,7 @@ from glihamba_proto.errors import Failure
 
 from . import table
 from .chosen import ChosenLayer
-from .controls import Pictures, Sliders, Variants, result_box
+from .controls import Pictures, Sliders, Variants, result_box, scene_box
 from .look import Look, Placed, amounts_of, image, look_at
 from .nodes import selected_in
 from .qt import (
@@ -87,6 +87,8 @@ class HarmonizeDocker(DockWidget):
         self.variants = Variants(self.language, self.choose)
         self.sliders = Sliders(self.language, lambda: self.redraw.start(0))
         self.model, self.results = QComboBox(), result_box("pixels", self.language)
+        self.scene = scene_box(self.language)
+        self.scene.activated.connect(self.preview)
         self.kept_model = ""
         self.model.activated.connect(self.preview)
         self.preview_button = self.button("preview", self.preview)
@@ -98,6 +100,7 @@ class HarmonizeDocker(DockWidget):
         self.progress_bar.setRange(0, PERCENT)
         form = QFormLayout()
         form.addRow(text("model", self.language), self.model)
+        form.addRow(text("scene", self.language), self.scene)
         form.addRow(text("result", self.language), self.results)
         inner = QWidget()
         layout = QVBoxLayout(inner)
@@ -146,7 +149,7 @@ class HarmonizeDocker(DockWidget):
         if self.is_busy():
             return
         document, node = plugin[0].chosen()
-        self.layer = ChosenLayer(document, node, self.language)
+        self.layer = ChosenLayer(document, node, self.language, self.scene.currentData())
         self.look = None
         self.cancelled = False
         self.status.setText("")
@@ -197,7 +200,8 @@ class HarmonizeDocker(DockWidget):
             service = Placed(daemon, self.part)
         self.cancelled = False
         self.status.setText("")
-        self.job = plugin[0].begin(document, [node], chosen, choice, self, service)
+        scene = self.scene.currentData()
+        self.job = plugin[0].begin(document, [node], chosen, choice, self, service, scene)
         self.show_state()
 
     def strength(self) -> float:
@@ -226,7 +230,7 @@ class HarmonizeDocker(DockWidget):
             return
         number = self.variants.chosen()
         amounts, strength = self.sliders.amounts(), self.strength()
-        table.save(path, self.look.variants[number], strength, amounts, self.name.text())
+        lut.save(path, self.look.variants[number], strength, amounts, self.name.text())
         left = self.look.pictures[number].local_levels(strength, amounts)
         self.message(text("table saved", self.language, path=path, levels=f"{left:.1f}"), False)
 

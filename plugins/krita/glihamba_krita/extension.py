@@ -118,11 +118,13 @@ class HarmonizeExtension(Extension):
         choice: Choice,
         window: JobWindow,
         service: Service | None = None,
+        scene: str = "all",
     ) -> LayerJob:
-        """Begin a job; its first step comes when Krita has drawn."""
+        """Begin a job; its first step comes when Krita has drawn. scene: see `KritaHost`."""
         is_editable = chosen.result == "curves"
         hosts = [
-            KritaHost(document, node, window, self.turns, chosen.language, is_editable) for node in nodes
+            KritaHost(document, node, window, self.turns, chosen.language, is_editable, scene)
+            for node in nodes
         ]
         steps = harmonized(hosts, service or DaemonService(chosen, name=NAME), choice, chosen.language)
         job = LayerJob(hosts, window, steps, self.jobs.remove)

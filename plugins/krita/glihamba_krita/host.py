@@ -10,6 +10,7 @@ from krita import Document, Node
 from glihamba_client.harmonize_layer import until_cancelled
 from glihamba_client.host import Capture, Harmonized, Progress, Steps
 
+from .animation import Frames, has_frames
 from .capture import Reading, Seen
 from .chosen import ChosenLayer
 from .deliver import Delivery
@@ -44,8 +45,10 @@ class KritaHost:
         turns: Turns,
         language: str = "",
         is_editable: bool = False,
+        scene: str = "all",
     ) -> None:
-        self.layer = ChosenLayer(document, node, language)
+        """scene: the colour label of the layers that count as the scene."""
+        self.layer = ChosenLayer(document, node, language, scene)
         self.window, self.turns, self.language = window, turns, language
         self.is_editable = is_editable
         self.workspace = Workspace()
@@ -59,15 +62,40 @@ class KritaHost:
         capture, self._seen = yield from Reading(self.layer, self.workspace).read()
         return capture
 
+    def has_frames(self) -> bool:
+        """Whether the layer's frames are corrected one by one; raises `ClientError` when nothing can be."""
+        return has_frames(self.layer, self.is_editable)
+
+    def frames(self, like: Capture) -> Frames:
+        """The frames of the layer that has been captured."""
+        assert self._seen is not None
+        return Frames(self.layer, self._seen, self.workspace, like)
+
+    def show_frame(self, number: int, count: int) -> None:
+        """Say which of how many frames is being corrected, 1 for the first."""
+        self.window.show_layer(
+            text("frame", self.language, layer=self.layer.name, number=number, count=count)
+        )
+
+    def deliver_frames(self, frames: Frames) -> Steps[None]:
+        """Add the result of all frames, as one undo step."""
+        assert self._seen is not None
+        self.window.show_stage(text("writing", self.language))
+        delivery = Delivery(self.layer, self._seen, self.workspace)
+        yield from self._add(delivery, frames.result, self._seen)
+
     def deliver(self, harmonized: Harmonized) -> Steps[None]:
         assert self._seen is not None
         self.window.show_stage(text("writing", self.language))
         delivery = Delivery(self.layer, self._seen, self.workspace, self.is_editable)
         result = yield from until_cancelled(self, delivery.prepared(harmonized.plane.data))
+        yield from self._add(delivery, result, self._seen)
+
+    def _add(self, delivery: Delivery, result: Node, seen: Seen) -> Steps[None]:
         yield from self.turns.hold(delivery.add(result))
         for note in delivery.notes:
             self.message(note)
-        if self._seen.is_hidden:
+        if seen.is_hidden:
             self.message(text("still hidden", self.language, layer=self.layer.name))
 
     def progress(self, progress: Progress) -> None:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from krita import Node
 
 from glihamba_client.errors import ClientError
-from glihamba_client.harmonize_layer import Service, guarded, harmonize_layer
+from glihamba_client.harmonize_layer import (
+    Service,
+    guarded,
+    harmonize_capture,
+    harmonize_layer,
+    until_cancelled,
+)
 from glihamba_client.host import Choice, Steps
 from glihamba_proto.errors import Failure
 
@@ -63,13 +70,34 @@ def harmonized(hosts: Sequence[KritaHost], service: Service, choice: Choice, lan
     """
     scenes: list[Failure] = []
     for host in hosts:
-        steps = guarded(host, but_the_scene(harmonize_layer(host, service, choice), scenes), language)
+        steps = guarded(host, but_the_scene(harmonized_layer(host, service, choice), scenes), language)
         yield from steps
         host.release()
         if host.cancelled():
             return
     if len(scenes) == len(hosts):
         yield from guarded(hosts[0], failing(scenes[0]), language)
+
+
+def harmonized_layer(host: KritaHost, service: Service, choice: Choice) -> Steps[None]:
+    """Harmonize one layer, with all of its frames if it is animated. Raises `ClientError`."""
+    if not host.has_frames():
+        yield from harmonize_layer(host, service, choice)
+        return
+    capture = yield from until_cancelled(host, host.capture())
+    shown = yield from harmonize_capture(host, service, capture, choice)
+    if choice.transform is None:
+        choice = replace(choice, transform=shown.transform)
+    frames = host.frames(capture)
+    for number, time in enumerate(frames.times, 1):
+        host.show_frame(number, len(frames.times))
+        frame = yield from until_cancelled(host, frames.read(time))
+        if frame is not None:
+            done = yield from harmonize_capture(host, service, frame, choice)
+            yield from until_cancelled(host, frames.write(done.plane))
+    yield from host.deliver_frames(frames)
+    for warning in shown.warnings:
+        host.message(warning)
 
 
 def but_the_scene(steps: Steps[None], scenes: list[Failure]) -> Steps[None]:

@@ -4,10 +4,23 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import gimp_kit as kit
-from gimp_screen import TITLE, after_each, click, gone, open_dialog, picture, predicted, press, show, windows  # noqa: F401
+from gimp_screen import (
+    TITLE,
+    added,
+    after_each,  # noqa: F401
+    click,
+    gone,
+    open_dialog,
+    picture,
+    predicted,
+    press,
+    show,
+    windows,
+)
 
 # Places in the dialog.
 STRENGTH, DIVIDER, STATISTICS = (628, 122), (248, 223), (236, 330)
@@ -38,9 +51,7 @@ def case_model_and_strength(t):
     time.sleep(1)
     t.screenshot("choices.png")
     press("alt+a")
-    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"))
-    kit.until(gone)
-    assert kit.get(added) == pixels
+    assert kit.get(added(image, "pasted (harmonized)")) == pixels
 
 
 def case_preview_and_cancel(t):
@@ -123,9 +134,8 @@ def case_variant(t):
     time.sleep(0.5)
     t.screenshot("variant.png")
     press("alt+a")
-    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"))
-    kit.until(gone)
-    apart = [sum(abs(a - b) for a, b in zip(kit.get(added), raw, strict=True)) for raw in pixels]
+    made = kit.get(added(image, "pasted (harmonized)"))
+    apart = [sum(abs(a - b) for a, b in zip(made, raw, strict=True)) for raw in pixels]
     assert apart[0] < apart[1] / 6, apart
 
 
@@ -137,13 +147,39 @@ def case_several_in_one_undo_step(t):
     before = kit.state(image)
     predicted(image, lower)
     press("alt+a")
-    kit.until(lambda: kit.layer(image, "upper (harmonized)"))
-    kit.until(gone)
+    added(image, "upper (harmonized)")
     time.sleep(0.5)
     t.screenshot("several.png")
     assert kit.layer(image, "pasted (harmonized)")
     press("ctrl+z")
     kit.until(lambda: not kit.layer(image, "upper (harmonized)"))
+    kit.same(kit.state(image), before)
+
+
+def case_look_up_table(t):
+    """The correction that is shown is saved where the person says. The image stays as it was."""
+    image, layer = kit.scene()
+    show(image)
+    before = kit.state(image)
+    predicted(image, layer)
+    time.sleep(1)
+    press("alt+l")
+    kit.until(lambda: windows("look-up table"))
+    time.sleep(0.5)
+    path = os.path.join(tempfile.mkdtemp(), "shot.cube")
+    press("ctrl+a")
+    subprocess.run(["xdotool", "type", "--delay", "30", path], check=True)
+    t.screenshot("table.png")
+    press("Return")
+    kit.until(lambda: os.path.exists(path))
+    time.sleep(1)
+    t.screenshot("table-saved.png")
+    with open(path) as file:
+        lines = file.read().splitlines()
+    assert lines[:2] == ['TITLE "pasted"', "LUT_3D_SIZE 33"], lines[:2]
+    assert len(lines) == 4 + 33**3, len(lines)
+    press("Escape")
+    kit.until(gone)
     kit.same(kit.state(image), before)
 
 

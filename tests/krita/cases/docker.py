@@ -274,3 +274,46 @@ def case_look_up_table(t):
     shown.save_table(os.path.join(path, "in the way.cube"))
     assert "can’t be written (" in shown.status.text(), shown.status.text()
     assert not kit.said(), kit.said()
+
+
+def applied(document, shown, label):
+    """The result of Apply with the layers of that colour label as the scene."""
+    shown.scene.setCurrentIndex(shown.scene.findData(label))
+    shown.preview_button.click()
+    yield lambda: not shown.is_busy()
+    if shown.look is None:
+        return None
+    shown.apply_button.click()
+    yield lambda: not shown.is_busy()
+    return bytes(kit.layer(document, "pasted (harmonized)").pixelData(*OBJECT))
+
+
+def case_scene_of_a_colour_label(t):
+    """What lacks the label is left out of the picture that is harmonized with; the document keeps it."""
+    green, red = 2, 6  # Krita's numbers
+    document, _, shown = yield from previewed()
+    wanted = yield from applied(document, shown, "all")
+    document, layer, shown = yield from previewed()
+    width, height = document.width(), document.height()
+    wall = document.createNode("wall", "paintlayer")
+    wall.setPixelData(bytes((40, 230, 250, 255)) * (width * height), 0, 0, width, height)
+    document.rootNode().addChildNode(wall, kit.layer(document, "scene"))
+    yield from kit.ready(document, layer)
+    kit.layer(document, "scene").setColorLabel(green)
+    wall.setColorLabel(red)
+    yield from kit.drawn(document)
+    before = kit.seen(document)
+    assert (yield from applied(document, shown, "violet")) is None
+    assert shown.status.text() == (
+        "No layer that is seen below “pasted” has the colour label Violet. Give it to the scene's layers, or "
+        "choose another scene."
+    ), shown.status.text()
+    assert kit.seen(document) == before
+    assert (yield from applied(document, shown, "green")) == wanted
+    yield 0.5
+    t.screenshot("labels.png")
+    assert wall.visible()
+    yield from kit.undo(document)
+    yield from kit.ready(document, layer)
+    assert (yield from applied(document, shown, "red")) != wanted
+    shown.scene.setCurrentIndex(0)
