@@ -37,6 +37,7 @@ from torch import Tensor
 from glihamba.networks.base import Harmonizer
 from glihamba.pipeline.harmonize import harmonize
 from glihamba_training.data.iharmony4 import Triple
+from glihamba_training.data.pictures import RESAMPLING, squashed
 from glihamba_training.scoring.best_of import BestOf
 from glihamba_training.scoring.similarity import MARGIN, ssim, ssim_7x7
 
@@ -185,17 +186,18 @@ class ScoringProtocol:
     def _by_network(self, triple: Triple, planes: Planes, network: Harmonizer) -> Tensor:
         if self.full_size:
             return planes_of(harmonize(triple.composite, triple.mask, network).pixels)
-        composite, mask = planes.composite, planes.mask
+        weights = next(network.parameters(), planes.mask)
+        composite, mask = (plane.to(weights.device) for plane in (planes.composite, planes.mask))
         with torch.inference_mode():
             if network.working_size == SIDE:
-                return network(composite, mask)
+                return network(composite, mask).float().cpu()
             size = [network.working_size] * 2
             small, coverage = (
                 F.interpolate(p, size, mode="bilinear", antialias=True, align_corners=False)
                 for p in (composite, mask)
             )
             painted = network.colour_transform(small, coverage).apply(composite)
-            return mask * painted + (1 - mask) * composite
+            return (mask * painted + (1 - mask) * composite).float().cpu()
 
     def _in_levels(self, pixels: Tensor) -> Tensor:
         """Pixels in [0,1] as the levels that are compared, 0..255."""
@@ -209,8 +211,7 @@ class ScoringProtocol:
     def _small(self, pixels: np.ndarray) -> Tensor:
         """Pixels (H,W) or (H,W,3) of 0..255 at 256 x 256. uint8 stays in 8 bits, float32 does not."""
         if self.antialias:
-            resized = Image.fromarray(pixels).resize((SIDE, SIDE), Image.Resampling.BILINEAR)
-            return planes_of(np.asarray(resized))
+            return planes_of(squashed(Image.fromarray(pixels), SIDE, RESAMPLING))
         # OpenCV is in the extra. It rounds halves up, which no resize of Pillow or torch does.
         from cv2 import INTER_LINEAR, resize
 
