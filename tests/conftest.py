@@ -34,6 +34,8 @@ MARKERS = {
     "training/test_train.py": ["train"],
     "training/test_evaluate.py": ["train"],
     "training/test_export.py": ["train"],
+    "training/test_validation.py": ["train"],
+    "training/test_protocols_samples.py": ["bench"],
     "training/test_lattice.py": ["train"],
     "ops/test_cpu.py": ["kernels"],
     "ops/test_library.py": ["kernels"],

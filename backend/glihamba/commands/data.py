@@ -71,7 +71,7 @@ def view(root: Path, recipe: str, output: Path, count: int, size: int | None, st
       glihamba data view photos/ --recipe hdnet -o sheet.png
     """
     sources, viewer = training_module("run.sources"), training_module("synthesis.contact_sheets")
-    settings = training_module("run.recipe").load_recipe(recipe, size=size)
+    settings = training_module("run.recipe_files").load_recipe(recipe, size=size)
     if output.suffix.lower() != ".png":
         raise BadRequest(f"{output} is not a .png file: name one for the sheet.")
     refuse_unwritable(output)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -40,6 +41,14 @@ class Harmonizer(nn.Module):
     losses: ClassVar[tuple[str, ...]] = ()
     trainable: ClassVar[bool] = True
     config: Any
+
+    @classmethod
+    def from_published(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights by this network's names from those of its authors' public code.
+
+        Raises NotImplementedError for a network without such code, and KeyError for other weights.
+        """
+        raise NotImplementedError
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """The harmonized picture, (B,3,H,W) in [0,1].

@@ -165,7 +165,8 @@ def recorded(saved: dict[str, Any]) -> dict[str, Any]:
     they were started from, by name.
     """
     seen = saved["global_step"] * saved["hyper_parameters"]["recipe"]["batch"]
-    nothing = {"composites": seen, "seconds": 0.0, "data": [], "started_from": "", "machine": ""}
+    nothing = {"composites": seen, "seconds": 0.0, "crops": 0, "widened": 0}
+    nothing |= {"data": [], "started_from": "", "machine": ""}
     known = {**nothing, **saved.get("provenance", {})}
     started = known["started_from"]  # by a run that did not note the licence
     return {"licences": {started: NOT_STATED} if started else {}, **known}

@@ -104,6 +104,11 @@ def _training_data(provenance: dict[str, Any]) -> str:
         sentences.append(f"Started from the weights of {provenance['started_from']}.")
     if provenance["seconds"]:
         sentences.append(f"{provenance['seconds'] / 3600:.1f} hours on {provenance['machine']}:")
+    if provenance["widened"]:
+        sentences.append(
+            f"{provenance['widened']:,} of {provenance['crops']:,} crops held too little or too much of the"
+            " object and were widened to the whole picture."
+        )
     return " ".join([*sentences, f"{provenance['composites']:,} composites seen"])
 
 

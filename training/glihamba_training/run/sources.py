@@ -12,8 +12,10 @@ from glihamba_training.data import iharmony4
 from glihamba_training.data.photos import licences, photo_dataset
 from glihamba_training.data.picture_cache import OnProgress, ahead
 from glihamba_training.run.recipe import Recipe
+from glihamba_training.run.validation import has_val_list, is_held_out
 from glihamba_training.synthesis.batch import Batch
 from glihamba_training.synthesis.composites import Synthesis
+from glihamba_training.synthesis.crops import CropCount
 from glihamba_training.synthesis.families import load_families
 from glihamba_training.synthesis.pairs import Pairs, pair_dataset
 
@@ -23,6 +25,11 @@ DIRECT_UP_TO = 64  # pixels a side: up to there the recolourings are as fast on 
 
 class BatchSource(Protocol):
     """Batches by their number: the same number gives the same batch, whoever asks and when."""
+
+    @property
+    def crops(self) -> CropCount:
+        """What became of the crops so far."""
+        ...
 
     def batch(self, step: int, size: int, count: int) -> Batch: ...
 
@@ -45,17 +52,20 @@ def open_source(
             f"{data} is not a folder: give a copy of iHarmony4 or a folder of photographs."
         )
     device = torch.device(device)
-    cropped = recipe.synthesis.smallest_crop < 1
-    side = round(recipe.size * CACHED_PER_TRAINING_SIZE) if cropped else recipe.size
+    side = round(recipe.size * CACHED_PER_TRAINING_SIZE) if recipe.synthesis.crops else recipe.size
     if iharmony4.is_copy(data):
         pairs = pair_dataset(data, "train", side, progress, cache)
+        left_out: set[int] = set()
+        if recipe.validate_every and not has_val_list(data):
+            listed = iharmony4.entries(data, "train")
+            left_out = {place for place, entry in enumerate(listed) if is_held_out(entry)}
         described = {
             "kind": "iHarmony4",
             "photographs": len(pairs.reals),
-            "composites": len(pairs.composites),
+            "composites": len(pairs.composites) - len(left_out),
             "licences": {},
         }
-        return Pairs(pairs, recipe.synthesis, recipe.seed, device=device), described
+        return Pairs(pairs, recipe.synthesis, recipe.seed, device=device, without=left_out), described
     photos = photo_dataset(data, "train", side, progress, cache)
     wanted = {"similar": recipe.synthesis.similar > 0, "lights": recipe.synthesis.lights > 0}
     families = load_families(data, "train", photos, **wanted, progress=progress, cache=cache)
