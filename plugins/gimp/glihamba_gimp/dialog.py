@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gi
@@ -35,8 +36,11 @@ class Picked(NamedTuple):
     service: DaemonService
     strength: float
     """Of the correction, with that of the variant in it."""
-    transform: Any
-    """The variant's; None for the first one, which the daemon finds again."""
+    corrections: Sequence[tuple[Any, float]]
+    """The transforms to add and the strength of each, the first one shown; none: as the arguments say.
+
+    The transform is None for the first variant, which the daemon finds again.
+    """
     small: capture.Small | None
     """The picture that `fit` was found from; None when there is no fit."""
     fit: fit.Fit | None
@@ -109,7 +113,8 @@ class Dialog:
             right.pack_start(scale, False, False, 0)
         scene = self.window.get_widget("scene", GObject.TYPE_NONE)
         self.edge = self.window.get_spin_scale("edge", 1.0)
-        for widget in (scene, self.edge, self.window.get_widget("editable", Gtk.CheckButton), self.note):
+        checks = [self.window.get_widget(name, Gtk.CheckButton) for name in ("editable", "all")]
+        for widget in (scene, self.edge, *checks, self.note):
             right.pack_start(widget, False, False, 0)
         self.table = Gtk.Button.new_with_mnemonic(text("save table", self.language))
         self.table.connect("clicked", lambda *_: self.save_table())
@@ -223,7 +228,7 @@ class Dialog:
         self.waiting = False
         if not self.previews:
             return False
-        strength, preview = self.strength(), self.previews[self.panel.chosen]
+        strength, preview = self.strength(self.panel.chosen), self.previews[self.panel.chosen]
         own = self.variants[self.panel.chosen].strength
         self.panel.draw(preview.pixels(strength / own, self.amounts()))
         is_editable = self.config.get_property("editable")
@@ -239,9 +244,9 @@ class Dialog:
             self.canvas.close()
         return False
 
-    def strength(self) -> float:
-        """Of the correction, with that of the variant in it."""
-        own = self.variants[self.panel.chosen].strength if self.variants else 1.0
+    def strength(self, number: int) -> float:
+        """Of a correction, with that of the variant in it."""
+        own = self.variants[number].strength if self.variants else 1.0
         return min(STRONGEST, own * float(self.config.get_property("strength")))
 
     def amounts(self) -> dict[str, float]:
@@ -249,7 +254,8 @@ class Dialog:
 
     def fit(self) -> fit.Fit:
         """The filter for what is set; its strength up to 1 is its opacity."""
-        chosen, amounts, strength = self.panel.chosen, self.amounts(), max(1.0, self.strength())
+        chosen, amounts = self.panel.chosen, self.amounts()
+        strength = max(1.0, self.strength(chosen))
         key = (chosen, *amounts.values(), strength)
         if key not in self.fits:
             own = self.variants[chosen].strength
@@ -259,11 +265,17 @@ class Dialog:
     def picked(self) -> Picked:
         """What the person has chosen."""
         if not self.previews or self.several:
-            return Picked(self.service, self.config.get_property("strength"), None, None, None)
-        variant = self.variants[self.panel.chosen]
-        transform = variant.transform if self.panel.chosen else None
-        found = self.fit() if self.config.get_property("editable") else None
-        return Picked(self.service, self.strength(), transform, self.small, found)
+            return Picked(self.service, self.config.get_property("strength"), (), None, None)
+        chosen, found = self.panel.chosen, None
+        numbers = [chosen]
+        if self.config.get_property("editable"):
+            found = self.fit()
+        elif self.config.get_property("all"):
+            numbers += [number for number in range(len(self.variants)) if number != chosen]
+        corrections = [
+            (self.variants[number].transform if number else None, self.strength(number)) for number in numbers
+        ]
+        return Picked(self.service, self.strength(chosen), corrections, self.small, found)
 
     # --- models, settings, help -------------------------------------------------------------------
 
@@ -311,7 +323,8 @@ class Dialog:
         if not is_chosen or not path or not self.previews:
             return
         variant, preview = self.variants[self.panel.chosen], self.previews[self.panel.chosen]
-        strength, amounts = self.strength() / variant.strength, self.amounts()
+        strength = self.strength(self.panel.chosen) / variant.strength
+        amounts = self.amounts()
         try:
             lut.save(path, variant, strength, amounts, name)
         except Failure as error:

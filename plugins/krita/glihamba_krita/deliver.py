@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from krita import Krita, Node, View
 
@@ -88,25 +88,32 @@ class Delivery:
     def note(self, name: str, **fields: object) -> None:
         self.notes.append(text(name, self.layer.language, layer=self.layer.name, **fields))
 
-    def add(self, result: Node) -> Steps[None]:
-        """Raises `ClientError` when the result no longer fits or Krita does not take it."""
+    def add(self, results: Sequence[Node]) -> Steps[None]:
+        """Add the results of one layer: the first one on top, the others hidden below it.
+
+        Raises `ClientError` when they no longer fit or Krita does not take them. Krita makes a step of its
+        own for each result that joins a group which is there already.
+        """
         yield from self.check_same()
         node, before = self.place(), self.active()
         home = home_of(node)
         earlier = results_in(home) if home is not None else []
-        result.setName(name_of(self.layer.name, len(earlier), self.layer.language))
-        if result.type() == "paintlayer":
-            result.setInheritAlpha(not self.seen.is_plain or node.inheritAlpha())
+        for number, result in enumerate(results):
+            result.setName(name_of(self.layer.name, len(earlier) + number, self.layer.language))
+            result.setVisible(number == 0)
+            if result.type() == "paintlayer":
+                result.setInheritAlpha(not self.seen.is_plain or node.inheritAlpha())
+        upwards = list(reversed(results))
         words = text("undo", self.layer.language)
-        if home is not None:
-            name_next_step(words)
-            home.addChildNode(result, earlier[-1])
-        elif self.seen.is_plain:
-            name_next_step(words)
-            node.parentNode().addChildNode(result, node)
+        if home is not None or self.seen.is_plain:
+            parent, below = (node.parentNode(), node) if home is None else (home, earlier[-1])
+            for result in upwards:
+                name_next_step(words)
+                parent.addChildNode(result, below)
+                below = result
         else:
             front = yield from self.bring_to_front()
-            home = yield from self.grouped(result, words)
+            home = yield from self.grouped(upwards, words)
             if home is None and self.is_active(self.layer.node_id):
                 yield from self.activate(before)
             if front is not None:
@@ -114,7 +121,7 @@ class Delivery:
             if home is None:
                 raise self.layer.refuse("not added")
         keep = home if home is not None and before == self.layer.node_id else find(self.document, before)
-        yield from self.settle(keep or node, node, home, result)
+        yield from self.settle(keep or node, node, home, *results)
 
     # --- whether the result still fits ------------------------------------------------------------
 
@@ -147,8 +154,8 @@ class Delivery:
 
     # --- the group ----------------------------------------------------------------------------------
 
-    def grouped(self, result: Node, words: str) -> Steps[Node | None]:
-        """A group of the layer and its result, or None where Krita makes none."""
+    def grouped(self, results: Sequence[Node], words: str) -> Steps[Node | None]:
+        """A group of the layer and its results, from the lowest up, or None where Krita makes none."""
         view = self.view()
         if view is None:
             return None
@@ -171,9 +178,9 @@ class Delivery:
         group, node = self.group(outer), find(self.document, self.layer.node_id)
         if group is None or node is None:
             return None
-        # Node.addChildNode would be an undo step of its own. This is none: the group keeps the result, and
-        # leaves and comes back with it.
-        group.setChildNodes([node, result])
+        # Node.addChildNode would be an undo step of its own. This is none: the group keeps the results, and
+        # leaves and comes back with them.
+        group.setChildNodes([node, *results])
         yield from self.until(self.is_still)  # otherwise the next call would wait for all the drawing
         self.document.refreshProjection()
         return group

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from krita import Document, Extension, Krita, Node, View, Window
@@ -77,7 +78,7 @@ class HarmonizeExtension(Extension):
         document, node = self.chosen()
         nodes = self.all_chosen() or [node]
         dialog = ProgressDialog(main_window(), node.name(), chosen.language, self.message)
-        self.begin(document, nodes, chosen, Choice(chosen.model, chosen.strength), dialog)
+        self.begin(document, nodes, chosen, [Choice(chosen.model, chosen.strength)], dialog)
         dialog.show()
 
     def chosen(self) -> tuple[Document, Node]:
@@ -115,18 +116,21 @@ class HarmonizeExtension(Extension):
         document: Document,
         nodes: list[Node],
         chosen: Settings,
-        choice: Choice,
+        choices: Sequence[Choice],
         window: JobWindow,
         service: Service | None = None,
         scene: str = "all",
     ) -> LayerJob:
-        """Begin a job; its first step comes when Krita has drawn. scene: see `KritaHost`."""
+        """Begin a job; its first step comes when Krita has drawn.
+
+        choices: the corrections to add, the first one shown. scene: see `KritaHost`.
+        """
         is_editable = chosen.result == "curves"
         hosts = [
             KritaHost(document, node, window, self.turns, chosen.language, is_editable, scene)
             for node in nodes
         ]
-        steps = harmonized(hosts, service or DaemonService(chosen, name=NAME), choice, chosen.language)
+        steps = harmonized(hosts, service or DaemonService(chosen, name=NAME), choices, chosen.language)
         job = LayerJob(hosts, window, steps, self.jobs.remove)
         self.jobs.append(job)
         QTimer.singleShot(0, job.step)

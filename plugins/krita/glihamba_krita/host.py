@@ -53,6 +53,8 @@ class KritaHost:
         self.is_editable = is_editable
         self.workspace = Workspace()
         self._seen: Seen | None = None
+        self._delivery: Delivery | None = None
+        self._kept: list[Node] = []
         self._looked = 0.0
 
     def capture(self) -> Steps[Capture]:
@@ -60,6 +62,7 @@ class KritaHost:
         self.window.show_stage(text("reading", self.language))
         yield None  # the progress is drawn
         capture, self._seen = yield from Reading(self.layer, self.workspace).read()
+        self._delivery = Delivery(self.layer, self._seen, self.workspace, self.is_editable)
         return capture
 
     def has_frames(self) -> bool:
@@ -71,32 +74,34 @@ class KritaHost:
         assert self._seen is not None
         return Frames(self.layer, self._seen, self.workspace, like)
 
-    def show_frame(self, number: int, count: int) -> None:
-        """Say which of how many frames is being corrected, 1 for the first."""
-        self.window.show_layer(
-            text("frame", self.language, layer=self.layer.name, number=number, count=count)
-        )
+    def show_part(self, kind: str, number: int, count: int) -> None:
+        """Say which part of the job begins: the "frame" or "correction" of that number, 1 for the first."""
+        self.window.show_layer(text(kind, self.language, layer=self.layer.name, number=number, count=count))
 
-    def deliver_frames(self, frames: Frames) -> Steps[None]:
-        """Add the result of all frames, as one undo step."""
-        assert self._seen is not None
+    def keep(self, harmonized: Harmonized) -> Steps[None]:
+        """Prepare a result; `add_kept` adds it."""
+        assert self._delivery is not None
         self.window.show_stage(text("writing", self.language))
-        delivery = Delivery(self.layer, self._seen, self.workspace)
-        yield from self._add(delivery, frames.result, self._seen)
+        result = yield from until_cancelled(self, self._delivery.prepared(harmonized.plane.data))
+        self._kept.append(result)
+
+    def keep_frames(self, frames: Frames) -> None:
+        """The same for the result of all frames."""
+        self._kept.append(frames.result)
+
+    def add_kept(self) -> Steps[None]:
+        """Add what was kept, the first on top, as one undo step; see `Delivery.add`."""
+        assert self._delivery is not None
+        assert self._seen is not None
+        yield from self.turns.hold(self._delivery.add(self._kept))
+        for note in dict.fromkeys(self._delivery.notes):
+            self.message(note)
+        if self._seen.is_hidden:
+            self.message(text("still hidden", self.language, layer=self.layer.name))
 
     def deliver(self, harmonized: Harmonized) -> Steps[None]:
-        assert self._seen is not None
-        self.window.show_stage(text("writing", self.language))
-        delivery = Delivery(self.layer, self._seen, self.workspace, self.is_editable)
-        result = yield from until_cancelled(self, delivery.prepared(harmonized.plane.data))
-        yield from self._add(delivery, result, self._seen)
-
-    def _add(self, delivery: Delivery, result: Node, seen: Seen) -> Steps[None]:
-        yield from self.turns.hold(delivery.add(result))
-        for note in delivery.notes:
-            self.message(note)
-        if seen.is_hidden:
-            self.message(text("still hidden", self.language, layer=self.layer.name))
+        yield from self.keep(harmonized)
+        yield from self.add_kept()
 
     def progress(self, progress: Progress) -> None:
         if not self.window.cancelled and time.monotonic() >= self._looked + LOOK:

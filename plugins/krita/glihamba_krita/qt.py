@@ -18,6 +18,7 @@ try:
     )
     from PyQt5.QtWidgets import (
         QButtonGroup,
+        QCheckBox,
         QComboBox,
         QDialog,
         QDialogButtonBox,
@@ -57,6 +58,7 @@ except ImportError:  # Krita 6
     )
     from PyQt6.QtWidgets import (
         QButtonGroup,
+        QCheckBox,
         QComboBox,
         QDialog,
         QDialogButtonBox,
@@ -81,6 +83,7 @@ except ImportError:  # Krita 6
 
 __all__ = [
     "QButtonGroup",
+    "QCheckBox",
     "QComboBox",
     "QDialog",
     "QDialogButtonBox",

@@ -1,4 +1,5 @@
 from PyQt5.QtWidgets import QButtonGroup as QButtonGroup
+from PyQt5.QtWidgets import QCheckBox as QCheckBox
 from PyQt5.QtWidgets import QComboBox as QComboBox
 from PyQt5.QtWidgets import QDialog as QDialog
 from PyQt5.QtWidgets import QDialogButtonBox as QDialogButtonBox

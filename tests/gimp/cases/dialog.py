@@ -139,6 +139,28 @@ def case_variant(t):
     assert apart[0] < apart[1] / 6, apart
 
 
+def case_keep_all_in_one_undo_step(t):
+    """The picture that was clicked is shown, the others are hidden in the same group."""
+    image, layer = kit.scene(soft=0)
+    show(image)
+    before = kit.state(image)
+    predicted(image, layer)
+    first = kit.seen(image)
+    time.sleep(1)
+    click(*STATISTICS, TITLE)
+    kit.until(lambda: kit.seen(image) != first)
+    press("alt+k")
+    time.sleep(0.5)
+    t.screenshot("keep-all.png")
+    press("alt+a")
+    *results, _ = added(image, "pasted (harmonized)").get_children()
+    kit.until(lambda: [one.get_visible() for one in results] == [True, False, False])
+    assert len({kit.get(one) for one in results}) == 3
+    press("ctrl+z")
+    kit.until(lambda: not kit.layer(image, "pasted (harmonized)"))
+    kit.same(kit.state(image), before)
+
+
 def case_several_in_one_undo_step(t):
     image, lower = kit.scene(rect=(10, 10, 32, 24))
     upper = kit.paint(image, "upper", kit.object_bytes(32, 24), (30, 20, 32, 24))
@@ -163,7 +185,7 @@ def case_look_up_table(t):
     before = kit.state(image)
     predicted(image, layer)
     time.sleep(1)
-    press("alt+l")
+    press("alt+u")
     kit.until(lambda: windows("look-up table"))
     time.sleep(0.5)
     path = os.path.join(tempfile.mkdtemp(), "shot.cube")

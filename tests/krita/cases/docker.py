@@ -317,3 +317,56 @@ def case_scene_of_a_colour_label(t):
     yield from kit.ready(document, layer)
     assert (yield from applied(document, shown, "red")) != wanted
     shown.scene.setCurrentIndex(0)
+
+
+def case_keep_all(t):
+    """All corrections lie in one group, the chosen one shown, the others hidden; one undo takes all back."""
+    document, _, shown = yield from previewed()
+    count = len(shown.look.variants)
+    shown.variants._buttons[1].click()
+    shown.keep_all.setChecked(True)
+    yield 0.3
+    t.screenshot("keep-all.png")
+    wanted = middle(shown.pictures.after)
+    before, tree = kit.seen(document), kit.tree(document.rootNode())
+    shown.apply_button.click()
+    yield lambda: not shown.is_busy()
+    shown.keep_all.setChecked(False)
+    yield from kit.drawn(document)
+    group = kit.layer(document, "pasted (harmonized)").parentNode()
+    found = [(node.name(), node.visible()) for node in group.childNodes()]
+    assert found == [
+        ("pasted", True),
+        *[(f"pasted (harmonized {number})", False) for number in range(count, 1, -1)],
+        ("pasted (harmonized)", True),
+    ], found
+    assert near(seen_middle(document), wanted, 3), (seen_middle(document), wanted)
+    looks = {bytes(node.pixelData(*OBJECT)) for node in group.childNodes()}
+    assert len(looks) == count + 1, "each is another correction"
+    yield from kit.undo(document)
+    kit.same(kit.tree(document.rootNode()), tree)
+    assert kit.seen(document) == before
+
+
+def case_keep_all_of_a_layer_that_has_a_result(t):
+    """They join the group that is there already."""
+    document, layer, shown = yield from previewed()
+    shown.apply_button.click()
+    yield lambda: not shown.is_busy()
+    yield from kit.ready(document, layer)
+    shown.preview_button.click()
+    yield lambda: not shown.is_busy()
+    shown.keep_all.setChecked(True)
+    shown.apply_button.click()
+    yield lambda: not shown.is_busy()
+    shown.keep_all.setChecked(False)
+    yield from kit.drawn(document)
+    group = layer.parentNode()
+    found = [(node.name(), node.visible()) for node in group.childNodes()]
+    assert found == [
+        ("pasted", True),
+        ("pasted (harmonized)", True),
+        ("pasted (harmonized 4)", False),
+        ("pasted (harmonized 3)", False),
+        ("pasted (harmonized 2)", True),
+    ], found
