@@ -82,14 +82,14 @@ def picture(t):
     return image, layer
 
 
-def added(image, name):
-    """The group of that name, once the plug-in has put everything into it. It gets its name first."""
+def added(image, name, results=1):
+    """The group of that name, once the plug-in has put all results into it. It gets its name first."""
 
     def whole():
         group = kit.layer(image, name)
         inside = group.get_children() if group else []
-        finished = any(one.get_composite_space() != Gimp.LayerColorSpace.AUTO for one in inside)
-        return group if finished and gone() else None
+        clipped = [one for one in inside if one.get_composite_space() != Gimp.LayerColorSpace.AUTO]
+        return group if len(clipped) == results and gone() else None
 
     return kit.until(whole)
 

@@ -153,8 +153,8 @@ def case_keep_all_in_one_undo_step(t):
     time.sleep(0.5)
     t.screenshot("keep-all.png")
     press("alt+a")
-    *results, _ = added(image, "pasted (harmonized)").get_children()
-    kit.until(lambda: [one.get_visible() for one in results] == [True, False, False])
+    *results, _ = added(image, "pasted (harmonized)", 3).get_children()
+    assert [one.get_visible() for one in results] == [True, False, False]
     assert len({kit.get(one) for one in results}) == 3
     press("ctrl+z")
     kit.until(lambda: not kit.layer(image, "pasted (harmonized)"))
