@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import os
+import platform
+import re
 import secrets
+import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+# .NAME.MACHINE_PROCESS_RANDOM.part
+_PART = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})_(?P<process>\d+)_[0-9a-f]{8}\.part")
+_MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
+_LONGEST = 200  # bytes of the name, so that no system finds the part's too long
+_FORGOTTEN = 86_400.0  # seconds after which nobody writes a part any more
+_cleared: set[Path] = set()
 
 
 @contextmanager
 def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
     """Give a path beside `path` to write to; it becomes `path` when the block ends without an error.
 
-    private: only its owner may read the file. Raises OSError and leaves `path` as it was.
+    private: only its owner may read the file. Raises OSError and leaves `path` as it was. What killed
+    processes have left in the folder is removed, once in the life of this process.
     """
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    if path.parent not in _cleared:
+        _cleared.add(path.parent)
+        clear_parts(path.parent)
+    part = path.with_name(f"{_beginning(path)}{_MACHINE}_{os.getpid()}_{secrets.token_hex(4)}.part")
     try:
         if private:
             os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -26,7 +42,44 @@ def replacing(path: Path, *, private: bool = False) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
+def clear_parts(folder: Path) -> None:
+    """Remove what killed processes of this machine left in the folder, and what is a day old."""
+    with contextlib.suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = _PART.fullmatch(entry.name)
+            if found is None:
+                continue
+            with contextlib.suppress(OSError):
+                is_ours = found["machine"] == _MACHINE
+                if (is_ours and not _lives(int(found["process"]))) or _is_forgotten(entry):
+                    os.unlink(entry.path)
+
+
 def forget_parts(path: Path) -> None:
     """Remove what killed processes left when they were writing `path`; nobody else may be writing it now."""
-    for part in path.parent.glob(f".{glob.escape(path.name)}.*.part"):
+    for part in path.parent.glob(f"{glob.escape(_beginning(path))}*.part"):
         part.unlink(missing_ok=True)
+
+
+def _beginning(path: Path) -> str:
+    """The beginning of a part's name."""
+    name = path.name
+    while len(os.fsencode(name)) > _LONGEST:
+        name = name[:-1]
+    return f".{name}."
+
+
+def _is_forgotten(entry: os.DirEntry[str]) -> bool:
+    return entry.stat(follow_symlinks=False).st_mtime < time.time() - _FORGOTTEN
+
+
+def _lives(process: int) -> bool:
+    if os.name != "posix":  # Windows has no signal 0: os.kill would end the process
+        return True
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except (PermissionError, OverflowError):
+        pass  # another person's
+    return True

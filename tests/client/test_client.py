@@ -234,7 +234,7 @@ def test_something_else_listens() -> None:
     assert failure.value.code in ("NO_ANSWER", "DAEMON_LOST")
 
 
-@pytest.mark.parametrize(("changes", "code"), [({}, "SHUTTING_DOWN"), ({"instance": ""}, "REMOTE_GONE")])
+@pytest.mark.parametrize(("changes", "code"), [({}, "SHUTTING_DOWN"), ({"instance": ""}, "DAEMON_LOST")])
 def test_a_shutdown_tells_the_job(
     daemon: Any, endpoint: Endpoint, make_capture: Make, changes: dict[str, Any], code: str
 ) -> None:
@@ -251,7 +251,7 @@ def test_a_shutdown_tells_the_job(
     with pytest.raises(ClientError) as failure:
         task.result()
     assert failure.value.code == code
-    assert ("start" in failure.value.sentence("en")) == (code == "SHUTTING_DOWN")
+    assert ("started anew" in failure.value.sentence("en")) == (code == "SHUTTING_DOWN")
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ from pictures import write
 
 FOLDER = os.path.realpath(os.environ["GLIHAMBA_DATA_DIR"])
 HOLD, BEGAN, GAVE_UP = (os.path.join(FOLDER, name) for name in ("hold", "began", "gave-up"))
-BUSY = "The daemon is busy: 2 jobs are waiting already. Try again when one of them is done."
 
 
 def hold():

@@ -73,9 +73,9 @@ class Bar:
 
     def show_job(self, progress: Any) -> None:
         """Draw a job's `Progress`."""
-        from glihamba_proto.messages import stage
+        from glihamba_client.texts import stage
 
-        self.show("job", stage(progress.stage, "en"), progress.fraction)
+        self.show("job", stage(progress, "en"), progress.fraction)
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""

@@ -112,7 +112,7 @@ class Harmonized:
 
 @dataclass(frozen=True)
 class Progress:
-    """`stage` is a name of the contract's `Progress.Stage`, or CONNECTING or STARTING before it.
+    """`stage` is a name of the contract's `Progress.Stage`, or CONNECTING, STARTING, BUSY or AGAIN before it.
 
     `fraction` is of the whole job, 0 to 1. `queue_position` counts the jobs ahead, 0: next.
     """
