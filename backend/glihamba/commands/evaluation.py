@@ -150,8 +150,9 @@ def evaluate(
     tables = training_module("report.tables")
     print_scores(tables.overall(rows))
     for protocol in chosen:
-        print_scores(tables.table_1(rows, protocol, beside=beside, metrics=("mse", "psnr")))
-        print_scores(tables.table_2(rows, protocol, beside=beside))
+        published = beside and protocol == chosen[0]  # once is enough
+        print_scores(tables.table_1(rows, protocol, beside=published, metrics=("mse", "psnr")))
+        print_scores(tables.table_2(rows, protocol, beside=published))
     if costs:
         print_scores(tables.table_3(costs))
     for path in (report, csv_file):

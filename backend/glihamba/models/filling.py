@@ -30,10 +30,11 @@ def fill(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
 
 def network_of(record: Record, weights: Mapping[str, Tensor]) -> Harmonizer:
     """The record's network with `weights`, in eval mode. Raises UnknownModel, ModelDamaged."""
-    from glihamba.networks import build
+    from glihamba.networks import build, class_of
 
     try:
-        network = build(record.architecture, **record.config)
+        implied = class_of(record.architecture).before if record.config else {}
+        network = build(record.architecture, **{**implied, **record.config})
     except TypeError as error:
         raise ModelDamaged(
             f"The record of '{record.name}' does not fit this GLIHamba ({error})."

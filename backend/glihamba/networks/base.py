@@ -30,6 +30,7 @@ class Harmonizer(nn.Module):
 
     working_size: side, in pixels, of the square that the network was trained for; other sizes work too.
     architecture: the registered name. paper: title, authors and year. Config: the dataclass of its settings.
+    before: settings that a record without them implies: it was written before they existed.
     losses: names of the training losses that only this network offers. trainable: False for a method without
     weights.
     """
@@ -38,6 +39,7 @@ class Harmonizer(nn.Module):
     architecture: ClassVar[str]
     paper: ClassVar[str]
     Config: ClassVar[type[Any]]
+    before: ClassVar[Mapping[str, Any]] = {}
     losses: ClassVar[tuple[str, ...]] = ()
     trainable: ClassVar[bool] = True
     config: Any

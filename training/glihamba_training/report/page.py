@@ -87,7 +87,11 @@ def evaluation(
     beside: bool,
     costs: Sequence[Cost] = (),
 ) -> Page:
-    """The page of `glihamba evaluate`. triples: at least those that `shown` names. beside: see `table_1`."""
+    """The page of `glihamba evaluate`.
+
+    triples: at least those that `shown` names. beside: see `table_1`; the papers' figures stand beside those
+    of the first protocol alone.
+    """
     protocols = list(dict.fromkeys(row.protocol for row in rows))
     names = [name for name in methods if name != COMPOSITE]
     sections = [Section("Summary", [overall(rows)])]
@@ -101,8 +105,8 @@ def evaluation(
         sections.append(Section("Best, median, worst", cases=shown, text=text))
     for number, protocol in enumerate(protocols):
         tables = [
-            table_1(rows, protocol, beside=beside, metrics=tuple(METRICS)),
-            table_2(rows, protocol, beside=beside),
+            table_1(rows, protocol, beside=beside and number == 0, metrics=tuple(METRICS)),
+            table_2(rows, protocol, beside=beside and number == 0),
         ]
         plots = [_psnr(rows, protocol, list(methods)), *([_gain(rows, protocol, names)] if names else [])]
         words = f"{PROTOCOLS[protocol].in_words}."
