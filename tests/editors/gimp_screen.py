@@ -19,6 +19,7 @@ def after_each(t):
     kit.pictures.settings(model="tiny", language="en")
     shutil.rmtree(LAST_VALUES, ignore_errors=True)
     press("Escape", "Escape")
+    kit.until(lambda: not plug_ins())  # GIMP 3.0 may crash when an image goes that a plug-in still changes
     for display in displays:
         display.delete()
     displays.clear()
@@ -26,6 +27,20 @@ def after_each(t):
 
 
 displays: list[Any] = []
+
+
+def plug_ins():
+    """The processes of our plug-in that this GIMP has started."""
+    file = os.path.join(Gimp.directory(), "plug-ins", "glihamba", "glihamba.py").encode()
+    found = []
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{number}/cmdline", "rb") as words:
+                if file in words.read().split(b"\0"):
+                    found.append(number)
+        except OSError:
+            pass  # it has just ended
+    return found
 
 
 def press(*keys):
