@@ -18,8 +18,8 @@ def after_each(t):
     let_go()
     kit.pictures.settings(model="tiny", language="en")
     shutil.rmtree(LAST_VALUES, ignore_errors=True)
-    press("Escape", "Escape")
-    kit.until(lambda: not plug_ins())  # GIMP 3.0 may crash when an image goes that a plug-in still changes
+    # GIMP 3.0 may crash when an image goes that a plug-in still changes.
+    kit.until(lambda: not plug_ins() or press("Escape"))
     for display in displays:
         display.delete()
     displays.clear()
@@ -45,6 +45,7 @@ def plug_ins():
 
 def press(*keys):
     subprocess.run(["xdotool", "key", "--delay", "80", *keys], check=True)
+    time.sleep(0.1)
 
 
 def click(x, y, title=""):
@@ -80,6 +81,11 @@ def open_dialog():
     press("m")
     kit.until(lambda: windows(f"^{TITLE}$"))
     time.sleep(1.5)
+
+
+def leave():
+    """Close the dialog with Escape. One that lay over it may have had the keys until now."""
+    kit.until(lambda: gone() or press("Escape"))
 
 
 def gone():

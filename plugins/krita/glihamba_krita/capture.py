@@ -12,6 +12,7 @@ from glihamba_client.window import Rect, window
 
 from . import pixels
 from .chosen import ChosenLayer
+from .edges import Edge, edge_of
 from .nodes import (
     LABELS,
     PIXEL_LAYERS,
@@ -56,6 +57,8 @@ class Seen:
     """Whether the person did not see the layer."""
     style: Style | None
     """What else a layer with a style needs."""
+    edge: Edge | None
+    """The rim that is to be cleaned up."""
     time: int
     """The frame of the document's animation that was read."""
     frames: tuple[int, ...]
@@ -105,6 +108,7 @@ class Reading:
             self.selection,
             self.is_hidden,
             style,
+            self.edge(alpha),
             self.time,
             self.frames,
         )
@@ -189,6 +193,12 @@ class Reading:
         if whole is None or seen is None:
             raise self.layer.refuse("selected nothing")
         return whole, seen
+
+    def edge(self, alpha: bytes) -> Edge | None:
+        """The layer's rim, where it can be cleaned up: a selection has an edge of its own."""
+        if not self.layer.edge or self.selection is not None or self.is_plain or self.asl:
+            return None
+        return edge_of(alpha, self.rect, self.layer.edge)
 
     def coverage(self, alpha: bytes) -> bytes:
         """Where the object is, one byte a pixel: the lesser of the layer's alpha and the selection."""

@@ -17,9 +17,10 @@ from krita import Krita, Node, View
 
 from glihamba_client.host import Pixels, Steps
 
-from . import curves, pixels
+from . import curves, edges, pixels
 from .capture import Seen
 from .chosen import ChosenLayer
+from .edges import Edge
 from .nodes import find, is_drawn, is_open, keyframes, own, selected_in, view_of
 from .pixels import size_of, space_of
 from .qt import QUuid
@@ -28,6 +29,7 @@ from .texts import text
 from .undo import name_next_step
 from .workspace import Workspace
 
+ERASE = "erase"  # Krita's name of the blending mode
 PATIENCE = 3.0  # seconds for Krita to do what it was asked
 LATE = 60.0  # seconds for Krita to make the group: it would still make one after we had given up
 UNSEEN = 2.0  # levels of 255 by which curves may be off without a word
@@ -43,6 +45,8 @@ class Delivery:
     ) -> None:
         self.layer, self.seen, self.workspace, self.document = layer, seen, workspace, layer.document
         self.is_editable = is_editable
+        self.eraser: Node | None = None
+        """A layer that erases the rim of the object."""
         self.notes: list[str] = []
         """What the person is to be told of the result."""
 
@@ -51,6 +55,11 @@ class Delivery:
         seen = self.seen
         given = pixels.cropped(raw, seen.window, seen.rect) if seen.is_plain else raw
         result = given if isinstance(given, bytearray) else bytearray(given)
+        if self.layer.edge and (seen.edge is None or self.is_editable):
+            self.note("no edge")
+        elif seen.edge is not None:
+            yield from edges.recolour(result, seen.form.space.depth, size_of(seen.rect), seen.edge)
+            self.eraser = self.eraser or (yield from self.erasing(seen.edge))
         pixels.set_alpha(result, seen.form.space.depth, seen.style.alpha if seen.style else seen.cover)
         yield None
         rect = seen.rect
@@ -64,6 +73,16 @@ class Delivery:
             rect, done = yield from self.workspace.styled(done, rect, seen.space, seen.style)
         layer = self.document.createNode(base_of(self.layer.name), "paintlayer")
         layer.setPixelData(done, *rect)
+        return layer
+
+    def erasing(self, edge: Edge) -> Steps[Node]:
+        """The layer that erases the rim, not yet in the document."""
+        rect, space = self.seen.rect, self.seen.space
+        raw = yield from self.workspace.converted(edges.eraser(edge), size_of(rect), pixels.SRGB_8, space)
+        name = text("edge layer", self.layer.language, layer=base_of(self.layer.name))
+        layer = self.document.createNode(name, "paintlayer")
+        layer.setBlendingMode(ERASE)
+        layer.setPixelData(raw, *rect)
         return layer
 
     def editable(self, result: Pixels) -> Steps[Node]:
@@ -98,12 +117,15 @@ class Delivery:
         node, before = self.place(), self.active()
         home = home_of(node)
         earlier = results_in(home) if home is not None else []
+        count = sum(one.blendingMode() != ERASE for one in earlier)
         for number, result in enumerate(results):
-            result.setName(name_of(self.layer.name, len(earlier) + number, self.layer.language))
+            result.setName(name_of(self.layer.name, count + number, self.layer.language))
             result.setVisible(number == 0)
             if result.type() == "paintlayer":
                 result.setInheritAlpha(not self.seen.is_plain or node.inheritAlpha())
         upwards = list(reversed(results))
+        if self.eraser is not None and len(earlier) == count:
+            upwards.append(self.eraser)
         words = text("undo", self.layer.language)
         if home is not None or self.seen.is_plain:
             parent, below = (node.parentNode(), node) if home is None else (home, earlier[-1])

@@ -35,6 +35,7 @@ from .qt import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QSpinBox,
     Qt,
     QTimer,
     QVBoxLayout,
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 NAME = f"krita/{__version__}"
 PERCENT = 100
+WIDEST_EDGE = 2  # pixels
 SPACE = 5  # pixels
 WAITING, WORKING, WATCHING = 30, 1, 400  # milliseconds
 
@@ -92,6 +94,10 @@ class HarmonizeDocker(DockWidget):
         self.keep_all.setToolTip(text("keep all tip", self.language))
         self.scene = scene_box(self.language)
         self.scene.activated.connect(self.preview)
+        self.edge = QSpinBox()
+        self.edge.setRange(0, WIDEST_EDGE)
+        self.edge.setSuffix(" px")
+        self.edge.setToolTip(text("edge tip", self.language))
         self.kept_model = ""
         self.model.activated.connect(self.preview)
         self.preview_button = self.button("preview", self.preview)
@@ -104,6 +110,7 @@ class HarmonizeDocker(DockWidget):
         form = QFormLayout()
         form.addRow(text("model", self.language), self.model)
         form.addRow(text("scene", self.language), self.scene)
+        form.addRow(text("edge", self.language), self.edge)
         form.addRow(text("result", self.language), self.results)
         inner = QWidget()
         layout = QVBoxLayout(inner)
@@ -206,8 +213,8 @@ class HarmonizeDocker(DockWidget):
             service = Placed(daemon, self.part)
         self.cancelled = False
         self.status.setText("")
-        scene = self.scene.currentData()
-        self.job = plugin[0].begin(document, [node], chosen, choices, self, service, scene)
+        scene, edge = self.scene.currentData(), self.edge.value()
+        self.job = plugin[0].begin(document, [node], chosen, choices, self, service, scene, edge)
         self.show_state()
 
     def wanted(self, look: Look) -> list[Any]:

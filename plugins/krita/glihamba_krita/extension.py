@@ -120,14 +120,15 @@ class HarmonizeExtension(Extension):
         window: JobWindow,
         service: Service | None = None,
         scene: str = "all",
+        edge: int = 0,
     ) -> LayerJob:
         """Begin a job; its first step comes when Krita has drawn.
 
-        choices: the corrections to add, the first one shown. scene: see `KritaHost`.
+        choices: the corrections to add, the first one shown. scene, edge: see `ChosenLayer`.
         """
         is_editable = chosen.result == "curves"
         hosts = [
-            KritaHost(document, node, window, self.turns, chosen.language, is_editable, scene)
+            KritaHost(document, node, window, self.turns, chosen.language, is_editable, scene, edge)
             for node in nodes
         ]
         steps = harmonized(hosts, service or DaemonService(chosen, name=NAME), choices, chosen.language)

@@ -46,9 +46,10 @@ class KritaHost:
         language: str = "",
         is_editable: bool = False,
         scene: str = "all",
+        edge: int = 0,
     ) -> None:
-        """scene: the colour label of the layers that count as the scene."""
-        self.layer = ChosenLayer(document, node, language, scene)
+        """scene, edge: see `ChosenLayer`."""
+        self.layer = ChosenLayer(document, node, language, scene, edge)
         self.window, self.turns, self.language = window, turns, language
         self.is_editable = is_editable
         self.workspace = Workspace()
@@ -88,6 +89,8 @@ class KritaHost:
     def keep_frames(self, frames: Frames) -> None:
         """The same for the result of all frames."""
         self._kept.append(frames.result)
+        if self.layer.edge and self._delivery is not None:
+            self._delivery.note("no edge")
 
     def add_kept(self) -> Steps[None]:
         """Add what was kept, the first on top, as one undo step; see `Delivery.add`."""

@@ -18,6 +18,7 @@ from PyQt5.QtWidgets import QPushButton as QPushButton
 from PyQt5.QtWidgets import QScrollArea as QScrollArea
 from PyQt5.QtWidgets import QSizePolicy as QSizePolicy
 from PyQt5.QtWidgets import QSlider as QSlider
+from PyQt5.QtWidgets import QSpinBox as QSpinBox
 from PyQt5.QtWidgets import QToolButton as QToolButton
 from PyQt5.QtWidgets import QVBoxLayout as QVBoxLayout
 from PyQt5.QtWidgets import QWidget as QWidget

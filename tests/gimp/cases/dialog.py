@@ -14,6 +14,7 @@ from gimp_screen import (
     after_each,  # noqa: F401
     click,
     gone,
+    leave,
     open_dialog,
     picture,
     predicted,
@@ -85,8 +86,7 @@ def case_preview_and_cancel(t):
     kit.until(lambda: kit.seen(image) == seen)
     press("alt+v")
     kit.until(lambda: kit.seen(image) == split)
-    press("Escape")
-    kit.until(gone)
+    leave()
     kit.until(lambda: kit.seen(image) == seen)
     kit.same(kit.state(image), before)
     assert not image.is_dirty()
@@ -200,8 +200,7 @@ def case_look_up_table(t):
         lines = file.read().splitlines()
     assert lines[:2] == ['TITLE "pasted"', "LUT_3D_SIZE 33"], lines[:2]
     assert len(lines) == 4 + 33**3, len(lines)
-    press("Escape")
-    kit.until(gone)
+    leave()
     kit.same(kit.state(image), before)
 
 
@@ -219,8 +218,7 @@ def case_help_is_our_own(t):
         press("Escape")
         kit.until(lambda: not windows("^Harmonize: help$"))
         assert not gone()
-    press("Escape")
-    kit.until(gone)
+    leave()
 
 
 def case_settings(t):
@@ -246,6 +244,4 @@ def case_settings(t):
     press("ctrl+a", "BackSpace", *["Tab"] * 5, "Up", "alt+o")  # the list: the system's, German, English
     kit.until(lambda: not windows("^Harmonize: settings$"))
     assert kept().items() >= {**old, "language": "de", "remote": ""}.items()
-    time.sleep(1)  # until the dialog has the keys again
-    press("Escape")
-    kit.until(gone)
+    leave()

@@ -86,7 +86,7 @@ _LABELS = {"psnr": "PSNR", "mse": "MSE", "fmse": "fMSE"}
 
 
 def _doubts(line: Published, others: tuple[Published, ...]) -> str:
-    """What is odd about a line, in a sentence, or "": its total against its subsets, and copies of another."""
+    """What is odd about a line, in a sentence, or "": its total against its subsets, or a copied line."""
     parts = [group for group in SUBSETS if group != "all"]
     found = []
     for metric, printed in line.figures["all"].items():
