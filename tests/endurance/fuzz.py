@@ -147,7 +147,7 @@ def run(messages: int, seed: int, seconds: float) -> dict[str, Any]:
             if not settled[1] and fuzz.sent > min(messages, 50_000) // 2:
                 settled = served.megabytes(), served.descriptors()
         after = served.megabytes(), served.descriptors()
-        facts = {
+        facts: dict[str, Any] = {
             "seed": seed,
             "messages": fuzz.sent,
             "calls": sum(fuzz.ends.values()),

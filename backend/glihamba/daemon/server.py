@@ -22,6 +22,7 @@ from glihamba import settings as settings_table
 from glihamba.daemon import discovery, local_socket, log, standard_error
 from glihamba.daemon.calls import MESSAGE_LIMIT, Calls
 from glihamba.daemon.discovery import AlreadyRunning, CannotServe, is_loopback
+from glihamba.daemon.installation import Installation
 from glihamba.daemon.jobs import Jobs, Patience
 from glihamba.daemon.service import HarmonizerService
 from glihamba.daemon.shared_files import SharedFiles
@@ -125,6 +126,7 @@ class Daemon:
         self._wanted = (host, port)
         self._credentials = read_credentials(Path(tls_cert), Path(tls_key)) if tls_cert and tls_key else None
         self._patience = patience
+        self._installation = Installation()
         self._last_call = time.monotonic()
 
     @property
@@ -135,8 +137,11 @@ class Daemon:
     def __enter__(self) -> Daemon:
         settings = self.settings
         with ExitStack() as undo:
-            undo.callback(discovery.take_lock(settings.lock_file, settings.endpoint_file).release)
-            undo.callback(log.close_log, log.open_log(settings.log_file, settings.log_level))
+            undo.callback(discovery.take_lock(settings).release)
+            undo.callback(settings.process_file.unlink, missing_ok=True)
+            is_named = settings.log_dir.parent != settings.data_dir
+            handler = log.open_log(settings.log_file, settings.log_level, is_named=is_named)
+            undo.callback(log.close_log, handler)
             self._start(undo)
             self._undo = undo.pop_all()
         return self
@@ -227,7 +232,11 @@ class Daemon:
         """What is done every half second; True when it has idled `idle_exit_minutes` and should end."""
         self.jobs.end_silent()
         self.calls.end_silent()
+        discovery.renew_endpoint(self.settings.endpoint_file, self.endpoint)
         idle = self.jobs.idle_seconds()
+        if idle and self._installation.is_replaced():
+            _log.info("the daemon ends: another version is installed")
+            self.told_to_end.set()
         if idle > 60 * self.settings.unload_minutes:
             self.runner.unload()
             self.files.clear()
