@@ -15,10 +15,12 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 # .NAME.MACHINE_PROCESS_RANDOM.part
 _PART = re.compile(r"\..+\.(?P<machine>[0-9a-f]{8})_(?P<process>\d+)_[0-9a-f]{8}\.part")
 _MACHINE = f"{zlib.crc32(platform.node().encode()):08x}"
+NO_FILE = "it is a pipe or a device, not a file"
 _LONGEST = 200  # bytes of the name, so that no system finds the part's too long
 _FORGOTTEN = 86_400.0  # seconds after which nobody writes a part any more
 _cleared: set[Path] = set()
@@ -64,6 +66,17 @@ def refuse_foreign(path: Path) -> None:
     """Raise PermissionError if the file, the folder, or a link in its place belongs to another person."""
     if os.name == "posix" and {path.stat().st_uid, path.lstat().st_uid} - {os.geteuid(), 0}:
         raise PermissionError(errno.EPERM, "it belongs to another person", str(path))
+
+
+def open_regular(path: Path) -> BinaryIO:
+    """The file, open to be read. Raises OSError, also for a pipe or a device, which might never end."""
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        os.close(descriptor)
+        code, reason = (errno.EISDIR, os.strerror(errno.EISDIR)) if is_folder else (errno.EINVAL, NO_FILE)
+        raise OSError(code, reason, str(path))
+    return os.fdopen(descriptor, "rb")
 
 
 def open_private(name: str, flags: int) -> int:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 import sys
 from pathlib import Path
 
 import glihamba_proto
-from glihamba_proto import __version__, places
+from glihamba_proto import __version__, documents, places
 
 _VERSION = re.compile(r"""^__version__ = ["'](.+?)["']""", re.MULTILINE)
 
@@ -56,6 +55,6 @@ def _names_us() -> bool:
     note = _noted()
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, IndexError):
         if note is not None:
-            command = json.loads(note.read_text("utf-8"))["command"]
+            command = documents.read(note)["command"]
             return Path(command[0]).parent == Path(sys.executable).parent
     return False

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -21,7 +20,7 @@ from typing import Any
 from glihamba_client.client import Client
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Progress
-from glihamba_proto import endpoint, messages, places
+from glihamba_proto import documents, endpoint, messages, places
 from glihamba_proto.endpoint import Endpoint
 from glihamba_proto.files import open_private, private_folder, refuse_foreign
 from glihamba_proto.messages import Note
@@ -54,7 +53,7 @@ def installed_command() -> list[str]:
         except PermissionError:
             raise ClientError("COMMAND_REFUSED", path=note) from None
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        command = json.loads(note.read_text("utf-8"))["command"]
+        command = documents.read(note)["command"]
         if command and all(isinstance(word, str) for word in command) and shutil.which(command[0]):
             return list(command)
     found = shutil.which("glihamba")
