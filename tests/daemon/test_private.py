@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
 from glihamba.daemon import installation
 from glihamba.daemon.discovery import CannotServe
+from glihamba.daemon.server import readable_by_others
 from glihamba_client import launcher
 from glihamba_client.errors import ClientError
 from glihamba_proto import endpoint as record
@@ -53,6 +55,30 @@ def test_nobody_else_reads_or_writes_whatever_the_umask(start: Callable[..., Any
         assert {
             path.name: mode(path) & 0o077 for path in (home / folder).iterdir() if path.suffix != ".lock"
         } == {path.name: 0 for path in (home / folder).iterdir() if path.suffix != ".lock"}
+
+
+def test_secrets_that_others_can_read_are_warned_of(tmp_path: Path) -> None:
+    for name, bits in (("open", 0o644), ("group", 0o640), ("private", 0o600)):
+        (tmp_path / name).touch()
+        (tmp_path / name).chmod(bits)
+    found = readable_by_others(tmp_path / "open", str(tmp_path / "group"), tmp_path / "private", None)
+    assert found == [str(tmp_path / "open"), str(tmp_path / "group")]
+
+
+def test_wrong_tokens_are_counted_in_the_log(
+    start: Callable[..., Any], connect: Callable[..., Any], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glihamba.daemon.calls.TOLD_EVERY", 0.0)
+    daemon = start()
+    stranger = connect(daemon, "a-token-of-someone-else")
+    for _ in range(7):
+        with pytest.raises(grpc.RpcError):
+            stranger.info()
+    daemon.tick()
+    daemon.tick()
+    lines = [json.loads(line) for line in (home / "logs" / "daemon.log").read_text().splitlines()]
+    told = [line for line in lines if line["event"] == "calls without the right token were refused"]
+    assert [line["calls"] for line in told] == [7]
 
 
 @as_root

@@ -7,6 +7,7 @@ frees it when a process dies; the file alone may be stale.
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import logging
 import os
@@ -70,6 +71,8 @@ def take_lock(settings: Settings) -> FileLock:
     except OSError as error:
         if error.filename and isinstance(error, PermissionError) and Path(error.filename) != folder:
             raise CannotServe(case="RUN_FILE", path=error.filename) from None
+        if error.errno == errno.ENOSPC:
+            raise CannotServe(case="ENDPOINT", path=settings.process_file, reason=error.strerror) from None
         raise CannotServe(case="RUN_FOLDER", path=folder, reason=error.strerror) from None
     return lock
 

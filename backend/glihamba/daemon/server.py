@@ -69,6 +69,8 @@ def serve(
     daemon that a person started; whoever starts one by itself passes `settings.exit_minutes`.
     `runner` replaces the one made from `settings`. `announce` gets one line when calls are taken.
 
+    The log warns of a token or key file that others can read, and `announce` says so.
+
     Raises CannotServe, and AlreadyRunning of that: `str(error)` is the sentence, `error.exit_code` what
     the process should end with (2 and 3). Raises BadSetting for a setting out of range.
     """
@@ -85,6 +87,9 @@ def serve(
     with _signals_set(daemon.told_to_end), daemon, standard_error.logged():
         # Torch's import and a network's first run take seconds: better before a picture needs them.
         threading.Thread(target=daemon.runner.warm, name="glihamba-warm", daemon=True).start()
+        for path in readable_by_others(tls_key, token_file):
+            _log.warning("others can read a secret", extra={"path": path})
+            announce(f"Note: other accounts can read {path}. Make it yours alone: chmod 600")
         announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")
         while not daemon.told_to_end.wait(daemon.tick_seconds):
             if daemon.tick(idle_exit_minutes):
@@ -282,6 +287,12 @@ def read_token(path: Path) -> str:
     if len(token) < SHORTEST_TOKEN or not token.isprintable() or " " in token:
         raise CannotServe(case="TOKEN", path=path, length=SHORTEST_TOKEN)
     return token
+
+
+def readable_by_others(*paths: str | Path | None) -> list[str]:
+    """Those of the files that are there and that other accounts of this machine may read."""
+    given = [str(path) for path in paths if path]
+    return [path for path in given if os.name == "posix" and os.stat(path).st_mode & 0o077]
 
 
 def read_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:
