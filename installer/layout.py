@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from glihamba_proto import places
+from glihamba_proto import documents, places
 from glihamba_proto.files import replacing
 from installer.console import InstallError
 
@@ -94,7 +94,7 @@ class Root:
     def load(self) -> State:
         """Return the state. An unreadable file counts as none, since all steps can be done again."""
         try:
-            table = json.loads(self.state_file.read_text("utf-8"))
+            table = documents.read(self.state_file)
             state = State(table.get("current"), table.get("building"))
             for entry in (state.current, state.building):
                 if entry is not None and not re.fullmatch(r"env-\d+", entry["env"]):

@@ -20,7 +20,7 @@ import pyvips
 from glihamba import settings
 from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError
-from glihamba_proto.files import replacing
+from glihamba_proto.files import NO_FILE, open_regular, replacing
 
 # pyvips passes libvips' log to Python's logging in a callback. A Ctrl-C during the callback would be lost.
 pyvips._remove_log_handler()
@@ -28,6 +28,7 @@ pyvips._remove_log_handler()
 Array = np.ndarray[Any, np.dtype[Any]]
 JPEG_QUALITY = 95
 _SLOW_PIXELS = 2_000_000
+_HEAD = 64  # bytes that tell a picture from something else, which is not loaded
 
 _MAGIC = {
     b"\x89PNG": "png",
@@ -87,19 +88,23 @@ def read(path: Path) -> Picture:
     Raises BadPicture, and ClientError with TOO_LARGE or OUT_OF_MEMORY.
     """
     try:
-        data = path.read_bytes()
+        with open_regular(path) as file:
+            head = file.read(_HEAD)
+            kind = _kind_of(head)
+            data = head + file.read() if kind else head
     except FileNotFoundError:
         raise BadPicture(f"There is no file {path}: check the name.") from None
     except OSError as error:
         if path.is_dir():
             raise BadPicture(f"{path} is a folder: name a picture in it.") from None
+        if error.strerror == NO_FILE:
+            raise BadPicture(f"{path} is a pipe or a device: save the picture as a file.") from None
         raise BadPicture(
             f"{path} cannot be read ({error.strerror or error}): correct its permissions, or copy it."
         ) from error
     if not data:
         raise BadPicture(f"{path} is empty (0 bytes): get a whole copy of it.")
-    kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), "")
-    if not kind or (kind == "webp" and data[8:12] != b"WEBP"):
+    if not kind:
         raise BadPicture(f"{path} is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these.")
     try:
         image = getattr(pyvips.Image, f"{kind}load_buffer")(data, fail_on="error")
@@ -117,6 +122,12 @@ def read(path: Path) -> Picture:
     )
     profile = turned.get("icc-profile-data") if turned.get_typeof("icc-profile-data") else b""
     return Picture(path, pixels, profile, turned)
+
+
+def _kind_of(head: bytes) -> str:
+    """The format of a file by its first bytes; empty for none of ours."""
+    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
+    return "" if kind == "webp" and head[8:12] != b"WEBP" else kind
 
 
 def check_target(path: Path, picture: Picture | None = None) -> None:

@@ -92,6 +92,10 @@ class Settings:
         return self.runtime_dir / places.LOCK
 
     @property
+    def process_file(self) -> Path:
+        return self.runtime_dir / places.PROCESS
+
+    @property
     def socket_file(self) -> Path:
         return self.runtime_dir / places.SOCKET
 

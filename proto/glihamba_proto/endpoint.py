@@ -17,6 +17,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from glihamba_proto import documents
 from glihamba_proto.files import replacing
 
 _NEEDED = ("host", "port", "token", "instance", "pid")
@@ -60,7 +61,7 @@ def address(host: str, port: int) -> str:
 def read(path: Path) -> Endpoint | None:
     """The endpoint in the file, which may be stale; None if there is no file or it is damaged."""
     try:
-        table = json.loads(path.read_text("utf-8"))
+        table = documents.read(path)
         values = {name: table[name] for name in _NEEDED}
         values |= {name: table[name] for name in _OPTIONAL if name in table}
         values |= {"port": int(values["port"]), "pid": int(values["pid"])}

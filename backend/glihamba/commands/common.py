@@ -13,6 +13,7 @@ import click
 
 from glihamba.errors import BadRequest
 from glihamba_proto import interpreter
+from glihamba_proto.messages import printable
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 device_option = click.option(
@@ -32,6 +33,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+def say(words: str, *, err: bool = False) -> None:
+    """Print words that may quote a file's name or content, which must not reach the terminal as commands."""
+    click.echo(printable(words), err=err)
+
+
 def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> None:
     """Print a table. A column whose name begins with ">" is aligned to the right."""
     from rich.console import Console
@@ -42,7 +48,7 @@ def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> N
         right = column.startswith(">")
         table.add_column(column.lstrip(">"), justify="right" if right else "left", no_wrap=right)
     for row in rows:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+        table.add_row(*(printable(cell).replace("[", r"\[") for cell in row))
     # A pipe has no width, so lines are not wrapped.
     width = None if sys.stdout.isatty() else 1000
     console = Console(highlight=False, width=width)
@@ -67,6 +73,7 @@ class Bar:
         """Draw the bar called `name`, with its text and `done` of `total`."""
         if self._progress is None:
             return
+        text = printable(text)
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(text, total=total)
         self._progress.update(self._tasks[name], description=text, completed=done, total=total)
@@ -80,9 +87,9 @@ class Bar:
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         if self._progress is None:
-            click.echo(text, err=True)
+            say(text, err=True)
         else:
-            self._progress.console.print(text, markup=False, highlight=False)
+            self._progress.console.print(printable(text), markup=False, highlight=False)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import click
 from glihamba import __version__
 from glihamba.commands import choices
 from glihamba.commands.choices import Wanted, choose
-from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, serve_command
+from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, say, serve_command
 from glihamba.commands.pictures import Picture, Worker, pairs
 from glihamba_client.host import Choice
 from glihamba_proto.checks import STRONGEST
@@ -158,9 +158,9 @@ def _say(done: list[dict[str, Any]]) -> None:
     for facts in done:
         for message in facts["messages"]:
             if message not in said:
-                click.echo(f"Note: {message}", err=True)
+                say(f"Note: {message}", err=True)
             said.add(message)
-        click.echo(f"{facts['output']}: {facts.get('text') or _made(facts)}")
+        say(f"{facts['output']}: {facts.get('text') or _made(facts)}")
 
 
 def _made(facts: dict[str, Any]) -> str:
@@ -228,9 +228,9 @@ def _tell(count: int, done: list[dict[str, Any]], failed: list[dict[str, str]], 
     if as_json:
         print_json({"done": done, "failed": failed})
         return
-    click.echo(f"{len(done)} of {count} pictures harmonized.")
+    say(f"{len(done)} of {count} pictures harmonized.")
     for failure in failed:
-        click.echo(f"  {Path(failure['composite']).name}: {failure['reason']}", err=True)
+        say(f"  {Path(failure['composite']).name}: {failure['reason']}", err=True)
 
 
 def _service(options: dict[str, Any]) -> Any:

@@ -22,6 +22,7 @@ from glihamba import settings as settings_table
 from glihamba.daemon import discovery, local_socket, log, standard_error
 from glihamba.daemon.calls import MESSAGE_LIMIT, Calls
 from glihamba.daemon.discovery import AlreadyRunning, CannotServe, is_loopback
+from glihamba.daemon.installation import Installation
 from glihamba.daemon.jobs import Jobs, Patience
 from glihamba.daemon.service import HarmonizerService
 from glihamba.daemon.shared_files import SharedFiles
@@ -68,6 +69,8 @@ def serve(
     daemon that a person started; whoever starts one by itself passes `settings.exit_minutes`.
     `runner` replaces the one made from `settings`. `announce` gets one line when calls are taken.
 
+    The log warns of a token or key file that others can read, and `announce` says so.
+
     Raises CannotServe, and AlreadyRunning of that: `str(error)` is the sentence, `error.exit_code` what
     the process should end with (2 and 3). Raises BadSetting for a setting out of range.
     """
@@ -84,6 +87,9 @@ def serve(
     with _signals_set(daemon.told_to_end), daemon, standard_error.logged():
         # Torch's import and a network's first run take seconds: better before a picture needs them.
         threading.Thread(target=daemon.runner.warm, name="glihamba-warm", daemon=True).start()
+        for path in readable_by_others(tls_key, token_file):
+            _log.warning("others can read a secret", extra={"path": path})
+            announce(f"Note: other accounts can read {path}. Make it yours alone: chmod 600")
         announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")
         while not daemon.told_to_end.wait(daemon.tick_seconds):
             if daemon.tick(idle_exit_minutes):
@@ -125,6 +131,7 @@ class Daemon:
         self._wanted = (host, port)
         self._credentials = read_credentials(Path(tls_cert), Path(tls_key)) if tls_cert and tls_key else None
         self._patience = patience
+        self._installation = Installation()
         self._last_call = time.monotonic()
 
     @property
@@ -135,8 +142,11 @@ class Daemon:
     def __enter__(self) -> Daemon:
         settings = self.settings
         with ExitStack() as undo:
-            undo.callback(discovery.take_lock(settings.lock_file, settings.endpoint_file).release)
-            undo.callback(log.close_log, log.open_log(settings.log_file, settings.log_level))
+            undo.callback(discovery.take_lock(settings).release)
+            undo.callback(settings.process_file.unlink, missing_ok=True)
+            is_named = settings.log_dir.parent != settings.data_dir
+            handler = log.open_log(settings.log_file, settings.log_level, is_named=is_named)
+            undo.callback(log.close_log, handler)
             self._start(undo)
             self._undo = undo.pop_all()
         return self
@@ -227,7 +237,11 @@ class Daemon:
         """What is done every half second; True when it has idled `idle_exit_minutes` and should end."""
         self.jobs.end_silent()
         self.calls.end_silent()
+        discovery.renew_endpoint(self.settings.endpoint_file, self.endpoint)
         idle = self.jobs.idle_seconds()
+        if idle and self._installation.is_replaced():
+            _log.info("the daemon ends: another version is installed")
+            self.told_to_end.set()
         if idle > 60 * self.settings.unload_minutes:
             self.runner.unload()
             self.files.clear()
@@ -273,6 +287,12 @@ def read_token(path: Path) -> str:
     if len(token) < SHORTEST_TOKEN or not token.isprintable() or " " in token:
         raise CannotServe(case="TOKEN", path=path, length=SHORTEST_TOKEN)
     return token
+
+
+def readable_by_others(*paths: str | Path | None) -> list[str]:
+    """Those of the files that are there and that other accounts of this machine may read."""
+    given = [str(path) for path in paths if path]
+    return [path for path in given if os.name == "posix" and os.stat(path).st_mode & 0o077]
 
 
 def read_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:

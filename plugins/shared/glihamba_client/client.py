@@ -237,6 +237,7 @@ class Client:
         if self.endpoint.tls:
             context = ssl.create_default_context(cafile=self.endpoint.certificate or None)
             context.set_alpn_protocols(["h2"])
+            context.hostname_checks_common_name = False  # a name there may be any text
         return Channel(self.endpoint.host, self.endpoint.port, ssl=context, config=config)
 
     def _local_socket(self) -> str:
@@ -305,6 +306,12 @@ def _watch_the_line(stream: Any) -> None:
             pass  # a system without this option notices later
 
 
+def _certificate_fault(error: ssl.SSLError) -> str:
+    """The catalogue's case for what is wrong with a daemon's certificate, or nothing for anything else."""
+    numbers = {9: "NOT_YET", 10: "EXPIRED", 62: "HOST", 64: "HOST"}  # OpenSSL's X509_V_ERR
+    return numbers.get(getattr(error, "verify_code", 0), "")
+
+
 class _Failures:
     """Turns whatever the connection raises into `ClientError`."""
 
@@ -319,7 +326,9 @@ class _Failures:
         if isinstance(error, GRPCError):
             raise self._refused(error) from error
         if isinstance(error, ssl.SSLError):
-            raise ClientError("TLS_FAILED", address=self._where, reason=error) from error
+            raise ClientError(
+                "TLS_FAILED", case=_certificate_fault(error), address=self._where, reason=error
+            ) from error
         if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
             raise self._gone(sent=False) from error
         if isinstance(error, (StreamTerminatedError, ProtocolError, OSError)):

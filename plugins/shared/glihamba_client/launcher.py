@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -21,8 +20,9 @@ from typing import Any
 from glihamba_client.client import Client
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Progress
-from glihamba_proto import endpoint, messages, places
+from glihamba_proto import documents, endpoint, messages, places
 from glihamba_proto.endpoint import Endpoint
+from glihamba_proto.files import open_private, private_folder, refuse_foreign
 from glihamba_proto.messages import Note
 
 ALREADY_RUNNING = 3  # exit status of `glihamba serve` when another daemon has the lock
@@ -42,11 +42,18 @@ _BUNDLE = (
 def installed_command() -> list[str]:
     """How the daemon is started: what install.py noted in the data folder, else `glihamba` on PATH.
 
-    Raises `ClientError` NOT_INSTALLED.
+    Raises `ClientError` NOT_INSTALLED, COMMAND_REFUSED.
     """
     note = places.command_file()
+    with contextlib.suppress(FileNotFoundError):
+        if os.name == "posix" and note.stat().st_mode & 0o002:
+            raise ClientError("COMMAND_REFUSED", path=note)
+        try:
+            refuse_foreign(note)
+        except PermissionError:
+            raise ClientError("COMMAND_REFUSED", path=note) from None
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        command = json.loads(note.read_text("utf-8"))["command"]
+        command = documents.read(note)["command"]
         if command and all(isinstance(word, str) for word in command) and shutil.which(command[0]):
             return list(command)
     found = shutil.which("glihamba")
@@ -122,8 +129,9 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
     What it prints before its own log is open goes to `log`. Raises `ClientError` START_FAILED.
     """
     try:
-        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        output = log.open("wb")
+        is_named = bool(os.environ.get(places.LOG_DIR, "").strip())
+        private_folder(log.parent, is_named=is_named)
+        output = open(log, "wb", opener=open_private)  # noqa: SIM115 - it is closed below
     except OSError as error:
         reason = Note("CANNOT_SERVE.LOG", {"path": log, "reason": error.strerror})
         raise ClientError("START_FAILED", log=log, reason=reason) from error
