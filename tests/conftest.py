@@ -35,6 +35,8 @@ MARKERS = {
     "training/test_evaluate.py": ["train"],
     "training/test_export.py": ["train"],
     "training/test_validation.py": ["train"],
+    "training/test_leakage.py": ["train"],
+    "training/test_recipe_files.py": [],
     "training/test_protocols_samples.py": ["bench"],
     "training/test_lattice.py": ["train"],
     "ops/test_cpu.py": ["kernels"],

@@ -9,8 +9,11 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from glihamba.networks import build
 from glihamba.networks.base import Harmonizer
 from glihamba_training.data.iharmony4 import Triple
+from glihamba_training.scoring.best_of import best_of
+from glihamba_training.scoring.evaluate import evaluate
 from glihamba_training.scoring.protocols import PERFECT, PROTOCOLS, Planes
 from glihamba_training.scoring.similarity import ssim, ssim_7x7
 
@@ -254,3 +257,33 @@ def test_similarity_of_equal_and_of_tiny_pictures():
     picture = torch.rand(1, 3, 40, 40) * 255
     assert ssim(picture, picture.clone()) == 1.0
     assert np.isnan(ssim(picture[..., :5, :5], picture[..., 5:10, 5:10]))
+
+
+def test_a_protocol_at_another_side_is_the_same_at_that_side():
+    triple = flat(square(300), np.where(square(300), 110, FLAT))
+    for name in DOWNSIZED:
+        large = PROTOCOLS[f"{name}@1024"]
+        assert large.planes(triple).real.shape[-2:] == (1024, 1024)
+        assert large(triple, None).fmse == pytest.approx(100, rel=0.01)
+        assert "1024 x 1024" in large.in_words
+    for wrong in ("strict@512", "fullres@1024", "other@1024"):
+        with pytest.raises(KeyError):
+            PROTOCOLS[wrong]
+
+
+def test_a_batch_scores_what_single_pictures_score():
+    random = np.random.default_rng(3)
+    triples = []
+    for number in range(5):
+        real = random.integers(60, 200, (96, 120, 3), np.uint8)
+        mask = np.zeros((96, 120), np.uint8)
+        mask[20:70, 30 : 60 + 10 * number] = 255
+        triples.append(Triple(f"t{number}", "made", (real * 0.7).astype(np.uint8), mask, real))
+    network = build("glihamba-tiny", width=8, encoder=(1, 1, 1), answers=3).eval()
+    methods = {"one": network, "best": best_of(network), "composite": None}
+    single, batched = (evaluate(triples, methods, ["strict", "gtbg", "fullres"], batch=n) for n in (1, 3))
+    alone = {(r.protocol, r.model, r.picture): r.scores.psnr for r in single}
+    assert len(alone) == 45
+    for row in batched:
+        expected = alone[row.protocol, row.model, row.picture]
+        assert row.scores.psnr == pytest.approx(expected, abs=1e-3)

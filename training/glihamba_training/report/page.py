@@ -86,11 +86,12 @@ def evaluation(
     *,
     beside: bool,
     costs: Sequence[Cost] = (),
+    doubts: Sequence[str] = (),
 ) -> Page:
     """The page of `glihamba evaluate`.
 
     triples: at least those that `shown` names. beside: see `table_1`; the papers' figures stand beside those
-    of the first protocol alone.
+    of the first protocol alone. doubts: sentences on what the figures are worth, printed under the title.
     """
     protocols = list(dict.fromkeys(row.protocol for row in rows))
     names = [name for name in methods if name != COMPOSITE]
@@ -113,7 +114,7 @@ def evaluation(
         sections.append(Section(f"Protocol {protocol}", tables, plots, text=words, folded=number > 0))
     if costs:
         sections.append(Section("Complexity", [table_3(costs)]))
-    return Page("Evaluation: " + ", ".join(names or [COMPOSITE]), facts(rows, data), sections)
+    return Page("Evaluation: " + ", ".join(names or [COMPOSITE]), [*facts(rows, data), *doubts], sections)
 
 
 def shown(rows: Sequence[PictureScores]) -> set[str]:

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import torch
 
 from glihamba_training.data import iharmony4
+from glihamba_training.data.fingerprints import Seen, hashes_of, real_name
 from glihamba_training.data.photos import licences, photo_dataset
 from glihamba_training.data.picture_cache import OnProgress, ahead
 from glihamba_training.run.recipe import Recipe
@@ -80,6 +81,17 @@ def open_source(
         photos, recipe.synthesis, recipe.seed, device=device, lattice=lattice, families=families
     )
     return synthesis, described
+
+
+def seen_by(source: BatchSource, data: Path, *, cache: Path | None = None) -> Seen:
+    """The real pictures that a source draws from. data, cache: as `open_source` got them."""
+    if isinstance(source, Pairs):
+        listed = iharmony4.entries(data, "train")
+        names = frozenset(real_name(listed[i].subset, listed[i].name) for i in source.drawn)
+        reals = sorted(set(source.pairs.real_of[source.drawn].tolist()))
+        return Seen(names, hashes_of(source.pairs.reals, cache)[reals])
+    assert isinstance(source, Synthesis)
+    return Seen(hashes=hashes_of(source.photos.photos, cache))
 
 
 class Loader:

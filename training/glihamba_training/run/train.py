@@ -43,7 +43,7 @@ from glihamba_training.run.optimisers import optimiser_of
 from glihamba_training.run.own_answers import OwnAnswers
 from glihamba_training.run.processor import keep_freed_memory, multiply_by_onednn, precision_here
 from glihamba_training.run.recipe import PRECISIONS, Recipe, RecipeError
-from glihamba_training.run.sources import BatchSource, Loader, open_source
+from glihamba_training.run.sources import BatchSource, Loader, open_source, seen_by
 from glihamba_training.run.synchronised import synchronise
 from glihamba_training.run.validation import validation_triples
 from glihamba_training.scoring.protocols import PROTOCOLS
@@ -229,6 +229,8 @@ def train(
     if world > 1:
         synchronise(task.network)
     _note(provenance, described, data, start)
+    seen = seen_by(source, data).to_record()
+    provenance["seen"] += [] if seen in provenance["seen"] else [seen]
     loader = Loader(source, recipe, first_step=first_step, rank=rank, world=world, threads=workers)
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -339,7 +341,15 @@ def _device() -> torch.device:
 def _past(recipe: Recipe, resume: Path | None) -> tuple[dict[str, Any], int]:
     """The resumed checkpoint's record, or a new one, and the step to begin with."""
     if resume is None:
-        nothing = {"composites": 0, "seconds": 0.0, "crops": 0, "widened": 0, "data": [], "licences": {}}
+        nothing = {
+            "composites": 0,
+            "seconds": 0.0,
+            "crops": 0,
+            "widened": 0,
+            "data": [],
+            "licences": {},
+            "seen": [],
+        }
         return {**nothing, "started_from": "", "machine": ""}, 0
     saved = read_checkpoint(resume)
     before = saved["hyper_parameters"]["recipe"]

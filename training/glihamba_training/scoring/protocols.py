@@ -16,6 +16,8 @@ resize has no antialias.
 `gtbg` puts the real background into the composite before the network sees it, and into the answer after. It
 and `dovenet` scale colours to [-1, 1] and back, as the public code does, and cut off what is below a level.
 
+A protocol at another side is NAME@1024 or NAME@2048, as papers score HAdobe5k (HDNet's Table 5).
+
 MSE is on the 0..255 scale; fMSE is the squared error in the foreground over the foreground's area. SSIM is
 computed from what the protocol compares: with a Gaussian window of 11 as torchmetrics does it, or with
 scikit-image's uniform window of 7 where the public code calls that. Papers do not say which they use.
@@ -24,7 +26,7 @@ scikit-image's uniform window of 7 where the public code calls that. Papers do n
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol, TypeAlias
 
@@ -41,7 +43,7 @@ from glihamba_training.data.pictures import RESAMPLING, squashed
 from glihamba_training.scoring.best_of import BestOf
 from glihamba_training.scoring.similarity import MARGIN, ssim, ssim_7x7
 
-SIDE = 256
+SIDES = (1024, 2048)  # beside 256
 PERFECT = 78.0  # dB; see `_psnr`
 
 
@@ -49,7 +51,7 @@ class Pictures(Protocol):
     """Harmonized pictures that exist already."""
 
     def pixels(self, triple: Triple) -> np.ndarray:
-        """(H,W,3) uint8, of the composite's size or 256 x 256."""
+        """(H,W,3) uint8, of the composite's size or the protocol's."""
         ...
 
 
@@ -112,6 +114,7 @@ class ScoringProtocol:
 
     name: str
     in_words: str
+    side: int = 256
     full_size: bool = False
     antialias: bool = True
     one_bit: bool = False
@@ -141,25 +144,38 @@ class ScoringProtocol:
         if self.full_size:
             return Planes(planes_of(triple.composite), planes_of(np.asarray(mask)), planes_of(triple.real))
         if self.one_bit:
-            small = planes_of(np.asarray(mask.resize((SIDE, SIDE))))  # Pillow: the nearest, in this mode
+            small = planes_of(
+                np.asarray(mask.resize((self.side, self.side)))
+            )  # Pillow: the nearest, in this mode
         else:
             small = self._small(triple.mask if self.antialias else triple.mask.astype(np.float32))
         return Planes(self._small(triple.composite), small, self._small(triple.real))
 
     def harmonized(self, triple: Triple, planes: Planes, method: Method) -> Tensor:
         """What is compared with `planes.real`, before rounding: (1,3,H,W) in [0,1]."""
+        return self.all_harmonized([triple], [planes], method)[0]
+
+    def all_harmonized(
+        self, triples: Sequence[Triple], planes: Sequence[Planes], method: Method
+    ) -> list[Tensor]:
+        """`harmonized` of each triple. A network sees those of one size in one batch."""
         if method is None:
-            pixels = planes.composite
+            found = [each.composite for each in planes]
         elif isinstance(method, BestOf):
-            each = [self.harmonized(triple, planes, network) for network in method.each]
-            return max(each, key=lambda found: self.score(found, planes).psnr)
-        elif isinstance(method, Harmonizer):
-            pixels = self._by_network(triple, planes, method)
+            answers = [self.all_harmonized(triples, planes, network) for network in method.each]
+            return [self._best(of_one, at) for *of_one, at in zip(*answers, planes, strict=True)]
+        elif not isinstance(method, Harmonizer):
+            found = [self._given(method.pixels(triple)) for triple in triples]
+        elif self.full_size:
+            found = [planes_of(harmonize(t.composite, t.mask, method).pixels) for t in triples]
         else:
-            given = method.pixels(triple)
-            as_it_is = self.full_size or given.shape[:2] == (SIDE, SIDE)
-            pixels = planes_of(given) if as_it_is else self._small(given)
-        return planes.on_real(pixels) if self._replaces else pixels
+            composite, mask = (
+                torch.cat([getattr(p, name) for p in planes]) for name in ("composite", "mask")
+            )
+            found = list(self._by_network(composite, mask, method).split(1))
+        return (
+            [p.on_real(pixels) for p, pixels in zip(planes, found, strict=True)] if self._replaces else found
+        )
 
     def score(self, harmonized: Tensor, planes: Planes) -> Scores:
         """harmonized (1,3,H,W) in [0,1] against the real picture."""
@@ -183,13 +199,20 @@ class ScoringProtocol:
         alike = 1 - (1 - self.similarity(got, wanted)) * mask.numel() / pixels
         return Scores(_psnr(mse, spread[self.psnr_range]), mse, fmse, alike)
 
-    def _by_network(self, triple: Triple, planes: Planes, network: Harmonizer) -> Tensor:
-        if self.full_size:
-            return planes_of(harmonize(triple.composite, triple.mask, network).pixels)
-        weights = next(network.parameters(), planes.mask)
-        composite, mask = (plane.to(weights.device) for plane in (planes.composite, planes.mask))
+    def _best(self, answers: Sequence[Tensor], planes: Planes) -> Tensor:
+        return max(answers, key=lambda pixels: self.score(pixels, planes).psnr)
+
+    def _given(self, pixels: np.ndarray) -> Tensor:
+        """A picture that exists already, at the protocol's size."""
+        as_it_is = self.full_size or pixels.shape[:2] == (self.side, self.side)
+        return planes_of(pixels) if as_it_is else self._small(pixels)
+
+    def _by_network(self, composite: Tensor, mask: Tensor, network: Harmonizer) -> Tensor:
+        """(B,3,S,S) and (B,1,S,S) on the CPU -> the same, computed where the network's weights are."""
+        device = next(network.parameters(), mask).device
+        composite, mask = composite.to(device), mask.to(device)
         with torch.inference_mode():
-            if network.working_size == SIDE:
+            if network.working_size == self.side:
                 return network(composite, mask).float().cpu()
             size = [network.working_size] * 2
             small, coverage = (
@@ -209,13 +232,13 @@ class ScoringProtocol:
         return levels.round() if self.levels == "rounded" else levels
 
     def _small(self, pixels: np.ndarray) -> Tensor:
-        """Pixels (H,W) or (H,W,3) of 0..255 at 256 x 256. uint8 stays in 8 bits, float32 does not."""
+        """Pixels (H,W) or (H,W,3) of 0..255 at the protocol's size. uint8 stays in 8 bits."""
         if self.antialias:
-            return planes_of(squashed(Image.fromarray(pixels), SIDE, RESAMPLING))
+            return planes_of(squashed(Image.fromarray(pixels), self.side, RESAMPLING))
         # OpenCV is in the extra. It rounds halves up, which no resize of Pillow or torch does.
         from cv2 import INTER_LINEAR, resize
 
-        return planes_of(np.asarray(resize(pixels, (SIDE, SIDE), interpolation=INTER_LINEAR)))
+        return planes_of(np.asarray(resize(pixels, (self.side, self.side), interpolation=INTER_LINEAR)))
 
 
 _TABLE = (
@@ -251,7 +274,20 @@ _TABLE = (
         background="masked",
     ),
 )
-PROTOCOLS: dict[str, ScoringProtocol] = {protocol.name: protocol for protocol in _TABLE}
+
+
+class _Protocols(dict[str, ScoringProtocol]):
+    """By their names; NAME@SIDE is made when it is asked for."""
+
+    def __missing__(self, name: str) -> ScoringProtocol:
+        base, at, side = name.partition("@")
+        if not at or side not in map(str, SIDES) or base not in self or self[base].full_size:
+            raise KeyError(name)
+        in_words = self[base].in_words.replace("256 x 256", f"{side} x {side}")
+        return replace(self[base], name=name, side=int(side), in_words=in_words)
+
+
+PROTOCOLS = _Protocols({protocol.name: protocol for protocol in _TABLE})
 
 
 def planes_of(pixels: np.ndarray) -> Tensor:

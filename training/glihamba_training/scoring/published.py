@@ -86,7 +86,7 @@ _LABELS = {"psnr": "PSNR", "mse": "MSE", "fmse": "fMSE"}
 
 
 def _doubts(line: Published, others: tuple[Published, ...]) -> str:
-    """What is odd about a line, in a sentence, or "": its total against its subsets, or a copied line."""
+    """What is odd about a line, or "": its total against its subsets, and copies of another line."""
     parts = [group for group in SUBSETS if group != "all"]
     found = []
     for metric, printed in line.figures["all"].items():
@@ -110,5 +110,6 @@ def _same(one: dict[str, float], other: dict[str, float]) -> bool:
 
 BY_SUBSET = _read(_TABLE_1, tuple(SUBSETS), ("psnr", "mse", "fmse"))
 BY_RATIO = _read(_TABLE_2, RATIOS, ("mse", "fmse"))
-NOTES: dict[str, str] = {each.method: said for each in BY_SUBSET if (said := _doubts(each, BY_SUBSET))}
+_SAID = {line.method: _doubts(line, BY_SUBSET) for line in BY_SUBSET}
+NOTES = {method: said for method, said in _SAID.items() if said}
 """Method -> footnote, for every table that prints the method's published figures."""
