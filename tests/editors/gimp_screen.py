@@ -19,6 +19,7 @@ def after_each(t):
     kit.pictures.settings(model="tiny", language="en")
     shutil.rmtree(LAST_VALUES, ignore_errors=True)
     # GIMP 3.0 may crash when an image goes that a plug-in still changes.
+    leave()
     kit.until(lambda: not plug_ins() or press("Escape"))
     for display in displays:
         display.delete()
@@ -84,8 +85,14 @@ def open_dialog():
 
 
 def leave():
-    """Close the dialog with Escape. One that lay over it may have had the keys until now."""
-    kit.until(lambda: gone() or press("Escape"))
+    """Close the dialog with Escape. When one over it closes, the window manager may give GIMP the keys."""
+
+    def escaped():
+        for window in windows(f"^{TITLE}$"):
+            subprocess.run(["xdotool", "windowfocus", window], check=False)  # it may have gone by now
+        return gone() or press("Escape")
+
+    kit.until(escaped)
 
 
 def gone():
