@@ -18,7 +18,7 @@ from glihamba_client.preview import PARTS, Preview
 from glihamba_client.service import DaemonService
 from glihamba_proto.checks import STRONGEST
 
-from . import capture, deliver, edges, fit
+from . import capture, deliver, edges, filters, fit
 from .chosen import ChosenLayer, objects
 from .seen import Seen
 from .texts import refusal, text
@@ -196,7 +196,8 @@ def fitted(
     before, mask = bytes(small.shown.data), bytes(small.shown_mask.data)
     covered = max(mask, default=0)  # where it is covered most, the composite has the object's own colours
     places = [place for place, cover in enumerate(mask) if cover == covered]
-    return fit.best(*(b"".join(all_[3 * at : 3 * at + 3] for at in places) for all_ in (before, after)))
+    colours = [b"".join(all_[3 * at : 3 * at + 3] for at in places) for all_ in (before, after)]
+    return fit.best(*colours, offsets=filters.HAVE_OFFSETS)
 
 
 def filter_of(chosen: ChosenLayer, small: capture.Small, found: fit.Fit, strength: float) -> deliver.Done:
