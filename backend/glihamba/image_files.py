@@ -17,7 +17,8 @@ import numpy as np
 os.environ.setdefault("VIPS_WARNING", "0")  # any value silences libvips' warnings, and failures still raise
 import pyvips
 
-from glihamba import other_files, settings
+from glihamba import other_files, picture_metadata, settings
+from glihamba.picture_metadata import Extra
 from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError
 from glihamba_proto.files import NO_FILE, open_regular, replacing
@@ -52,7 +53,7 @@ _SUFFIXES = {
 SUFFIXES = tuple(_SUFFIXES)
 _SIDE_LIMIT = {"png": 2**31 - 1, "jpeg": 65535, "tiff": 2**31 - 1, "webp": 16383}
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float32}
-_KEPT = ("exif-", "xmp-", "iptc-", "icc-profile-data", "png-comment-", "resolution-unit", "photoshop-data")
+_KEPT = ("exif-", "xmp-", "iptc-", "icc-profile-data", "resolution-unit", "photoshop-data")
 
 
 class BadPicture(ClientError):
@@ -73,6 +74,7 @@ class Picture:
     orientation: how the file says that it is to be turned, 1 to 8; 1: as it is.
     has_other_channel: what comes last is no alpha, but a saved selection or infrared light; it is kept.
     notes: what a person should know of the file.
+    extra: what the file holds beside what `header` has.
     """
 
     path: Path
@@ -82,6 +84,7 @@ class Picture:
     orientation: int = 1
     has_other_channel: bool = False
     notes: tuple[str, ...] = ()
+    extra: Extra = picture_metadata.NOTHING
 
     @property
     def size(self) -> tuple[int, int]:
@@ -122,7 +125,8 @@ def read(path: Path) -> Picture:
     profile = turned.get("icc-profile-data") if turned.get_typeof("icc-profile-data") else b""
     has_other = tags is not None and tags.has_other_channel
     orientation = image.get("orientation") if image.get_typeof("orientation") else 1
-    return Picture(path, pixels, profile, turned, orientation, has_other, _notes(path, data, kind, has_other))
+    notes, extra = _notes(path, data, kind, has_other), picture_metadata.read(data, kind)
+    return Picture(path, pixels, profile, turned, orientation, has_other, notes, extra)
 
 
 def _loaded(path: Path) -> tuple[bytes, str]:
@@ -240,7 +244,7 @@ def encoded(path: Path, pixels: Array, like: Picture) -> bytes:
         pixels = pixels[:, :, :-1]
     if kind == "webp" and pixels.shape[2] < 3:
         pixels, profile = gray_to_rgb(pixels), b""
-    image = _with_header(np.ascontiguousarray(pixels), like.header, profile)
+    image = _with_header(np.ascontiguousarray(pixels), like, profile)
     options: dict[str, dict[str, Any]] = {
         # A filtered row deflates better at level 3 than an unfiltered one at level 6, and sooner.
         "png": {"bitdepth": 16 if pixels.dtype == np.uint16 else 8, "compression": 3, "filter": "sub"},
@@ -257,7 +261,8 @@ def encoded(path: Path, pixels: Array, like: Picture) -> bytes:
         data: bytes = getattr(image, f"{kind}save_buffer")(**options[kind])
     except pyvips.Error as error:
         raise BadPicture(f"{path} could not be written: {' '.join(str(error).split())}.") from error
-    return data
+    exif, iptc = (image.get(name) if image.get_typeof(name) else b"" for name in ("exif-data", "iptc-data"))
+    return picture_metadata.completed(data, kind, like.extra, exif, iptc)
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -330,7 +335,8 @@ def _opaque(pixels: Array) -> bool:
     return bool((pixels[:, :, -1] >= full).all())
 
 
-def _with_header(pixels: Array, header: Any, profile: bytes) -> Any:
+def _with_header(pixels: Array, like: Picture, profile: bytes) -> Any:
+    header = like.header
     height, width, bands = pixels.shape
     names = {
         "uint8": ("uchar", "b-w", "srgb"),
@@ -343,6 +349,8 @@ def _with_header(pixels: Array, header: Any, profile: bytes) -> Any:
     for name in header.get_fields():
         if name.startswith(_KEPT) and name != "icc-profile-data":
             image.set_type(header.get_typeof(name), name, header.get(name))
+    for name, value in picture_metadata.fields(like.extra).items():
+        image.set_type(pyvips.GValue.blob_type, name, value)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # the EXIF block still has the old one
     if profile:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)

@@ -96,7 +96,8 @@ def test_outputs_that_make_no_sense(service: LocalService, tmp_path: Path) -> No
     composite = save(tmp_path / "in.png", scene(channels=4))
     mask = save_mask(tmp_path / "mask.png")
     cases = {
-        tmp_path / "out.gif": "does not end in .png, .jpg, .jpeg, .jfif, .tif, .tiff, .webp: name the output after",
+        tmp_path
+        / "out.gif": "does not end in .png, .jpg, .jpeg, .jfif, .tif, .tiff, .webp: name the output after",
         tmp_path / "nowhere" / "out.png": "make it first, or choose another output.",
         composite: "The output would overwrite",
         mask: "The output would overwrite",
