@@ -139,7 +139,7 @@ def test_one_transparent_pixel_does_not_make_alpha_the_mask() -> None:
     [(4095, np.uint16, 65535), (1023, np.uint16, 65535), (16383, np.uint16, 65535), (255, np.float32, 1.0)],
 )
 def test_fewer_bits_are_spread_and_said(strongest: int, dtype: type, full: float) -> None:
-    ramp = np.where(LARGE, strongest, 0).astype(dtype)
+    ramp: np.ndarray = np.where(LARGE, strongest, 0).astype(dtype)
     ramp[20, 30] = strongest // 2
     mask, notes = found(ramp[:, :, None])
     assert mask.dtype == dtype

@@ -133,7 +133,7 @@ def _first_tags(data: bytes) -> list[tuple[int, tuple[int, ...]]]:
     file.seek(8 if is_big else 4)
     file.seek(take("Q" if is_big else "I")[0])
     (count,) = take("Q" if is_big else "H")
-    found = []
+    found: list[tuple[int, tuple[int, ...]]] = []
     for _ in range(min(count, 500)):
         tag, kind, number = take("HHQ" if is_big else "HHI")
         inline = file.read(8 if is_big else 4)

@@ -35,7 +35,7 @@ PUT = {
     "gamma": ("-PNG:Gamma=0.5",),
     "resolution": ("-XResolution=300", "-YResolution=300", "-ResolutionUnit=inches"),
 }
-ASKED = {
+ASKED: dict[str, dict[str, Any]] = {
     "EXIF": {
         "IFD0:Make": "Canon",
         "IFD0:Artist": "Me",
@@ -109,7 +109,7 @@ def test_what_is_kept(service: LocalService, tmp_path: Path, what: str, source: 
 @pytest.mark.parametrize("source", FORMATS)
 def test_everything_together_and_the_pixels_stay(tmp_path: Path, source: str, target: str) -> None:
     path = tmp_path / f"in.{FORMATS[source]}"
-    Image.fromarray(scene()).save(path, **({"lossless": True} if source == "WebP" else {}))
+    Image.fromarray(scene()).save(path, lossless=True)
     names = ["EXIF", "GPS", "XMP"]
     put(
         path,
@@ -135,7 +135,7 @@ def test_there_is_a_resolution_only_if_there_was_one(
     tmp_path: Path, source: str, target: str, has_one: bool
 ) -> None:
     path = tmp_path / f"in.{FORMATS[source]}"
-    Image.fromarray(scene()).save(path, **({"dpi": (300, 300)} if has_one else {}))
+    Image.fromarray(scene()).save(path, dpi=(300, 300) if has_one else None)
     picture, output = image_files.read(path), tmp_path / f"out.{FORMATS[target]}"
     image_files.write(output, picture.pixels, picture)
     found = told(output)

@@ -23,6 +23,8 @@ _HOPELESS = {
         "START_FAILED",
         "START_SLOW",
         "DAEMON_FROZEN",
+        "SANDBOXED",
+        "COMMAND_REFUSED",
         "NO_ANSWER",
         "REMOTE_GONE",
         "BAD_ADDRESS",
