@@ -422,17 +422,19 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[_Union[Progress.Stage, str]] = ..., fraction: _Optional[float] = ..., queue_position: _Optional[int] = ...) -> None: ...
 
 class End(_message.Message):
-    __slots__ = ("seconds_queued", "seconds_computed", "device", "model", "warnings", "warning_notes")
+    __slots__ = ("seconds_queued", "seconds_computed", "device", "model", "warnings", "warning_notes", "transform")
     SECONDS_QUEUED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_COMPUTED_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     WARNING_NOTES_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORM_FIELD_NUMBER: _ClassVar[int]
     seconds_queued: float
     seconds_computed: float
     device: Device
     model: str
     warnings: _containers.RepeatedScalarFieldContainer[str]
     warning_notes: _containers.RepeatedCompositeFieldContainer[Note]
-    def __init__(self, seconds_queued: _Optional[float] = ..., seconds_computed: _Optional[float] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ...) -> None: ...
+    transform: Transform
+    def __init__(self, seconds_queued: _Optional[float] = ..., seconds_computed: _Optional[float] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ..., transform: _Optional[_Union[Transform, _Mapping]] = ...) -> None: ...

@@ -45,6 +45,21 @@ def python(code):
     return [*words[: words.index("-m")], "-c", code]
 
 
+def endless(began):
+    """A command of a daemon whose jobs never end. A job that begins makes the file `began`."""
+    code = (
+        "import pathlib, time; from glihamba.engine.runner import Runner; "
+        f"Runner.run = lambda *_: (pathlib.Path({began!r}).touch(), time.sleep(600)); "
+        "from glihamba.cli import main; main()"
+    )
+    return [*python(code), "serve", "--device", "cpu"]
+
+
+def mend(folder):
+    """Have the next daemon of that folder be the usual one."""
+    write(os.path.join(folder, "daemon.json"), json.dumps({"command": command()}).encode())
+
+
 def process(folder):
     """The process id of the daemon of that folder."""
     with open(os.path.join(folder, "run", "endpoint.json"), encoding="utf-8") as file:

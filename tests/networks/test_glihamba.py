@@ -7,9 +7,10 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from glihamba.errors import UnknownModel
-from glihamba.models import load
+from glihamba.models import load, registry
 from glihamba.networks import build, colour_statistics_kernel, names
 from glihamba.networks.vss import GFSE, LFSE, MLGVSSBlock, PatchExpanding, PatchMerging, VSSBlock
+from glihamba.ops import ScanInputs, final_state, ss2d
 
 SMALL = {"width": 16, "encoder": (1, 1), "decoder": (1,), "state_dimension": 2}
 
@@ -228,3 +229,37 @@ def test_nothing_is_learned_for_the_first_answer_through_the_others():
 def test_a_picture_has_one_answer():
     with pytest.raises(ValueError, match='several answers only if its output is "transform"'):
         build("glihamba-tiny", **SMALL, output="image", answers=2)
+
+
+def test_global_tokens_are_scanned_once_or_in_each_direction():
+    """Once: all four directions start from the first one's state, whatever the others' weights are."""
+    features, mask = torch.randn(1, 6, 6, 16), torch.zeros(1, 6, 6, 1)
+    for once in (True, False):
+        torch.manual_seed(1)
+        block = MLGVSSBlock(16, 2, globals_once=once).eval()
+        with torch.no_grad():
+            local = block.local(block.project_in(block.norm(features)).chunk(2, dim=-1)[0], mask)
+            tokens = block.globals(local)
+            low_rank, states, _ = block.scan._selected(tokens)
+            A = -torch.exp(block.scan.log_A)
+            h0 = final_state(tokens, low_rank, block.scan.dt_weight, block.scan.dt_bias, states, A)
+            if once:
+                h0 = h0[:, :1].repeat(1, 4, 1, 1)
+            low_rank, B, C = block.scan._selected(local.flatten(1, 2))
+            scan = block.scan
+            given = (local.flatten(1, 2), low_rank, scan.dt_weight, scan.dt_bias, B, C, A, scan.D, 6, 6, h0)
+            by_hand = ss2d(ScanInputs(*given)).unflatten(1, (6, 6))
+            torch.testing.assert_close(scan(local, tokens), by_hand)
+
+
+def test_only_the_paper_s_size_scans_its_global_tokens_once():
+    """What was trained before the setting existed keeps the way that it was trained."""
+    assert build("glihamba").config.globals_once
+    assert not build("glihamba-tiny").config.globals_once
+    assert not build("glihamba-small").config.globals_once
+    assert "globals_once" not in registry.get("glihamba-tiny").config
+    shipped = load("glihamba-tiny")
+    assert not shipped.config.globals_once
+    blocks = [module for module in shipped.modules() if isinstance(module, MLGVSSBlock)]
+    assert blocks
+    assert not any(block.scan.globals_once for block in blocks)

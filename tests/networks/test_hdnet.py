@@ -6,7 +6,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from glihamba.networks.hdnet import RAIN, LocalDynamic, MaskAwareGlobalDynamic
+from glihamba.networks import build
+from glihamba.networks.hdnet import (
+    RAIN,
+    LocalDynamic,
+    LocalDynamicAsPublished,
+    MaskAwareGlobalDynamic,
+    MaskLearningDynamic,
+)
 
 
 def scene(size=8, channels=6, seed=0):
@@ -105,3 +112,55 @@ def test_rain_gives_the_object_the_scene_s_mean_and_spread():
     inside, outside = out[..., mask[0, 0] == 1], features[..., mask[0, 0] == 0]
     torch.testing.assert_close(inside.mean(-1), outside.mean(-1), atol=1e-3, rtol=0)
     torch.testing.assert_close(inside.std(-1, correction=0), outside.std(-1, correction=0), atol=1e-2, rtol=0)
+
+
+def test_ld_as_published_weighs_its_reference_by_a_softmax_over_positions():
+    """Compare with a loop. The reference is nearly nothing; the paper's is a background position itself."""
+    features, mask, _ = scene()
+    covered = F.interpolate(mask, (8, 8), mode="nearest")[0, 0] > 0
+    tokens, inside = features[0].flatten(1).T, covered.flatten()
+    likeness = (tokens * inside[:, None]) @ (tokens * ~inside[:, None]).T
+    best, where = likeness.max(1)
+    by_hand = best.softmax(0)[:, None] * (tokens * ~inside[:, None])[where]
+    coverage = covered.float()
+    module = LocalDynamicAsPublished(6)
+    reference = module.reference(features * coverage, features * (1 - coverage))
+    torch.testing.assert_close(reference[0].flatten(1).T, by_hand)
+    with torch.no_grad():
+        out = module(features, mask)
+    assert torch.equal(out[..., ~covered], features[..., ~covered])
+    paper = LocalDynamic(6, 1).reference(tokens[None], ~inside[None])[0]
+    assert reference[0].flatten(1).T[inside].norm() < 0.3 * paper[inside].norm()
+
+
+def test_a_learned_mask_is_the_features_own():
+    features, mask, _ = scene()
+    module = MaskLearningDynamic(6)
+    with torch.no_grad():
+        assert torch.equal(module(features, mask), module(features, 1 - mask))
+        assert torch.equal(module.coverage(features, mask), module.guide(features).softmax(1)[:, :1])
+
+
+def test_weights_start_as_published():
+    torch.manual_seed(0)
+    network = build("hdnet")
+    for name, weights in network.named_parameters():
+        if "norms" not in name and weights.dim() == 4:
+            assert abs(weights.std().item() - 0.02) < 0.002, name
+        elif name.endswith("bias"):
+            assert not weights.any(), name
+
+
+@pytest.mark.parametrize("config", [{"local": "none", "region": "none"}, {"local": "paper", "neighbours": 5}])
+def test_the_ablation_s_networks_have_only_the_parts_they_name(config):
+    network = build("hdnet-lite", **config)
+    modules = dict(network.named_modules())
+    assert ("local" in modules) == (config["local"] != "none")
+    assert ("dynamic" in modules) == (config.get("region") != "none")
+    picture, mask = torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)
+    assert network(picture, mask).shape == picture.shape
+
+
+def test_several_neighbours_need_the_paper_s_ld():
+    with pytest.raises(ValueError, match='only with local = "paper"'):
+        build("hdnet", neighbours=3)

@@ -17,7 +17,7 @@ from training_pictures import cut_short, iharmony4, photographs
 from glihamba.cli import cli, main
 from glihamba.models import registry, store
 from glihamba.networks import class_of, names
-from glihamba_training.run.recipe import load_recipe
+from glihamba_training.run.recipe_files import load_recipe
 
 RECIPE = """
 model = "glihamba-tiny"

@@ -21,7 +21,8 @@ from glihamba_training.data.iharmony4 import BadList, read_triples
 from glihamba_training.data.photos import examples, licences, photo_dataset
 from glihamba_training.data.pictures import BadPicture, read_photo
 from glihamba_training.data.regions import find_regions
-from glihamba_training.run.recipe import Recipe, load_recipe
+from glihamba_training.run.recipe import Recipe
+from glihamba_training.run.recipe_files import load_recipe
 from glihamba_training.run.sources import Loader, open_source
 from glihamba_training.synthesis.composites import Synthesis
 from glihamba_training.synthesis.contact_sheets import contact_sheet, foreground_mse

@@ -11,7 +11,8 @@ from glihamba.networks import build
 from glihamba_training.run.muon import SMALLEST, Muon
 from glihamba_training.run.optimisers import optimiser_of
 from glihamba_training.run.processor import computes_in_bf16, onednn_gains, precision_here
-from glihamba_training.run.recipe import RecipeError, load_recipe
+from glihamba_training.run.recipe import RecipeError
+from glihamba_training.run.recipe_files import load_recipe
 from glihamba_training.run.soap import LARGEST, Soap
 from glihamba_training.run.train import HarmonizationTask
 

@@ -9,9 +9,13 @@ import pytest
 import torch
 from torchmetrics.functional.image import structural_similarity_index_measure
 
+from glihamba.networks import build
+from glihamba.networks.base import Harmonizer
 from glihamba_training.data.iharmony4 import Triple
+from glihamba_training.scoring.best_of import best_of
+from glihamba_training.scoring.evaluate import evaluate
 from glihamba_training.scoring.protocols import PERFECT, PROTOCOLS, Planes
-from glihamba_training.scoring.similarity import ssim
+from glihamba_training.scoring.similarity import ssim, ssim_7x7
 
 FLAT = 100
 DOWNSIZED = sorted(set(PROTOCOLS) - {"fullres"})
@@ -49,13 +53,13 @@ def test_where_nothing_tells_them_apart_they_agree(name):
 
 
 def test_the_ranges_of_psnr():
-    """An output of 50 and 150 and a target of 0 and 200, off by 50 everywhere."""
+    """An output of 80 and 160 and a target of 0 and 240, off by 80 everywhere."""
     mask = square(256, 1)
     left = np.arange(256)[None, :] < 128
-    triple = flat(mask, np.where(left, 50, 150), np.where(left, 0, 200))
-    expected = {"strict": 255, "dovenet": 100, "idih": 200, "gtbg": 255, "fullres": 255}
+    triple = flat(mask, np.where(left, 80, 160), np.where(left, 0, 240))
+    expected = {"strict": 255, "dovenet": 80, "idih": 240, "gtbg": 255, "fullres": 255}
     for name, spread in expected.items():
-        assert PROTOCOLS[name](triple, None).psnr == decibels(2500, spread), name
+        assert PROTOCOLS[name](triple, None).psnr == decibels(6400, spread), name
 
 
 def test_antialias_or_not():
@@ -129,14 +133,81 @@ def test_damage_to_the_background():
         assert scores.fmse == pytest.approx(100), name
 
 
-def test_answers_are_rounded_to_eight_bits_or_not():
-    """An error of 0.4 levels, which rounding removes."""
+@pytest.mark.parametrize(("more", "rounded", "truncated"), [(0.4, 0, 0), (0.6, 1, 0)])
+def test_answers_are_rounded_or_truncated_to_eight_bits_or_not(more, rounded, truncated):
+    """Errors of 0.4 and 0.6 levels."""
     real = torch.full((1, 3, 256, 256), FLAT / 255)
     planes = Planes(real, torch.ones(1, 1, 256, 256), real)
+    expected = {
+        "strict": rounded,
+        "dovenet": truncated,
+        "idih": more**2,
+        "gtbg": truncated,
+        "fullres": rounded,
+    }
     for name, protocol in PROTOCOLS.items():
-        scores = protocol.score(real + 0.4 / 255, planes)
-        assert scores.mse == pytest.approx(0.16 if name == "idih" else 0, abs=1e-4), name
-        assert (scores.psnr == PERFECT) == (name != "idih"), name
+        scores = protocol.score(real + more / 255, planes)
+        assert scores.mse == pytest.approx(expected[name], abs=1e-4), name
+        assert (scores.psnr == PERFECT) == (expected[name] == 0), name
+
+
+def test_dark_levels_lose_one_on_their_way_through_minus_one_to_one():
+    """DoveNet and RainNet scale to [-1, 1] and back before they truncate: 1 to 63 become 0 to 62 there."""
+    levels = np.broadcast_to(np.arange(256, dtype=np.uint8)[None, :, None], (256, 256, 3)).copy()
+    dark = (np.arange(256) > 0) & (np.arange(256) < 64)
+    black = Triple("made", "made", levels, np.full((256, 256), 255, np.uint8), np.zeros_like(levels))
+    for name in ("dovenet", "gtbg"):
+        squared = (np.arange(256) - dark).astype(float) ** 2
+        assert PROTOCOLS[name](black, None).mse == pytest.approx(squared.mean()), name
+
+
+def test_the_network_sees_the_real_background_under_gtbg_alone():
+    """A composite whose background was damaged too: 50 levels off beside the mask."""
+    mask = square(256)
+    composite = np.where(mask, 110, FLAT)
+    composite[-64:, -64:] += 50
+    triple = flat(mask, composite)
+
+    class Seeing(Harmonizer):
+        def forward(self, composite: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            self.seen = composite
+            return composite
+
+    for name in DOWNSIZED:
+        network = Seeing()
+        PROTOCOLS[name](triple, network)
+        beside = network.seen[0, 0, -1, -1] * 255
+        assert beside == pytest.approx(FLAT if name == "gtbg" else FLAT + 50, abs=1e-3), name
+        assert network.seen[0, 0, 0, 0] * 255 == pytest.approx(110, abs=1e-3), name
+
+
+def test_the_sevenfold_window_counts_as_scikit_image_does():
+    """Each window by its definition: sample variances, and only windows that lie wholly in the picture."""
+    random = np.random.default_rng(8)
+    a, b = random.integers(0, 255, (2, 3, 12, 9)).astype(float)
+    windows = []
+    for channel in range(3):
+        for y in range(12 - 6):
+            for x in range(9 - 6):
+                part = np.stack([p[channel, y : y + 7, x : x + 7].ravel() for p in (a, b)])
+                (var_a, both), (_, var_b) = np.cov(part)
+                (mean_a, mean_b), c1, c2 = part.mean(1), 2.55**2, 7.65**2
+                windows.append(
+                    (2 * mean_a * mean_b + c1)
+                    * (2 * both + c2)
+                    / ((mean_a**2 + mean_b**2 + c1) * (var_a + var_b + c2))
+                )
+    got, wanted = (torch.tensor(p[None], dtype=torch.float32) for p in (a, b))
+    assert ssim_7x7(got, wanted) == pytest.approx(np.mean(windows), abs=1e-9)
+    assert ssim_7x7(got, got) == 1
+    assert np.isnan(ssim_7x7(got[..., :6], wanted[..., :6]))
+
+
+def test_opencv_rounds_halves_up():
+    """Two pixels of 1 and 2 in one: 1.5 becomes 2, and 2.5 becomes 3 where other resizes give 2."""
+    pair = np.tile(np.array([[1, 2, 2, 3]], np.uint8), (512, 128))
+    halves = PROTOCOLS["idih"].planes(flat(square(512), pair)).composite[0, 0, 0] * 255
+    assert halves[:2].tolist() == pytest.approx([2, 3])
 
 
 def test_only_fullres_is_at_full_size():
@@ -186,3 +257,33 @@ def test_similarity_of_equal_and_of_tiny_pictures():
     picture = torch.rand(1, 3, 40, 40) * 255
     assert ssim(picture, picture.clone()) == 1.0
     assert np.isnan(ssim(picture[..., :5, :5], picture[..., 5:10, 5:10]))
+
+
+def test_a_protocol_at_another_side_is_the_same_at_that_side():
+    triple = flat(square(300), np.where(square(300), 110, FLAT))
+    for name in DOWNSIZED:
+        large = PROTOCOLS[f"{name}@1024"]
+        assert large.planes(triple).real.shape[-2:] == (1024, 1024)
+        assert large(triple, None).fmse == pytest.approx(100, rel=0.01)
+        assert "1024 x 1024" in large.in_words
+    for wrong in ("strict@512", "fullres@1024", "other@1024"):
+        with pytest.raises(KeyError):
+            PROTOCOLS[wrong]
+
+
+def test_a_batch_scores_what_single_pictures_score():
+    random = np.random.default_rng(3)
+    triples = []
+    for number in range(5):
+        real = random.integers(60, 200, (96, 120, 3), np.uint8)
+        mask = np.zeros((96, 120), np.uint8)
+        mask[20:70, 30 : 60 + 10 * number] = 255
+        triples.append(Triple(f"t{number}", "made", (real * 0.7).astype(np.uint8), mask, real))
+    network = build("glihamba-tiny", width=8, encoder=(1, 1, 1), answers=3).eval()
+    methods = {"one": network, "best": best_of(network), "composite": None}
+    single, batched = (evaluate(triples, methods, ["strict", "gtbg", "fullres"], batch=n) for n in (1, 3))
+    alone = {(r.protocol, r.model, r.picture): r.scores.psnr for r in single}
+    assert len(alone) == 45
+    for row in batched:
+        expected = alone[row.protocol, row.model, row.picture]
+        assert row.scores.psnr == pytest.approx(expected, abs=1e-3)

@@ -195,9 +195,17 @@ def test_tables_hold_the_papers_shape_and_figures():
     ours, sun = ({line.method: line for line in first.lines}[name] for name in ("ours", "glihamba"))
     assert ours.values == (75.0, 29.0, None, None, 1.0, 26.0, None, None, 38.0, 27.5)
     assert sun.values == (12.05, 40.35, 16.53, 40.23, 56.29, 34.56, 43.27, 38.05, 17.58, 39.76)
-    assert (sun.pictures, sun.source) == ("7,404", "Sun, Yao, Ban 2024")
+    assert (sun.pictures, sun.source) == ("7,404", "Sun, Yao, Ban 2024 [5]")
+    assert first.note.endswith(
+        "[5] glihamba: By its own subsets its total is PSNR 39.63, not the 39.76 that it prints, MSE 18.87,"
+        " not the 17.58 that it prints."
+    )
+    assert "[3] unet: 3 of its 4 subsets have the figures of DoveNet." in first.note
+    clean = {line.method: line.source for line in first.lines}
+    assert clean["hdnet"] == "Chen et al. 2023 · gtbg", "a line that agrees with itself has no footnote"
     second = table_2(measured, "strict", beside=True)
     assert [group for group, _ in second.groups()] == ["0-5 % (1)", "5-15 % (0)", "15-100 % (1)", "all (2)"]
+    assert "MSE 18.87, not the 17.58 that it prints" in second.note
     by_method = {line.method: line.values for line in second.lines}
     assert by_method["ours"] == (1.0, 50.0, None, None, 75.0, 150.0, 38.0, 100.0)
     assert by_method["hdnet"] == (4.35, 199.56, 12.82, 150.45, 49.18, 159.82, 16.55, 179.49)

@@ -247,3 +247,12 @@ def test_objects_can_be_scored_where_they_are_not_at_home(root, tmp_path):
     assert refused("evaluate", "--data", root, "--pasted") == (
         f"{root} is iHarmony4, which has its own composites. Leave out --pasted: it is for photographs."
     )
+
+
+def test_progress_is_printed_where_no_bar_can_be_drawn(root, theirs, monkeypatch):
+    monkeypatch.setattr("glihamba.commands.common.LINES_APART", 0.0)
+    done = CliRunner().invoke(cli, ["evaluate", "--data", str(root), "--results", str(theirs)])
+    assert done.exit_code == 0, done.output
+    assert [line for line in done.stderr.splitlines() if "pictures" in line] == [
+        f"{number} of 3 pictures" for number in (1, 2, 3)
+    ]

@@ -44,11 +44,11 @@ def one_thread():
 
 def written(path: Path, recipe: Recipe) -> Path:
     """The recipe as a file."""
-    lists = {"encoder": SMALL["encoder"]}
+    tables = "".join(f"{key} = {value}\n" for key, value in recipe.config.items())
     path.write_text(
         f'model = "{recipe.model}"\nsize = {recipe.size}\nbatch = {recipe.batch}\nsteps = {recipe.steps}\n'
         f"warmup = {recipe.warmup}\ncheckpoint_every = {recipe.checkpoint_every}\npictures_every = 0\n"
-        f"[config]\nwidth = 8\nencoder = {lists['encoder']}\n"
+        f"[config]\n{tables}"
     )
     return path
 
@@ -115,7 +115,7 @@ WATCHED = """
 import json, os, sys, torch
 from pathlib import Path
 from glihamba_training.run import train as training
-from glihamba_training.run.recipe import load_recipe
+from glihamba_training.run.recipe_files import load_recipe
 
 torch.set_num_threads(1)
 seen = []
@@ -135,9 +135,13 @@ training.train(recipe, Path(sys.argv[2]), Path(sys.argv[3]))
 """
 
 
-def test_two_processes_share_every_batch_and_keep_the_same_weights(tmp_path):
+NORMALISED = dataclasses.replace(RECIPE, model="unet", config={**SMALL, "decoder": [1, 1]})
+
+
+@pytest.mark.parametrize("base", [RECIPE, NORMALISED], ids=["tiny", "with batch normalisation"])
+def test_two_processes_share_every_batch_and_train_as_one_does(base, tmp_path):
     root = iharmony4(tmp_path / "data", 8)
-    recipe = written(tmp_path / "r.toml", dataclasses.replace(RECIPE, steps=3))
+    recipe = written(tmp_path / "r.toml", dataclasses.replace(base, steps=3))
     (tmp_path / "watched.py").write_text(WATCHED)
     run = tmp_path / "run"
     launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -154,12 +158,12 @@ def test_two_processes_share_every_batch_and_keep_the_same_weights(tmp_path):
     for ours, theirs in zip(first["seen"], second["seen"], strict=True):
         assert not set(ours) & set(theirs), "both see pictures that the other does not"
     whole = dataclasses.replace(
-        RECIPE,
+        base,
         steps=3,
         synthesis=SynthesisSettings(smallest_crop=1.0, flip=0.0, area=(0.0, 1.0)),
     )
     alone = averaged_weights(train(whole, root, tmp_path / "alone"))[0]
-    fresh = build("glihamba-tiny", **SMALL).state_dict()
+    fresh = build(base.model, **base.config).state_dict()
     for name, weight in averaged_weights(run / "last.ckpt")[0].items():
         torch.testing.assert_close(weight, alone[name], atol=2e-4, rtol=1e-3)
         assert weight.shape == fresh[name].shape

@@ -20,7 +20,8 @@ from glihamba_training.data.photos import photo_dataset
 from glihamba_training.losses import LOSSES, foreground_normalised, two_stages
 from glihamba_training.run.checkpoints import read_checkpoint, recorded
 from glihamba_training.run.export import export
-from glihamba_training.run.recipe import Recipe, RecipeError, load_recipe
+from glihamba_training.run.recipe import Recipe, RecipeError
+from glihamba_training.run.recipe_files import load_recipe
 from glihamba_training.run.train import train
 from glihamba_training.synthesis.composites import Synthesis
 
@@ -101,7 +102,7 @@ def test_every_network_has_a_recipe_named_as_it_is():
 
 
 def test_the_fine_recipe_goes_on_from_the_coarse_one_s_checkpoint(photo_shards, tmp_path):
-    cut = {"batch": 2, "checkpoint_every": 2, "config": SMOKE["glihamba-tiny"]}
+    cut: dict[str, Any] = {"batch": 2, "checkpoint_every": 2, "config": SMOKE["glihamba-tiny"]}
     coarse = load_recipe("glihamba-tiny", **cut, steps=2)
     fine = load_recipe("glihamba-tiny-fine", **{**cut, "steps": 3})
     assert fine.size > coarse.size

@@ -13,7 +13,8 @@ import torch
 from glihamba.networks import build
 from glihamba_training.data.photos import photo_dataset
 from glihamba_training.losses import cautious, foreground_normalised
-from glihamba_training.run.recipe import Recipe, RecipeError, load_recipe
+from glihamba_training.run.recipe import Recipe, RecipeError
+from glihamba_training.run.recipe_files import load_recipe
 from glihamba_training.run.train import averaged_weights, train
 from glihamba_training.synthesis.batch import Batch
 from glihamba_training.synthesis.composites import Synthesis

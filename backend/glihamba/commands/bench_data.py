@@ -46,7 +46,7 @@ def _measured(
     """Return the results of `_rate` in all runs, by size."""
     from glihamba.commands.training import training_module
 
-    recipes, sources = training_module("run.recipe"), training_module("run.sources")
+    recipes, sources = training_module("run.recipe_files"), training_module("run.sources")
     loaders: dict[int, Any] = {}
     for size in sizes:
         recipe = recipes.load_recipe("glihamba-tiny", size=size, batch=PICTURES)

@@ -31,7 +31,7 @@ def rows(
 
     from glihamba.commands.training import training_module
 
-    load_recipe = training_module("run.recipe").load_recipe
+    load_recipe = training_module("run.recipe_files").load_recipe
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:

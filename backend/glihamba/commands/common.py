@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -62,16 +63,23 @@ def refuse_unwritable(*paths: Path | None) -> None:
             raise BadRequest(f"{path} cannot be written: make the folder {path.parent} first.")
 
 
-class Bar:
-    """Progress bars on standard error. Nothing is drawn if that is not a terminal."""
+LINES_APART = 20.0  # seconds between the lines of progress that a file gets
 
-    def __init__(self, progress: Any = None) -> None:
-        self._progress = progress
+
+class Bar:
+    """Progress bars on standard error. If that is not a terminal, nothing is drawn, or lines are printed."""
+
+    def __init__(self, progress: Any = None, lines: bool = False) -> None:
+        self._progress, self._lines = progress, lines
         self._tasks: dict[str, Any] = {}
+        self._said = time.monotonic()
 
     def show(self, name: str, text: str, done: float, total: float = 1.0) -> None:
         """Draw the bar called `name`, with its text and `done` of `total`."""
         if self._progress is None:
+            if self._lines and time.monotonic() - self._said >= LINES_APART:
+                self._said = time.monotonic()
+                click.echo(text, err=True)
             return
         text = printable(text)
         if name not in self._tasks:
@@ -93,10 +101,13 @@ class Bar:
 
 
 @contextmanager
-def bar(wanted: bool = True) -> Iterator[Bar]:
-    """Yield a Bar whose bars disappear at the end. `wanted`: False draws nothing."""
+def bar(wanted: bool = True, lines: bool = False) -> Iterator[Bar]:
+    """Yield a Bar whose bars disappear at the end. `wanted`: False draws nothing.
+
+    `lines`: print a line every LINES_APART seconds where a bar cannot be drawn, as in a file or a job's log.
+    """
     if not wanted or not sys.stderr.isatty():
-        yield Bar()
+        yield Bar(lines=wanted and lines)
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn

@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from glihamba.commands.common import bar, json_option, print_json, print_table, refuse_unwritable
+from glihamba.commands.scoring import watch_over
 from glihamba.commands.training import counting, missing_data, training_module
 from glihamba.errors import BadRequest
 
@@ -22,21 +23,30 @@ def data() -> None:
 
 @data.command()
 @click.argument("root", type=_folder)
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    help="Also say which pictures this model was trained on: a name, a checkpoint or a model file. Can be"
+    " repeated.",
+)
 @json_option
 @click.pass_context
-def check(context: click.Context, root: Path, as_json: bool) -> None:
+def check(context: click.Context, root: Path, models: tuple[str, ...], as_json: bool) -> None:
     """Decode everything in ROOT and name what is missing, broken or of the wrong size.
 
     ROOT is a folder or tars of photographs, or a copy of iHarmony4, which is compared with its official lists
-    (65,742 and 7,404 composites). The exit status is 1 if something is wrong; --json lists everything.
+    (65,742 and 7,404 composites). Real pictures that both lists share are named. The exit status is 1 if
+    something is wrong; --json lists everything.
 
     \b
       glihamba data check iharmony4/
     """
     checking = training_module("data.check")
+    seen = watch_over(models).seen
     with bar(not as_json) as shown:
         try:
-            report = checking.check_data(root, counting(shown, "Checking"))
+            report = checking.check_data(root, counting(shown, "Checking"), seen)
         except FileNotFoundError as error:
             raise missing_data(error, root) from error
     if as_json:
@@ -71,7 +81,7 @@ def view(root: Path, recipe: str, output: Path, count: int, size: int | None, st
       glihamba data view photos/ --recipe hdnet -o sheet.png
     """
     sources, viewer = training_module("run.sources"), training_module("synthesis.contact_sheets")
-    settings = training_module("run.recipe").load_recipe(recipe, size=size)
+    settings = training_module("run.recipe_files").load_recipe(recipe, size=size)
     if output.suffix.lower() != ".png":
         raise BadRequest(f"{output} is not a .png file: name one for the sheet.")
     refuse_unwritable(output)

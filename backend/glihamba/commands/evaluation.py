@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
-from glihamba.commands.common import bar, json_option, print_json, print_table, refuse_unwritable
+from glihamba.commands.common import device_option, json_option, print_json, print_table, refuse_unwritable
 from glihamba.commands.development import print_development
-from glihamba.commands.training import missing_data, training_module
+from glihamba.commands.scoring import (
+    costs_of,
+    is_iharmony4,
+    label_of,
+    named_in,
+    protocols_named,
+    score,
+    scoring_device,
+    sources_of,
+    watch_over,
+)
+from glihamba.commands.training import training_module
 from glihamba.errors import BadRequest
 
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
@@ -33,7 +43,8 @@ protocol_option = click.option(
     multiple=True,
     callback=_split,
     metavar="NAME[,NAME]",
-    help="strict, dovenet, idih, gtbg, fullres, or all of them.  [default: strict]",
+    help="strict, dovenet, idih, gtbg, fullres, or all of them; all but the last also as NAME@1024 and"
+    " NAME@2048.  [default: strict]",
 )
 count_option = click.option(
     "--count",
@@ -56,7 +67,8 @@ csv_option = click.option("--csv", "csv_file", type=_written, help="Write every 
     multiple=True,
     callback=_split,
     metavar="NAME[,NAME]",
-    help="Models to score.  [default: the default model, unless --results is given]",
+    help="Models to score: names, checkpoints (runs/x/last.ckpt) or model files."
+    "  [default: the default model, unless --results is given]",
 )
 @click.option(
     "--results",
@@ -84,6 +96,14 @@ csv_option = click.option("--csv", "csv_file", type=_written, help="Write every 
 @report_option
 @csv_option
 @click.option("--complexity", is_flag=True, help="Also measure parameters, multiply-adds and time.")
+@device_option
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    help="Pictures that a network sees at once, at a protocol's fixed size.",
+)
 @json_option
 def evaluate(
     data: Path,
@@ -97,6 +117,8 @@ def evaluate(
     report: Path | None,
     csv_file: Path | None,
     complexity: bool,
+    device: str | None,
+    batch: int,
     as_json: bool,
 ) -> None:
     """Score models (and the untouched composite) on pictures whose true colours are known.
@@ -108,10 +130,11 @@ def evaluate(
 
     \b
       glihamba evaluate --data iharmony4/ --model statistics,glihamba-tiny --protocol strict,fullres
+      glihamba evaluate --data iharmony4/ --model runs/x/last.ckpt --device cuda --batch 16
       glihamba evaluate --data iharmony4/ --results their-output/ --protocol all --report out.html
     """
     scoring = training_module("scoring.evaluate")
-    chosen = _protocols(protocols)
+    chosen = protocols_named(protocols)
     refuse_unwritable(report, csv_file)
     from glihamba.commands.models import default_model
 
@@ -131,29 +154,41 @@ def evaluate(
         raise BadRequest(
             f"{data} is iHarmony4, which has its own composites. Leave out --pasted: it is for photographs."
         )
-    sources = scoring.with_best_of(_sources(scoring, data, chosen, [*names, *results]))
-    given = scoring.harmonious if harmonious else iter
-    rows = _score(scoring, data, count, sources, chosen, as_json, given, pasted=pasted)
-    costs = _costs(sources) if complexity else []
+    where = scoring_device(device)
+    sources = scoring.with_best_of(sources_of(scoring, data, chosen, [*names, *results], where))
+    watch = watch_over(names)
+
+    def given(triples: Any) -> Any:
+        return watch.watched(scoring.harmonious(triples) if harmonious else triples)
+
+    rows = score(scoring, data, count, sources, chosen, as_json, given, pasted=pasted, batch=batch)
+    costs = costs_of(sources) if complexity else []
+    trained_on, said = dict(watch.found), watch.sentences()
     beside = is_iharmony4(data) and not harmonious
     if csv_file:
         scoring.write_csv(rows, csv_file)
     if report:
         pages = training_module("report.page")
         triples = given(scoring.chosen_triples(data, pages.shown(rows), count, pasted=pasted))
-        page = pages.evaluation(rows, _named(triples, data), sources, data.name, beside=beside, costs=costs)
+        page = pages.evaluation(
+            rows, named_in(triples, data), sources, data.name, beside=beside, costs=costs, doubts=said
+        )
         pages.write(page, report)
     if as_json:
         summaries = [*scoring.summarise(rows), *scoring.by_subset(rows), *scoring.by_ratio(rows)]
-        print_json({"scores": [asdict(s) for s in summaries], "complexity": [asdict(cost) for cost in costs]})
+        costs = [asdict(cost) for cost in costs]
+        print_json({"scores": [asdict(s) for s in summaries], "complexity": costs, "trained_on": trained_on})
         return
     tables = training_module("report.tables")
     print_scores(tables.overall(rows))
     for protocol in chosen:
-        print_scores(tables.table_1(rows, protocol, beside=beside, metrics=("mse", "psnr")))
-        print_scores(tables.table_2(rows, protocol, beside=beside))
+        published = beside and protocol == chosen[0]  # once is enough
+        print_scores(tables.table_1(rows, protocol, beside=published, metrics=("mse", "psnr")))
+        print_scores(tables.table_2(rows, protocol, beside=published))
     if costs:
         print_scores(tables.table_3(costs))
+    for sentence in said:
+        click.echo(sentence)
     for path in (report, csv_file):
         if path:
             click.echo(f"Written: {path}")
@@ -195,21 +230,21 @@ def compare(
       glihamba compare statistics glihamba-tiny --data iharmony4/ --report compared.html
     """
     scoring = training_module("scoring.evaluate")
-    chosen = _protocols(protocols)
+    chosen = protocols_named(protocols)
     refuse_unwritable(report, csv_file)
     named = [Path(name) if Path(name).is_dir() else name for name in (first, second)]
-    a, b = (_label(name) for name in named)
+    a, b = (label_of(name) for name in named)
     if a == b:
         raise BadRequest(f"Both methods are called {a}: name two different models or folders.")
-    sources = _sources(scoring, data, chosen, named)
-    rows = _score(scoring, data, count, sources, chosen, as_json)
+    sources = sources_of(scoring, data, chosen, named)
+    rows = score(scoring, data, count, sources, chosen, as_json)
     comparing = training_module("report.compare")
     if csv_file:
         scoring.write_csv(rows, csv_file)
     if report:
         wanted = {each.picture for each in comparing.wanted(rows, chosen[0], a, b)}
         triples = scoring.chosen_triples(data, wanted, count)
-        page = comparing.comparison(rows, _named(triples, data), sources, data.name, a, b)
+        page = comparing.comparison(rows, named_in(triples, data), sources, data.name, a, b)
         training_module("report.page").write(page, report)
     tables = {protocol: comparing.table(rows, protocol, a, b) for protocol in chosen}
     if as_json:
@@ -234,103 +269,3 @@ def print_scores(table: Any) -> None:
         rows.append([*cells, *([line.source or "measured here"] if sources else [])])
     print_table([*columns, *(["Source"] if sources else [])], rows, table.title)
     click.echo(f"{table.note}\n")
-
-
-def is_iharmony4(data: Path) -> bool:
-    """Return True if the folder is a copy of iHarmony4, False if it holds photographs."""
-    return bool(training_module("data.iharmony4").is_copy(data))
-
-
-def _protocols(named: tuple[str, ...]) -> list[str]:
-    known = list(training_module("scoring.protocols").PROTOCOLS)
-    if unknown := [name for name in named if name not in (*known, "all")]:
-        raise click.BadParameter(
-            f"There is no protocol {', '.join(unknown)}: choose {', '.join(known)}, or all.",
-            param_hint="--protocol",
-        )
-    return known if "all" in named else list(named or known[:1])
-
-
-def _label(named: str | Path) -> str:
-    return named.resolve().name if isinstance(named, Path) else named
-
-
-def _sources(scoring: Any, data: Path, protocols: list[str], named: Iterable[str | Path]) -> dict[str, Any]:
-    """Return the composite and each model or folder of results, by name.
-
-    Raises BadRequest for a folder that lacks a result, and for two methods of one name.
-    """
-    found: dict[str, Any] = {scoring.COMPOSITE: None}
-    for each in named:
-        label = _label(each)
-        if isinstance(each, str):
-            found |= scoring.load_models([each])
-            continue
-        if not is_iharmony4(data):
-            raise BadRequest(
-                f"Results are scored on iHarmony4's test pictures, and {data} is not a copy of iHarmony4."
-            )
-        if label in found:
-            raise BadRequest(f"Two methods are called {label}: rename a folder.")
-        found[label] = training_module("scoring.results").ResultsFolder(each)
-        try:
-            found[label].refuse_unscorable(data, protocols)
-        except FileNotFoundError as error:
-            raise missing_data(error, data) from error
-    return found
-
-
-def _score(
-    scoring: Any,
-    data: Path,
-    count: int,
-    sources: dict[str, Any],
-    protocols: list[str],
-    quiet: bool,
-    given: Callable[[Iterable[Any]], Iterator[Any]] = iter,
-    *,
-    pasted: bool = False,
-) -> Any:
-    """Return all scores, and draw a progress bar meanwhile.
-
-    given: turns the triples of the data into those that are harmonized.
-    """
-    try:
-        total = scoring.count_of(data, count)
-    except FileNotFoundError as error:
-        raise missing_data(error, data) from error
-    with bar(not quiet) as shown:
-        return scoring.evaluate(
-            given(_named(scoring.triples_of(data, count, pasted=pasted), data)),
-            sources,
-            protocols,
-            _counter(shown, total),
-        )
-
-
-def _counter(shown: Any, total: int) -> Callable[[], None]:
-    done = 0
-
-    def step() -> None:
-        nonlocal done
-        done += 1
-        shown.show("all", f"{done:,} of {total:,} pictures", done, total)
-
-    return step
-
-
-def _named(triples: Iterable[Any], data: Path) -> Iterator[Any]:
-    """Yield the triples. The error for a missing file names the folder."""
-    try:
-        yield from triples
-    except FileNotFoundError as error:
-        raise missing_data(error, data) from error
-
-
-def _costs(sources: dict[str, Any]) -> list[Any]:
-    from glihamba.engine.device import cpu_name
-    from glihamba.networks.base import Harmonizer
-
-    networks = {name: source for name, source in sources.items() if isinstance(source, Harmonizer)}
-    measured: list[Any] = training_module("scoring.complexity").measure(networks, cpu_name())
-    return measured

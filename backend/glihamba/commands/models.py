@@ -47,6 +47,34 @@ def list_(as_json: bool) -> None:
 
 
 @models.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--architecture", required=True, help="The network of the weights, such as hdnet.")
+@click.option("--name", required=True, help="The model's name: lower case letters, digits, . _ and -")
+@click.option(
+    "-o", "--output", "folder", required=True, type=click.Path(path_type=Path), help="Folder to write to."
+)
+@click.option("--licence", default="", help="Licence of the weights.  [default: not stated]")
+@json_option
+def convert(file: Path, architecture: str, name: str, folder: Path, licence: str, as_json: bool) -> None:
+    """Turn FILE, a paper's public weights (.pth), into a model file that `glihamba models add` takes.
+
+    The file is read in PyTorch's weights-only mode, so that it cannot run a program. Networks whose public
+    weights can be read: hdnet, hdnet-lite.
+
+    \b
+      glihamba models convert hdnet.pth --architecture hdnet --name hdnet-public -o weights/
+      glihamba models add weights/hdnet-public.safetensors
+    """
+    from glihamba.models import published
+
+    record = published.convert(file, folder, name=name, architecture=architecture, licence=licence)
+    if as_json:
+        print_json(asdict(record))
+    else:
+        click.echo(f"Written: {folder / name}.safetensors ({record.bytes / 1e6:.1f} MB) and its record.")
+
+
+@models.command()
 @click.argument("name")
 @json_option
 def info(name: str, as_json: bool) -> None:

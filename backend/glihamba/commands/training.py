@@ -55,7 +55,20 @@ class NeedsExtra(HarmonizeError):
     type=click.FloatRange(0, min_open=True),
     help="Length by the clock instead of by steps: the recipe's schedule is stretched over it.",
 )
-@click.option("--batch", type=click.IntRange(1), help="Pictures in a step instead of the recipe's.")
+@click.option(
+    "--batch",
+    type=click.IntRange(1),
+    help="Pictures in a step instead of the recipe's. A length in epochs keeps its epochs, one in steps its"
+    " steps.",
+)
+@click.option("--seed", type=click.IntRange(0), help="Seed of all random draws instead of the recipe's.")
+@click.option(
+    "--set",
+    "keys",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="Any key of the recipe, such as config.neighbours=3 or synthesis.flip=0. Can be repeated.",
+)
 @click.option(
     "--precision",
     type=click.Choice(["32", "bf16", "16", "auto"]),
@@ -76,6 +89,8 @@ def train(
     steps: int | None,
     minutes: float | None,
     batch: int | None,
+    seed: int | None,
+    keys: tuple[str, ...],
     precision: str | None,
     workers: int,
     as_json: bool,
@@ -96,9 +111,12 @@ def train(
     if resume and start:
         raise click.UsageError("--resume continues a training and --from starts a new one: give one of them.")
     training = training_module("run.train")
-    settings = training_module("run.recipe").load_recipe(
-        chosen, steps=steps, minutes=minutes, batch=batch, precision=precision
-    )
+    load_recipe = training_module("run.recipe_files").load_recipe
+    given = {"steps": steps, "minutes": minutes, "precision": precision, "seed": seed}
+    settings = load_recipe(chosen, settings=keys, **given, batch=batch)
+    own = load_recipe(chosen)
+    if settings.batch != own.batch and not minutes:
+        click.echo(_another_batch(own, settings), err=True)
     try:
         with bar(not as_json) as shown:
             checkpoint = training.train(
@@ -114,6 +132,16 @@ def train(
         raise missing_data(error, data) from error
     if os.environ.get("RANK", "0") == "0":  # one of several processes reports
         print_json({"checkpoint": str(checkpoint)}) if as_json else click.echo(f"Trained: {checkpoint}")
+
+
+def _another_batch(own: Any, settings: Any) -> str:
+    """Return what another batch than the recipe's own does to the length of the training."""
+    epochs, before = (each.steps * each.fresh / each.epoch for each in (settings, own))
+    same = "the same" if abs(epochs - before) < 0.01 * before else f"{epochs:.2f} instead of {before:.2f}"
+    return (
+        f"A batch of {settings.batch} instead of {own.batch}: {settings.steps:,} instead of {own.steps:,}"
+        f" steps, {same} epochs. The learning rate stays {settings.learning_rate:g}."
+    )
 
 
 def counting(shown: Any, text: str) -> Callable[[int, int], None]:

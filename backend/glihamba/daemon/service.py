@@ -18,7 +18,7 @@ from glihamba.daemon.failures import abort
 from glihamba.daemon.job import Job
 from glihamba.daemon.jobs import Jobs
 from glihamba.daemon.shared_files import Loan, SharedFiles
-from glihamba.engine.contract import noted, predicted
+from glihamba.engine.contract import message_of, noted, predicted
 from glihamba.engine.device import Device
 from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
@@ -239,6 +239,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             model=outcome.model,
             warnings=[sentence(warning, "en") for warning in outcome.warnings],
             warning_notes=map(noted, outcome.warnings),
+            transform=message_of(outcome.prediction) if outcome.prediction else None,
         )
         _log.info("a job is done", extra={"job": job.id, "seconds": round(end.seconds_computed, 3)})
         yield pb.HarmonizeResponse(end=end)

@@ -87,10 +87,11 @@ def _check_config(record: Record) -> None:
 
 def network_of(record: Record, weights: Mapping[str, Tensor]) -> Harmonizer:
     """The record's network with `weights`, in eval mode. Raises UnknownModel, ModelDamaged."""
-    from glihamba.networks import build
+    from glihamba.networks import build, class_of
 
     try:
-        network = build(record.architecture, **record.config)
+        implied = class_of(record.architecture).before if record.config else {}
+        network = build(record.architecture, **{**implied, **record.config})
     except TypeError as error:
         raise _unknown_record(record, error) from None
     try:

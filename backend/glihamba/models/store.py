@@ -76,11 +76,14 @@ def open_weights(record: Record) -> dict[str, Tensor]:
         ) from None
 
 
-def save(path: Path, state_dict: Mapping[str, Tensor], record: Record) -> Record:
+def save(
+    path: Path, state_dict: Mapping[str, Tensor], record: Record, texts: Mapping[str, str] | None = None
+) -> Record:
     """Write weights with their record inside, and the record beside them as `.json`.
 
-    `path` is `FOLDER/NAME.safetensors` with the record's name. Returns the record with the file's
-    size and hash. Both files appear whole or not at all.
+    `texts`: more for the file's header, by names other than METADATA_KEY. `path` is `FOLDER/NAME.safetensors`
+    with the record's name. Returns the record with the file's size and hash. Both files appear whole or not
+    at all.
     """
     import safetensors.torch
 
@@ -88,7 +91,7 @@ def save(path: Path, state_dict: Mapping[str, Tensor], record: Record) -> Record
         raise ValueError(f"{path.name} is not the weights file of {record.name}")
     tensors = {key: value.detach().cpu().contiguous() for key, value in state_dict.items()}
     inside = replace(record, sha256="", bytes=0)
-    data = safetensors.torch.save(tensors, metadata={METADATA_KEY: inside.to_json()})
+    data = safetensors.torch.save(tensors, metadata={**(texts or {}), METADATA_KEY: inside.to_json()})
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as part:
         part.write_bytes(data)

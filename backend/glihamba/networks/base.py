@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -29,6 +30,7 @@ class Harmonizer(nn.Module):
 
     working_size: side, in pixels, of the square that the network was trained for; other sizes work too.
     architecture: the registered name. paper: title, authors and year. Config: the dataclass of its settings.
+    before: settings that a record without them implies: it was written before they existed.
     losses: names of the training losses that only this network offers. trainable: False for a method without
     weights.
     """
@@ -37,9 +39,18 @@ class Harmonizer(nn.Module):
     architecture: ClassVar[str]
     paper: ClassVar[str]
     Config: ClassVar[type[Any]]
+    before: ClassVar[Mapping[str, Any]] = {}
     losses: ClassVar[tuple[str, ...]] = ()
     trainable: ClassVar[bool] = True
     config: Any
+
+    @classmethod
+    def from_published(cls, weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Weights by this network's names from those of its authors' public code.
+
+        Raises NotImplementedError for a network without such code, and KeyError for other weights.
+        """
+        raise NotImplementedError
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """The harmonized picture, (B,3,H,W) in [0,1].

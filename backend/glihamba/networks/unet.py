@@ -45,7 +45,9 @@ class UNetVSS(GLIHamba):
     """GLIHamba without its local and global extractors: VSS blocks in the decoder too."""
 
     losses = ()
-    decoder_block = VSSBlock
+
+    def decoder_block(self, width: int) -> nn.Module:
+        return VSSBlock(width, self.config.state_dimension)
 
 
 @network("unet", encoder=(1, 1, 1, 1), decoder=(1, 1, 1), state_dimension=0, mask_in_encoder=True)
@@ -54,4 +56,6 @@ class UNet(GLIHamba):
 
     losses = ()
     encoder_block = ConvolutionBlock
-    decoder_block = ConvolutionBlock
+
+    def decoder_block(self, width: int) -> nn.Module:
+        return ConvolutionBlock(width)

@@ -25,9 +25,10 @@ class SelectiveScan(nn.Module):
     bias so that softplus lies in [0.001, 0.1], D = 1 at the start, as Mamba initialises them.
     """
 
-    def __init__(self, channels: int, state_dimension: int, rank: int) -> None:
+    def __init__(self, channels: int, state_dimension: int, rank: int, *, globals_once: bool = False) -> None:
+        """globals_once: global tokens are scanned in the first direction alone, and all four start there."""
         super().__init__()
-        self.rank, self.state_dimension = rank, state_dimension
+        self.rank, self.state_dimension, self.globals_once = rank, state_dimension, globals_once
         self.parameters_of = nn.Linear(channels, DIRECTIONS * (rank + 2 * state_dimension), bias=False)
         self.dt_weight = nn.Parameter(torch.empty(DIRECTIONS, channels, rank).uniform_(-1, 1) * rank**-0.5)
         step = torch.exp(torch.empty(DIRECTIONS, channels).uniform_(math.log(1e-3), math.log(0.1)))
@@ -42,7 +43,7 @@ class SelectiveScan(nn.Module):
         return selected.split((self.rank, self.state_dimension, self.state_dimension), dim=-1)
 
     def forward(self, features: Tensor, global_tokens: Tensor | None = None) -> Tensor:
-        """(B, H, W, C) -> (B, H, W, C). `global_tokens` (B, T, C) are read first in each direction."""
+        """(B, H, W, C) -> (B, H, W, C). `global_tokens` (B, T, C) are read before the picture."""
         height, width = features.shape[1:3]
         tokens = features.flatten(1, 2)
         A = -torch.exp(self.log_A.float())
@@ -50,6 +51,8 @@ class SelectiveScan(nn.Module):
         if global_tokens is not None:
             low_rank, B, _ = self._selected(global_tokens)
             h0 = final_state(global_tokens, low_rank, self.dt_weight, self.dt_bias, B, A)
+            if self.globals_once:  # the tokens are few, so the other directions' scans cost next to nothing
+                h0 = h0[:, :1].expand_as(h0).contiguous()
         low_rank, B, C = self._selected(tokens)
         y = ss2d(
             ScanInputs(tokens, low_rank, self.dt_weight, self.dt_bias, B, C, A, self.D, height, width, h0)
@@ -131,13 +134,14 @@ class GFSE(nn.Module):
 class MLGVSSBlock(nn.Module):
     """Masked local-global VSS block (Figure 1 c, Eq. 8).
 
-    A VSS block whose sequence is LFSE's, read after GFSE's global tokens: those are scanned first in
-    each direction and give the scan its initial state. A linear layer folds 9 E / S back to E.
+    A VSS block whose sequence is LFSE's, read after GFSE's global tokens: those are scanned first and
+    give the scan its initial state. A linear layer folds 9 E / S back to E.
     """
 
     COMPRESSION, GAMMA, STRIDE, POSITIONS = 8, NEIGHBOURS, 2, 4
 
-    def __init__(self, channels: int, state_dimension: int) -> None:
+    def __init__(self, channels: int, state_dimension: int, *, globals_once: bool = False) -> None:
+        """globals_once: see `SelectiveScan`."""
         super().__init__()
         inner = EXPANSION * channels
         sequence = NEIGHBOURS * inner // self.COMPRESSION
@@ -145,7 +149,8 @@ class MLGVSSBlock(nn.Module):
         self.project_in = nn.Linear(channels, 2 * inner, bias=False)
         self.local = LFSE(inner, self.COMPRESSION)
         self.globals = GFSE(sequence, self.STRIDE, self.GAMMA, self.POSITIONS)
-        self.scan = SelectiveScan(sequence, state_dimension, math.ceil(channels / 16))
+        rank = math.ceil(channels / 16)
+        self.scan = SelectiveScan(sequence, state_dimension, rank, globals_once=globals_once)
         self.fold = nn.Linear(sequence, inner, bias=False)
         self.scan_norm = nn.LayerNorm(inner)
         self.project_out = nn.Linear(inner, channels, bias=False)

@@ -96,7 +96,10 @@ AS_PREDICTED = Choice()
 
 @dataclass(frozen=True)
 class Harmonized:
-    """The whole result: a plane shaped like the foreground (or else the composite), and its story."""
+    """The whole result: a plane shaped like the foreground (or else the composite), and its story.
+
+    transform: the contract's `Transform` that was applied; None from an older daemon.
+    """
 
     plane: Plane
     model: str = ""
@@ -104,6 +107,7 @@ class Harmonized:
     seconds_queued: float = 0.0
     seconds_computed: float = 0.0
     warnings: Sequence[str] = field(default=())
+    transform: Any = None
 
 
 @dataclass(frozen=True)

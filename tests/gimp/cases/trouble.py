@@ -7,7 +7,7 @@ import threading
 
 import gimp_kit as kit
 from gimp_kit import OBJECT, SIZE, Gimp
-from held import BEGAN, FOLDER, GAVE_UP, HOLD, command, hold, let_go, person, process, python
+from held import BEGAN, FOLDER, GAVE_UP, HOLD, endless, hold, let_go, mend, person, process, python
 
 LINK = os.environ["GLIHAMBA_DATA_DIR"]  # the link that the plug-in follows
 
@@ -197,17 +197,12 @@ def case_daemon_of_another_version(t):
 def case_daemon_not_running_then_killed(t):
     """The daemon is started, killed in the middle of a job, and another is started, which does the job."""
     began = t.path("began")
-    slow = (
-        "import pathlib, time; from glihamba.engine.runner import Runner; "
-        f"Runner.run = lambda *_: (pathlib.Path({began!r}).touch(), time.sleep(600)); "
-        "from glihamba.cli import main; main()"
-    )
-    folder = elsewhere(t, "fresh", command=[*python(slow), "serve", "--device", "cpu"])
+    folder = elsewhere(t, "fresh", command=endless(began))
     image, layer = kit.scene()
 
     def kill():
         kit.until(lambda: os.path.exists(began))
-        kit.write(os.path.join(folder, "daemon.json"), kit.json.dumps({"command": command()}).encode())
+        mend(folder)
         killed.append(process(folder))
         os.kill(killed[0], signal.SIGKILL)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from glihamba_training.data import iharmony4
+from glihamba_training.data.fingerprints import Seen, perceptual_hash, real_name, some
 from glihamba_training.data.iharmony4 import OFFICIAL, BadList, Entry
 from glihamba_training.data.photos import Example, decode, examples, licences
 from glihamba_training.data.picture_cache import OnProgress, ahead
@@ -31,15 +33,24 @@ class Report:
     notes: list[str] = field(default_factory=list)
 
 
-def check_data(root: Path, progress: OnProgress = lambda done, total: None) -> Report:
+def check_data(
+    root: Path,
+    progress: OnProgress = lambda done, total: None,
+    seen: Mapping[str, Seen] | None = None,
+) -> Report:
     """Compares a copy of iHarmony4 with its official lists, or examines photographs; every file is decoded.
 
-    Raises FileNotFoundError for a folder that holds neither.
+    It notes real pictures that training and test list share, by name or by hash. seen: what models were
+    trained on, by their names; pictures among those are noted. Raises FileNotFoundError for a folder that
+    holds neither.
     """
-    return _iharmony4(root, progress) if iharmony4.is_copy(root) else _photographs(root, progress)
+    seen = seen or {}
+    if iharmony4.is_copy(root):
+        return _iharmony4(root, progress, seen)
+    return _photographs(root, progress, seen)
 
 
-def _iharmony4(root: Path, progress: OnProgress) -> Report:
+def _iharmony4(root: Path, progress: OnProgress, seen: Mapping[str, Seen]) -> Report:
     report = Report("iHarmony4")
     lists: dict[str, list[Entry]] = {}
     for split, official in OFFICIAL.items():
@@ -52,7 +63,7 @@ def _iharmony4(root: Path, progress: OnProgress) -> Report:
         except BadList as error:
             report.problems.append(str(error))
     done, total = 0, sum(len(listed) for listed in lists.values())
-    known: dict[Path, tuple[int, int] | str] = {}
+    known: dict[Path, _Real] = {}
     for split, listed in lists.items():
         absent = iharmony4.missing(root, listed)
         report.problems += [f"{path.as_posix()} is missing ({entry.line})." for entry, path in absent]
@@ -67,10 +78,44 @@ def _iharmony4(root: Path, progress: OnProgress) -> Report:
             done += 1
             progress(done, total)
         _count(report, split, listed, whole)
+    report.notes += _leaks(lists, known, seen)
     return report
 
 
-def _examine(root: Path, known: dict[Path, tuple[int, int] | str], entry: Entry) -> tuple[Entry, str, str]:
+def _leaks(
+    lists: Mapping[str, Sequence[Entry]], known: Mapping[Path, _Real], seen: Mapping[str, Seen]
+) -> list[str]:
+    """What training and test list share, and what the models were trained on, in sentences."""
+    fingerprints: dict[str, dict[str, int]] = {}
+    for split, listed in lists.items():
+        reals = {real_name(entry.subset, entry.name): known.get(entry.real) for entry in listed}
+        fingerprints[split] = {name: real.code for name, real in reals.items() if real is not None}
+    train, test = (fingerprints.get(split, {}) for split in ("train", "test"))
+    notes = []
+    codes = Seen(frozenset(train), np.array(list(train.values()), np.uint64))
+    shared = [name for name, code in test.items() if name in codes.names or codes.near(code)]
+    if shared:
+        notes.append(
+            f"{len(shared):,} real pictures of the test list are in the training list, too, by name or by"
+            f" what they show: {some(shared)}."
+        )
+    for model, each in seen.items():
+        met = [name for name, code in test.items() if name in each.names or each.near(code)]
+        if met:
+            notes.append(f"{model} was trained on {len(met):,} real pictures of the test list: {some(met)}.")
+    return notes
+
+
+@dataclass(frozen=True)
+class _Real:
+    """A real picture that was decoded: its size, its hash, and what is wrong with it, "" if nothing."""
+
+    size: tuple[int, int] = (0, 0)
+    code: int = 0
+    wrong: str = ""
+
+
+def _examine(root: Path, known: dict[Path, _Real], entry: Entry) -> tuple[Entry, str, str]:
     """The entry, its problem and its note, "" if none. known: real pictures decoded already, shared by
     entries.
     """
@@ -79,16 +124,17 @@ def _examine(root: Path, known: dict[Path, tuple[int, int] | str], entry: Entry)
         mask = read_mask(root / entry.mask, entry.mask.as_posix(), size)
         if entry.real not in known:
             try:
-                known[entry.real] = read_photo(root / entry.real, entry.real.as_posix())[1]
+                picture, real_size = read_photo(root / entry.real, entry.real.as_posix())
+                known[entry.real] = _Real(real_size, perceptual_hash(np.asarray(picture)))
             except BadPicture as error:
-                known[entry.real] = str(error)
+                known[entry.real] = _Real(wrong=str(error))
         real = known[entry.real]
-        if isinstance(real, str):
-            return entry, real, ""
-        if real != size:
+        if real.wrong:
+            return entry, real.wrong, ""
+        if real.size != size:
             return entry, (
-                f"{entry.real.as_posix()} is {real[0]} x {real[1]} pixels and its composite {entry.line}"
-                f" {size[0]} x {size[1]}: resize all three alike."
+                f"{entry.real.as_posix()} is {real.size[0]} x {real.size[1]} pixels and its composite"
+                f" {entry.line} {size[0]} x {size[1]}: resize all three alike."
             ), ""  # fmt: skip
     except BadPicture as error:
         return entry, str(error), ""
@@ -125,7 +171,7 @@ def _count(report: Report, split: str, listed: list[Entry], whole: Counter[str])
             )
 
 
-def _photographs(root: Path, progress: OnProgress) -> Report:
+def _photographs(root: Path, progress: OnProgress, seen: Mapping[str, Seen]) -> Report:
     broken: list[str] = []
     if next(examples(root, None, broken), None) is None and not broken:
         raise FileNotFoundError(
@@ -135,13 +181,15 @@ def _photographs(root: Path, progress: OnProgress) -> Report:
     report = Report("photographs")
     threads = os.cpu_count() or 1
     photographs = masks = without = 0
+    met: dict[str, list[str]] = {}
 
-    def examine(example: Example) -> tuple[Example, list[str], list[str], bool]:
+    def examine(example: Example) -> tuple[Example, list[str], list[str], bool, int]:
         decoded = decode(example, 256, find=False)
         small = [_small(example.name, float(mask.mean()) / 255) for mask, _ in decoded.masks]
-        return example, decoded.wrong, [note for note in small if note], decoded.photo is not None
+        code = perceptual_hash(decoded.photo) if decoded.photo is not None and seen else 0
+        return example, decoded.wrong, [note for note in small if note], decoded.photo is not None, code
 
-    for number, (example, wrong, notes, usable) in enumerate(
+    for number, (example, wrong, notes, usable, code) in enumerate(
         ahead(examine, examples(root, None, report.problems), threads, 4 * threads)
     ):
         photographs += usable
@@ -149,9 +197,16 @@ def _photographs(root: Path, progress: OnProgress) -> Report:
         without += not example.masks
         report.problems += wrong
         report.notes += notes
+        for model, each in seen.items():
+            if each.near(code):
+                met.setdefault(model, []).append(example.name)
         progress(number + 1, 0)
     report.rows.append({"photographs": photographs, "masks": masks, "without masks": without})
     if without:
         report.notes.append(f"{without:,} photographs have no mask: objects are looked for in them.")
+    report.notes += [
+        f"{model} was trained on {len(names):,} of these photographs: {some(names)}."
+        for model, names in met.items()
+    ]
     report.notes += [f"{count:,} photographs: {licence}" for licence, count in licences(root, None).items()]
     return report

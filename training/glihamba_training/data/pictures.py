@@ -12,6 +12,8 @@ from glihamba.errors import BadRequest
 from glihamba.masks import FaintMask, coverage_in
 
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".tif", ".tiff", ".bmp"}
+RESAMPLING = Image.Resampling.BILINEAR
+"""How iHarmony4's pictures are resized, to train on and to score: bilinear, which has Pillow's antialias."""
 _UNREADABLE = (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError)
 
 
@@ -70,9 +72,11 @@ def read_mask(source: Path | bytes, where: str, size: tuple[int, int]) -> Image.
     return Image.fromarray(coverage)
 
 
-def squashed(image: Image.Image, side: int) -> np.ndarray:
-    """Resized to a square by averaging: (side, side, 3) or (side, side) uint8."""
-    return np.asarray(image.resize((side, side), Image.Resampling.BOX))
+def squashed(
+    image: Image.Image, side: int, resampling: Image.Resampling = Image.Resampling.BOX
+) -> np.ndarray:
+    """Resized to a square, by averaging unless told otherwise: (side, side, 3) or (side, side) uint8."""
+    return np.asarray(image.resize((side, side), resampling))
 
 
 def _samples(image: Image.Image) -> np.ndarray:

@@ -86,8 +86,13 @@ def evaluation(
     *,
     beside: bool,
     costs: Sequence[Cost] = (),
+    doubts: Sequence[str] = (),
 ) -> Page:
-    """The page of `glihamba evaluate`. triples: at least those that `shown` names. beside: see `table_1`."""
+    """The page of `glihamba evaluate`.
+
+    triples: at least those that `shown` names. beside: see `table_1`; the papers' figures stand beside those
+    of the first protocol alone. doubts: sentences on what the figures are worth, printed under the title.
+    """
     protocols = list(dict.fromkeys(row.protocol for row in rows))
     names = [name for name in methods if name != COMPOSITE]
     sections = [Section("Summary", [overall(rows)])]
@@ -101,15 +106,15 @@ def evaluation(
         sections.append(Section("Best, median, worst", cases=shown, text=text))
     for number, protocol in enumerate(protocols):
         tables = [
-            table_1(rows, protocol, beside=beside, metrics=tuple(METRICS)),
-            table_2(rows, protocol, beside=beside),
+            table_1(rows, protocol, beside=beside and number == 0, metrics=tuple(METRICS)),
+            table_2(rows, protocol, beside=beside and number == 0),
         ]
         plots = [_psnr(rows, protocol, list(methods)), *([_gain(rows, protocol, names)] if names else [])]
         words = f"{PROTOCOLS[protocol].in_words}."
         sections.append(Section(f"Protocol {protocol}", tables, plots, text=words, folded=number > 0))
     if costs:
         sections.append(Section("Complexity", [table_3(costs)]))
-    return Page("Evaluation: " + ", ".join(names or [COMPOSITE]), facts(rows, data), sections)
+    return Page("Evaluation: " + ", ".join(names or [COMPOSITE]), [*facts(rows, data), *doubts], sections)
 
 
 def shown(rows: Sequence[PictureScores]) -> set[str]:

@@ -168,9 +168,13 @@ def _grouped(
         measured = [(found.get((model, group)), name) for group, name in places]
         values = [None if s is None else float(getattr(s, name)) for s, name in measured]
         lines.append(Line(model, f"{counts['all']:,}", tuple(values)))
+    footnotes: list[str] = []
     for line in beside:
         figures = [line.figures[group].get(name) for group, name in places]
         whose = line.source + (f" · {line.protocol}" if line.protocol else "")
+        if doubts := published.NOTES.get(line.method):
+            footnotes.append(f"[{len(footnotes) + 1}] {line.method}: {doubts}")
+            whose += f" [{len(footnotes)}]"
         lines.append(Line(line.method, f"{published.SUBSETS['all']:,}", tuple(figures), whose))
     note = (
         "In brackets: number of pictures measured here. Lines with a source are figures that the paper prints"
@@ -179,6 +183,7 @@ def _grouped(
         if beside
         else "In brackets: number of pictures."
     )
+    note = " ".join([note, *footnotes])
     return Table(f"{title}, protocol {protocol}, {_pictures(rows)}", tuple(columns), tuple(lines), note)
 
 

@@ -31,6 +31,7 @@ from glihamba_proto.files import replacing
 from glihamba_training.data.picture_cache import DISK_FULL
 
 NOT_STATED = "not stated"
+SEEN_KEY = "glihamba.seen"  # of the fingerprints of training pictures, as JSON, in a model file's header
 CHECKPOINT_KEY = "glihamba.checkpoint"  # of the JSON in a safetensors file's header
 _PREFIX = "network."  # of the network's weights in a Lightning checkpoint
 
@@ -161,26 +162,63 @@ def _opened(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
 def recorded(saved: dict[str, Any]) -> dict[str, Any]:
     """What a run recorded of itself in its checkpoint; old checkpoints recorded a count alone.
 
-    data: what the weights were trained on, by all runs, a table each. licences: of the models whose weights
+    data: what the weights were trained on, by all runs, a table each. seen: fingerprints of its pictures, see
+    `fingerprints.Seen`. licences: of the models whose weights
     they were started from, by name.
     """
     seen = saved["global_step"] * saved["hyper_parameters"]["recipe"]["batch"]
-    nothing = {"composites": seen, "seconds": 0.0, "data": [], "started_from": "", "machine": ""}
+    nothing = {"composites": seen, "seconds": 0.0, "crops": 0, "widened": 0}
+    nothing |= {"data": [], "seen": [], "started_from": "", "machine": ""}
     known = {**nothing, **saved.get("provenance", {})}
     started = known["started_from"]  # by a run that did not note the licence
     return {"licences": {started: NOT_STATED} if started else {}, **known}
 
 
 def inherited(name_or_path: str) -> dict[str, Any]:
-    """The `data` and `licences` (see `recorded`) that a run takes over if it starts from these weights."""
+    """What a run takes over of `recorded` if it starts from these weights: `data`, `licences` and `seen`."""
     path = Path(name_or_path)
-    if path.suffix == ".safetensors" and CHECKPOINT_KEY not in (header := _opened(path)[1]):
-        return {"data": [], "licences": {path.name: _licence(header.get(METADATA_KEY, ""))}}
+    if path.suffix == ".safetensors" and CHECKPOINT_KEY not in (header := header_of(path)):
+        licence = _licence(header.get(METADATA_KEY, ""))
+        return {"data": [], "licences": {path.name: licence}, "seen": _seen(header)}
     if path.suffix in (".ckpt", ".safetensors"):
         before = recorded(read_checkpoint(path))
-        return {key: before[key] for key in ("data", "licences")}
+        return {key: before[key] for key in ("data", "licences", "seen")}
     record = registry.get(name_or_path)
-    return {"data": [], "licences": {record.name: record.licence or NOT_STATED}}
+    licences = {record.name: record.licence or NOT_STATED}
+    return {"data": [], "licences": licences, "seen": seen_records(name_or_path)}
+
+
+def seen_records(name_or_path: str) -> list[dict[str, Any]]:
+    """What `recorded` calls `seen`, of a registered model, a checkpoint or a safetensors file."""
+    path = Path(name_or_path)
+    if path.suffix == ".ckpt":
+        records: list[dict[str, Any]] = recorded(read_checkpoint(path))["seen"]
+        return records
+    if path.suffix != ".safetensors":
+        record = registry.get(name_or_path)
+        if not record.has_weights:
+            return []
+        path = registry.weights_path(record)
+    header = header_of(path)
+    if CHECKPOINT_KEY in header:
+        return recorded(_read_weights(path))["seen"]
+    return _seen(header)
+
+
+def _seen(header: dict[str, str]) -> list[dict[str, Any]]:
+    try:
+        return list(json.loads(header.get(SEEN_KEY, "[]")))
+    except ValueError:
+        return []
+
+
+def header_of(path: Path) -> dict[str, str]:
+    """The texts in a safetensors file's header; raises BadCheckpoint."""
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return file.metadata() or {}
+    except (OSError, safetensors.SafetensorError) as error:
+        raise BadCheckpoint(f"{path} is not a safetensors file, or it is damaged: give another.") from error
 
 
 def _licence(record: str) -> str:

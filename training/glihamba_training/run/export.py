@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from glihamba.errors import BadRequest
 from glihamba.models import store
 from glihamba.models.registry import LOCAL, Record
 from glihamba.networks import build
+from glihamba_training.data.fingerprints import Seen, Watch
 from glihamba_training.data.iharmony4 import Triple, is_copy, read_triples
 from glihamba_training.run.checkpoints import (
     NOT_STATED,
+    SEEN_KEY,
     halved,
     network_weights,
     read_checkpoint,
@@ -40,7 +43,8 @@ def export(
     half: in half precision; the figures are those of the rounded weights. scored_on: a set's name in words ->
     its triples and the protocols to score it under; the figures go into the record as "PROTOCOL, SET".
     licence and training_data are filled in from the run's record where they are empty; the text on training
-    data gets the number of composites seen. Raises BadCheckpoint.
+    data gets the number of composites seen, and says which of the pictures scored the run was trained on.
+    Raises BadCheckpoint.
     """
     saved = read_checkpoint(checkpoint)
     weights, recipe = network_weights(saved), saved["hyper_parameters"]["recipe"]
@@ -51,7 +55,10 @@ def export(
     take_weights(network, weights, str(checkpoint), recipe["model"])
     network.eval()
     metrics: dict[str, dict[str, float]] = {}
+    fingerprints = provenance["seen"]
+    watch = Watch({name: Seen.of_records(fingerprints)})
     for pictures, (triples, protocols) in scored_on.items():
+        triples = watch.watched(triples)
         for summary in summarise(evaluate(triples, {name: network}, protocols)):
             figures = {key: round(getattr(summary, key), 2) for key in ("psnr", "mse", "fmse")}
             metrics[f"{summary.protocol}, {pictures}"] = figures
@@ -66,12 +73,12 @@ def export(
         architecture=network.architecture,
         config=config,
         licence=licence or _licence(provenance),
-        training_data=f"{data}, the last of {size} x {size} pixels.".strip(),
+        training_data=" ".join([f"{data}, the last of {size} x {size} pixels.".strip(), *watch.sentences()]),
         source=LOCAL,
         metrics=metrics,
         paper=network.paper,
     )
-    return store.save(folder / f"{name}.safetensors", weights, record)
+    return store.save(folder / f"{name}.safetensors", weights, record, {SEEN_KEY: json.dumps(fingerprints)})
 
 
 def held_out(checkpoint: Path) -> dict[Path, str]:
@@ -104,6 +111,11 @@ def _training_data(provenance: dict[str, Any]) -> str:
         sentences.append(f"Started from the weights of {provenance['started_from']}.")
     if provenance["seconds"]:
         sentences.append(f"{provenance['seconds'] / 3600:.1f} hours on {provenance['machine']}:")
+    if provenance["widened"]:
+        sentences.append(
+            f"{provenance['widened']:,} of {provenance['crops']:,} crops held too little or too much of the"
+            " object and were widened to the whole picture."
+        )
     return " ".join([*sentences, f"{provenance['composites']:,} composites seen"])
 
 

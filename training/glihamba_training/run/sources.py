@@ -9,11 +9,14 @@ from typing import Any, Protocol
 import torch
 
 from glihamba_training.data import iharmony4
+from glihamba_training.data.fingerprints import Seen, hashes_of, real_name
 from glihamba_training.data.photos import licences, photo_dataset
 from glihamba_training.data.picture_cache import OnProgress, ahead
 from glihamba_training.run.recipe import Recipe
+from glihamba_training.run.validation import has_val_list, is_held_out
 from glihamba_training.synthesis.batch import Batch
 from glihamba_training.synthesis.composites import Synthesis
+from glihamba_training.synthesis.crops import CropCount
 from glihamba_training.synthesis.families import load_families
 from glihamba_training.synthesis.pairs import Pairs, pair_dataset
 
@@ -23,6 +26,11 @@ DIRECT_UP_TO = 64  # pixels a side: up to there the recolourings are as fast on 
 
 class BatchSource(Protocol):
     """Batches by their number: the same number gives the same batch, whoever asks and when."""
+
+    @property
+    def crops(self) -> CropCount:
+        """What became of the crops so far."""
+        ...
 
     def batch(self, step: int, size: int, count: int) -> Batch: ...
 
@@ -45,17 +53,20 @@ def open_source(
             f"{data} is not a folder: give a copy of iHarmony4 or a folder of photographs."
         )
     device = torch.device(device)
-    cropped = recipe.synthesis.smallest_crop < 1
-    side = round(recipe.size * CACHED_PER_TRAINING_SIZE) if cropped else recipe.size
+    side = round(recipe.size * CACHED_PER_TRAINING_SIZE) if recipe.synthesis.crops else recipe.size
     if iharmony4.is_copy(data):
         pairs = pair_dataset(data, "train", side, progress, cache)
+        left_out: set[int] = set()
+        if recipe.validate_every and not has_val_list(data):
+            listed = iharmony4.entries(data, "train")
+            left_out = {place for place, entry in enumerate(listed) if is_held_out(entry)}
         described = {
             "kind": "iHarmony4",
             "photographs": len(pairs.reals),
-            "composites": len(pairs.composites),
+            "composites": len(pairs.composites) - len(left_out),
             "licences": {},
         }
-        return Pairs(pairs, recipe.synthesis, recipe.seed, device=device), described
+        return Pairs(pairs, recipe.synthesis, recipe.seed, device=device, without=left_out), described
     photos = photo_dataset(data, "train", side, progress, cache)
     wanted = {"similar": recipe.synthesis.similar > 0, "lights": recipe.synthesis.lights > 0}
     families = load_families(data, "train", photos, **wanted, progress=progress, cache=cache)
@@ -70,6 +81,17 @@ def open_source(
         photos, recipe.synthesis, recipe.seed, device=device, lattice=lattice, families=families
     )
     return synthesis, described
+
+
+def seen_by(source: BatchSource, data: Path, *, cache: Path | None = None) -> Seen:
+    """The real pictures that a source draws from. data, cache: as `open_source` got them."""
+    if isinstance(source, Pairs):
+        listed = iharmony4.entries(data, "train")
+        names = frozenset(real_name(listed[i].subset, listed[i].name) for i in source.drawn)
+        reals = sorted(set(source.pairs.real_of[source.drawn].tolist()))
+        return Seen(names, hashes_of(source.pairs.reals, cache)[reals])
+    assert isinstance(source, Synthesis)
+    return Seen(hashes=hashes_of(source.photos.photos, cache))
 
 
 class Loader:

@@ -8,6 +8,7 @@ import logging
 import os
 import platform
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, TensorBoardLogger
 from torch import Tensor
+from torch.utils.data import DataLoader
 
 import glihamba
 from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.networks import build
 from glihamba_proto.files import forget_parts
+from glihamba_training.data.iharmony4 import Triple
 from glihamba_training.data.picture_cache import DISK_FULL, OnProgress
 from glihamba_training.losses import LOSSES, foreground_normalised
 from glihamba_training.run.callbacks import LastStep, Pictures, Progressing
@@ -40,8 +43,12 @@ from glihamba_training.run.optimisers import optimiser_of
 from glihamba_training.run.own_answers import OwnAnswers
 from glihamba_training.run.processor import keep_freed_memory, multiply_by_onednn, precision_here
 from glihamba_training.run.recipe import PRECISIONS, Recipe, RecipeError
-from glihamba_training.run.sources import BatchSource, Loader, open_source
+from glihamba_training.run.sources import BatchSource, Loader, open_source, seen_by
+from glihamba_training.run.synchronised import synchronise
+from glihamba_training.run.validation import validation_triples
+from glihamba_training.scoring.protocols import PROTOCOLS
 from glihamba_training.synthesis.batch import Batch
+from glihamba_training.synthesis.crops import CropCount
 
 __all__ = ["HarmonizationTask", "NotANumber", "averaged_weights", "train"]
 
@@ -50,6 +57,21 @@ _log = logging.getLogger(__name__)
 
 class NotANumber(HarmonizeError, FloatingPointError):
     """The loss is not finite; `str(error)` says where its batch is."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Pictured:
+    """crops: what became of this process's crops. held_out: pictures to score while training."""
+
+    crops: CropCount
+    held_out: list[Triple]
+
+    def __deepcopy__(self, memo: Any) -> Pictured:
+        return self  # the averages are a copy of the task, and need no pictures of their own
+
+    def loader(self) -> DataLoader[int] | None:
+        """The places of the pictures held out, which Lightning shares out among processes."""
+        return DataLoader(range(len(self.held_out))) if self.held_out else None  # type: ignore[arg-type]
 
 
 class HarmonizationTask(L.LightningModule):
@@ -66,6 +88,7 @@ class HarmonizationTask(L.LightningModule):
         self.provenance = provenance
         self.first_step = first_step
         self.done = 0.0
+        self.pictures = Pictured(CropCount(), [])
         self.own_answers = OwnAnswers()
         self.network = build(recipe.model, **recipe.config)
         for name, weights in self.network.named_parameters():
@@ -98,6 +121,10 @@ class HarmonizationTask(L.LightningModule):
             self._stop(batch)
         self.log("loss", loss, prog_bar=True)
         self.log("ratio", ours / untouched, prog_bar=True)  # below 1: better than the composite
+        self.log("epochs", self.global_step * self.recipe.fresh / self.recipe.epoch)
+        crops = self.pictures.crops
+        if crops.drawn and (self.global_step + 1) % _log_every(self.recipe) == 0:
+            self.log("widened", crops.widened / crops.drawn)
         return loss
 
     def step_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Batch]:
@@ -107,6 +134,14 @@ class HarmonizationTask(L.LightningModule):
         if self.recipe.own_answers:
             self.own_answers.keep(batch, harmonized)
         return loss, harmonized, whole
+
+    def validation_step(self, index: Tensor, number: int) -> None:
+        """Scores a picture that is never trained on, under the protocol `strict`."""
+        scores = PROTOCOLS["strict"](self.pictures.held_out[int(index)], self.network)
+        for name in ("psnr", "fmse"):
+            self.log(
+                f"val_{name}", getattr(scores, name), prog_bar=name == "psnr", sync_dist=True, batch_size=1
+            )
 
     def _stop(self, batch: Batch) -> None:
         process = f"-{self.global_rank}" if self.trainer.world_size > 1 else ""
@@ -123,6 +158,8 @@ class HarmonizationTask(L.LightningModule):
             **self.provenance,
             "composites": self.provenance["composites"] + seen,
             "seconds": self._seconds(),
+            "crops": self.provenance["crops"] + self.pictures.crops.drawn,
+            "widened": self.provenance["widened"] + self.pictures.crops.widened,
         }
 
         if self.own_answers.kept is not None:
@@ -188,7 +225,12 @@ def train(
         keep_freed_memory()
         multiply_by_onednn()
     source, described = open_source(data, recipe, device=device, progress=progress)
+    task.pictures = Pictured(source.crops, validation_triples(data, recipe))
+    if world > 1:
+        synchronise(task.network)
     _note(provenance, described, data, start)
+    seen = seen_by(source, data).to_record()
+    provenance["seen"] += [] if seen in provenance["seen"] else [seen]
     loader = Loader(source, recipe, first_step=first_step, rank=rank, world=world, threads=workers)
     try:
         run.mkdir(parents=True, exist_ok=True)
@@ -200,7 +242,10 @@ def train(
             _log.warning("%s holds no optimiser: step %d begins with a fresh one.", resume, first_step)
             _begin_at(trainer, first_step)
             resume = None
-        trainer.fit(task, loader, ckpt_path=resume, weights_only=True)
+        # Most recipes do without validation, and the run's folder has the recipe in it already.
+        for known in ("You defined a `validation_step`", "Checkpoint directory .* exists and is not empty"):
+            warnings.filterwarnings("ignore", known)
+        trainer.fit(task, loader, task.pictures.loader(), ckpt_path=resume, weights_only=True)
     except OSError as error:
         if error.errno in DISK_FULL:
             raise disk_full(last) from error
@@ -228,18 +273,11 @@ def _begin_at(trainer: L.Trainer, step: int) -> None:
 
 
 def _trainer(recipe: Recipe, run: Path, world: int, source: BatchSource) -> L.Trainer:
-    checkpoints = ModelCheckpoint(
-        run,
-        save_last=True,
-        save_top_k=0,
-        every_n_train_steps=recipe.checkpoint_every,
-        enable_version_counter=False,
-    )
     callbacks: list[L.Callback] = [
         EMAWeightAveraging(decay=recipe.ema),
         LastStep(run / "last.ckpt", recipe.checkpoint_every),
         Progressing(),
-        checkpoints,
+        *_checkpoints(recipe, run),
     ]
     if recipe.pictures_every:
         callbacks.append(Pictures(source, recipe))
@@ -256,10 +294,39 @@ def _trainer(recipe: Recipe, run: Path, world: int, source: BatchSource) -> L.Tr
         strategy="ddp" if world > 1 else "auto",
         plugins=[WholeCheckpoints()],
         callbacks=callbacks,
-        logger=[CSVLogger(run, name="log"), TensorBoardLogger(run, name="tensorboard", version="")],
-        log_every_n_steps=50,
+        logger=[
+            CSVLogger(run, name="log", flush_logs_every_n_steps=recipe.log_every),
+            TensorBoardLogger(run, name="tensorboard", version=""),
+        ],
+        log_every_n_steps=_log_every(recipe),
+        check_val_every_n_epoch=None,  # there is one endless epoch
+        val_check_interval=recipe.validate_every or None,
+        num_sanity_val_steps=0,
         enable_model_summary=False,
     )
+
+
+def _checkpoints(recipe: Recipe, run: Path) -> list[L.Callback]:
+    """What writes `last.ckpt`, and as the recipe wants `best.ckpt` and `step-N.ckpt`."""
+    last = ModelCheckpoint(
+        run,
+        save_last=True,
+        save_top_k=0,
+        every_n_train_steps=recipe.checkpoint_every,
+        enable_version_counter=False,
+    )
+    kept: list[L.Callback] = [last]
+    if recipe.validate_every:
+        kept.append(ModelCheckpoint(run, "best", "val_psnr", mode="max", enable_version_counter=False))
+    if recipe.keep_every:
+        every = recipe.keep_every
+        kept.append(ModelCheckpoint(run, "{step:07d}", save_top_k=-1, every_n_train_steps=every))
+    return kept
+
+
+def _log_every(recipe: Recipe) -> int:
+    """Steps between lines of metrics.csv: a short training has one, too."""
+    return min(recipe.log_every, recipe.steps)
 
 
 def _device() -> torch.device:
@@ -274,7 +341,15 @@ def _device() -> torch.device:
 def _past(recipe: Recipe, resume: Path | None) -> tuple[dict[str, Any], int]:
     """The resumed checkpoint's record, or a new one, and the step to begin with."""
     if resume is None:
-        nothing = {"composites": 0, "seconds": 0.0, "data": [], "licences": {}}
+        nothing = {
+            "composites": 0,
+            "seconds": 0.0,
+            "crops": 0,
+            "widened": 0,
+            "data": [],
+            "licences": {},
+            "seen": [],
+        }
         return {**nothing, "started_from": "", "machine": ""}, 0
     saved = read_checkpoint(resume)
     before = saved["hyper_parameters"]["recipe"]

@@ -5,17 +5,23 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
 from glihamba.errors import BadRequest
 from glihamba.models import load
+from glihamba.models.filling import network_of
+from glihamba.models.registry import Record
+from glihamba.models.store import METADATA_KEY
+from glihamba.networks import build
 from glihamba.networks.base import Harmonizer
 from glihamba_proto.files import replacing
 from glihamba_training.data import iharmony4
 from glihamba_training.data.iharmony4 import Triple, entries, read_entry, read_triples
 from glihamba_training.data.photos import photo_dataset
+from glihamba_training.run.checkpoints import averaged_weights, header_of, starting_weights, take_weights
 from glihamba_training.scoring.best_of import best_of
 from glihamba_training.scoring.protocols import METRICS, PROTOCOLS, Method, Scores
 from glihamba_training.synthesis.composites import Synthesis
@@ -134,25 +140,49 @@ def evaluate(
     methods: Mapping[str, Method],
     protocols: Iterable[str],
     progress: Callable[[], None] = lambda: None,
+    batch: int = 1,
 ) -> list[PictureScores]:
-    """Every method on every picture under every protocol. progress: called after each picture."""
+    """Every method on every picture under every protocol.
+
+    progress: called after each picture. batch: pictures that a network sees at once, where a protocol gives
+    them one size.
+    """
     chosen = [PROTOCOLS[name] for name in protocols]
     rows = []
-    for triple in triples:
+    waiting = iter(triples)
+    while some := list(islice(waiting, batch)):
         for protocol in chosen:
-            planes = protocol.planes(triple)
+            planes = [protocol.planes(triple) for triple in some]
             for name, method in methods.items():
-                scores = protocol.score(protocol.harmonized(triple, planes, method), planes)
-                rows.append(
-                    PictureScores(protocol.name, name, triple.subset, triple.name, planes.ratio, scores)
-                )
-        progress()
+                harmonized = protocol.all_harmonized(some, planes, method)
+                for triple, at, pixels in zip(some, planes, harmonized, strict=True):
+                    scores = protocol.score(pixels, at)
+                    rows.append(
+                        PictureScores(protocol.name, name, triple.subset, triple.name, at.ratio, scores)
+                    )
+        for _ in some:
+            progress()
     return rows
 
 
-def load_models(names: Iterable[str]) -> dict[str, Method]:
-    """Registered models by name; "composite" is the untouched input."""
-    return {name: None if name == COMPOSITE else load(name) for name in names}
+def load_models(names: Iterable[str], device: str = "cpu") -> dict[str, Method]:
+    """Networks by their names, on the device. "composite" is the untouched input.
+
+    A name is a registered model's, or the path of a checkpoint (.ckpt, .safetensors) or of a model file.
+    """
+    return {name: None if name == COMPOSITE else _network(name, device) for name in names}
+
+
+def _network(name: str, device: str) -> Harmonizer:
+    path = Path(name)
+    if path.suffix not in (".ckpt", ".safetensors"):
+        return load(name, device)
+    if path.suffix == ".safetensors" and (record := header_of(path).get(METADATA_KEY)):
+        return network_of(Record.from_json(record), starting_weights(name)).to(device)
+    weights, recipe = averaged_weights(path)
+    network = build(recipe["model"], **recipe.get("config", {}))
+    take_weights(network, weights, name, recipe["model"])
+    return network.eval().to(device)
 
 
 def with_best_of(methods: Mapping[str, Method]) -> dict[str, Method]:

@@ -1,7 +1,8 @@
 """Figures that papers print for iHarmony4's 7,404 test pictures; reports show them beside ours.
 
-Copied as printed, oddities included (the composite's fMSE differs between two tables; the ablation's first
-rows repeat other methods). No paper states its protocol; where a method's public code shows one, it is named.
+Copied as printed, oddities included (the composite's fMSE differs between two tables). A line that
+contradicts itself, or that repeats another method's figures, has a footnote in `NOTES`. No paper states its
+protocol; where a method's public code shows one, it is named.
 """
 
 from __future__ import annotations
@@ -81,5 +82,34 @@ def _read(text: str, groups: tuple[str, ...], metrics: tuple[str, ...]) -> tuple
     return tuple(lines)
 
 
+_LABELS = {"psnr": "PSNR", "mse": "MSE", "fmse": "fMSE"}
+
+
+def _doubts(line: Published, others: tuple[Published, ...]) -> str:
+    """What is odd about a line, or "": its total against its subsets, and copies of another line."""
+    parts = [group for group in SUBSETS if group != "all"]
+    found = []
+    for metric, printed in line.figures["all"].items():
+        if all(metric in line.figures[group] for group in parts):
+            weighted = sum(SUBSETS[g] * line.figures[g][metric] for g in parts) / SUBSETS["all"]
+            apart = abs(weighted - printed)
+            if apart > (0.1 if metric == "psnr" else 0.01 * printed):
+                label = _LABELS[metric]
+                found.append(f"{label} {weighted:.2f}, not the {printed:.2f} that it prints")
+    sentences = [f"By its own subsets its total is {', '.join(found)}."] if found else []
+    for other in others:
+        same = [group for group in parts if _same(line.figures[group], other.figures[group])]
+        if other is not line and len(same) >= 3 and others.index(other) < others.index(line):
+            sentences.append(f"{len(same)} of its 4 subsets have the figures of {other.method}.")
+    return " ".join(sentences)
+
+
+def _same(one: dict[str, float], other: dict[str, float]) -> bool:
+    return all(one[metric] == other[metric] for metric in one.keys() & other.keys())
+
+
 BY_SUBSET = _read(_TABLE_1, tuple(SUBSETS), ("psnr", "mse", "fmse"))
 BY_RATIO = _read(_TABLE_2, RATIOS, ("mse", "fmse"))
+_SAID = {line.method: _doubts(line, BY_SUBSET) for line in BY_SUBSET}
+NOTES = {method: said for method, said in _SAID.items() if said}
+"""Method -> footnote, for every table that prints the method's published figures."""

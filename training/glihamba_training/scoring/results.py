@@ -10,7 +10,7 @@ from PIL import Image
 
 from glihamba.errors import BadRequest
 from glihamba_training.data.iharmony4 import Triple, entries, refuse_missing
-from glihamba_training.scoring.protocols import PROTOCOLS, SIDE
+from glihamba_training.scoring.protocols import PROTOCOLS
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp")
 _NAMED = 5  # at most so many names in a sentence
@@ -21,7 +21,7 @@ class BadResults(BadRequest):
 
 
 class ResultsFolder:
-    """NAME.png, NAME.jpg, … for each composite NAME, at any depth, in its own size or 256 x 256."""
+    """NAME.png, NAME.jpg, … for each composite NAME, at any depth, in its own size or the protocols'."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -45,15 +45,24 @@ class ResultsFolder:
             )
         if twice := [name for name in names if len(self._paths[name]) > 1]:
             raise BadResults(f"{self.folder} has several results for {_some(twice)}: keep one of each.")
-        whole = [name for name in protocols if PROTOCOLS[name].full_size]
+        chosen = [PROTOCOLS[name] for name in protocols]
+        whole = [protocol.name for protocol in chosen if protocol.full_size]
+        sides = {protocol.side for protocol in chosen}
+        small = (min(sides), min(sides)) if len(sides) == 1 and not whole else None
         wrong = []
         for entry in listed:
             name = entry.name
             size, full = _size(self._paths[name][0]), _size(root / entry.composite)
-            if size != full and (whole or size != (SIDE, SIDE)):
+            if size not in (full, small):
                 wrong.append(f"{name} ({_times(size)}, not {_times(full)})")
         if wrong:
-            fitting = f"protocol {whole[0]} takes" if whole else f"{_times((SIDE, SIDE))} fits too, else"
+            fitting = (
+                f"{_times(small)} fits too, else"
+                if small
+                else "protocol " + f"{whole[0]} takes"
+                if whole
+                else "protocols of different sides take"
+            )
             raise BadResults(
                 f"{len(wrong)} of {len(names)} results in {self.folder} are of another size: {_some(wrong)};"
                 f" {fitting} only their composite's."

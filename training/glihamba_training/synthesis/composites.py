@@ -14,7 +14,7 @@ from glihamba_training.data.photos import PhotoDataset
 from glihamba_training.synthesis import lattice
 from glihamba_training.synthesis.batch import Batch
 from glihamba_training.synthesis.chance import coins, generator
-from glihamba_training.synthesis.crops import draw_crops, sample
+from glihamba_training.synthesis.crops import CropCount, draw_crops, sample
 from glihamba_training.synthesis.families import RETOUCHED, Families
 from glihamba_training.synthesis.misfit import misfitting
 from glihamba_training.synthesis.pasted import with_pasted
@@ -40,7 +40,7 @@ class Synthesis:
         lattice: bool = False,
         families: Families | None = None,
     ) -> None:
-        self.families = families
+        self.families, self.crops = families, CropCount()
         self.photos, self.settings, self.seed, self.lattice = photos, settings, seed, lattice
         self.device = torch.device(device)
         self.by_kind = [torch.from_numpy((photos.kind_of == kind).nonzero()[0]) for kind in range(4)]
@@ -53,7 +53,7 @@ class Synthesis:
         if self.settings.pasted:
             photos, chosen = with_pasted(photos, chosen, self.settings.pasted, g)
         if self.lattice:
-            batch = lattice.composites(photos, chosen, size, self.settings, g)
+            batch = lattice.composites(photos, chosen, size, self.settings, g, self.crops)
         else:
             batch = self._composites(photos, chosen, size, g, own)
         if self.settings.misfit:
@@ -71,7 +71,7 @@ class Synthesis:
         def share_of(crops: Tensor) -> Tensor:
             return sample(cover, crops, size, "zeros").mean((1, 2, 3))
 
-        theta = draw_crops(len(chosen), self.settings, g, share_of)
+        theta = draw_crops(len(chosen), self.settings, g, share_of, self.crops)
         photo, mask = sample(torch.cat((pixels, cover), 1), theta, size).split((3, 1), 1)
         real, recoloured = self._renditions(photo, mask, own, g)
         composite = mask * (recoloured * 255).round() / 255 + (1 - mask) * real

@@ -20,7 +20,7 @@ from torch import Tensor
 from glihamba_training.data.photos import PhotoDataset
 from glihamba_training.synthesis import kernels
 from glihamba_training.synthesis.batch import Batch
-from glihamba_training.synthesis.crops import crop, draw_crops
+from glihamba_training.synthesis.crops import CropCount, crop, draw_crops
 from glihamba_training.synthesis.recolouring import renditions
 from glihamba_training.synthesis.settings import SynthesisSettings
 
@@ -29,13 +29,22 @@ VIEW = 24  # side of the coarse view that a picture's statistics come from
 
 
 def composites(
-    photos: PhotoDataset, chosen: np.ndarray, size: int, s: SynthesisSettings, g: torch.Generator
+    photos: PhotoDataset,
+    chosen: np.ndarray,
+    size: int,
+    s: SynthesisSettings,
+    g: torch.Generator,
+    counted: CropCount,
 ) -> Batch:
     """A batch of `size` x `size` from the masks `chosen` (B,) of the photographs, by `g`'s draws."""
     count = len(chosen)
     photo_of = photos.photo_of[chosen]
     cover = photos.masks[..., None]
-    theta = draw_crops(count, s, g, lambda crops: crop(cover, chosen, crops, VIEW).mean((1, 2, 3)))
+
+    def share_of(crops: Tensor) -> Tensor:
+        return crop(cover, chosen, crops, VIEW).mean((1, 2, 3))
+
+    theta = draw_crops(count, s, g, share_of, counted)
     strip = torch.cat(
         (crop(photos.photos, photo_of, theta, VIEW).flatten(2), _nodes().expand(count, -1, -1)), 2
     ).unsqueeze(2)

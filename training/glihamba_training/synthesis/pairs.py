@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -14,10 +15,10 @@ from torch import Tensor
 
 from glihamba_training.data.iharmony4 import Entry, entries, refuse_missing
 from glihamba_training.data.picture_cache import GrowingArray, OnProgress, ahead, cached_arrays
-from glihamba_training.data.pictures import BadPicture, read_mask, read_photo, squashed
+from glihamba_training.data.pictures import RESAMPLING, BadPicture, read_mask, read_photo, squashed
 from glihamba_training.synthesis.batch import Batch
 from glihamba_training.synthesis.chance import generator
-from glihamba_training.synthesis.crops import crop, draw_crops, sample
+from glihamba_training.synthesis.crops import CropCount, crop, draw_crops, sample
 from glihamba_training.synthesis.settings import SynthesisSettings
 
 
@@ -50,7 +51,9 @@ def pair_dataset(
     refuse_missing(root, split, listed)
     folders = {path.parent for entry in listed for path in (entry.composite, entry.mask, entry.real)}
     changed = ";".join(f"{(root / folder).stat().st_mtime_ns}" for folder in sorted(folders))
-    identity = f"{size}:{root.resolve()}:{changed}:" + ";".join(entry.line for entry in listed)
+    identity = f"{RESAMPLING.name}:{size}:{root.resolve()}:{changed}:" + ";".join(
+        entry.line for entry in listed
+    )
     photo, mask, index = ((size, size, 3), np.uint8), ((size, size, 1), np.uint8), ((), np.int64)
     return PairDataset(
         **cached_arrays(
@@ -73,8 +76,12 @@ class Pairs:
         seed: int,
         *,
         device: str | torch.device = "cpu",
+        without: Container[int] = (),
     ) -> None:
+        """without: composites that are never drawn, by their place in the list."""
         self.pairs, self.settings, self.seed = pairs, settings, seed
+        self.drawn = np.array([i for i in range(len(pairs.composites)) if i not in without])
+        self.crops = CropCount()
         self.device = torch.device(device)
 
     def batch(self, step: int, size: int, count: int) -> Batch:
@@ -86,7 +93,7 @@ class Pairs:
         def share_of(crops: Tensor) -> Tensor:
             return self._crop(pairs.masks, mask_of, crops, min(size, 64)).mean((1, 2, 3))
 
-        theta = draw_crops(count, self.settings, generator(self.seed, step), share_of)
+        theta = draw_crops(count, self.settings, generator(self.seed, step), share_of, self.crops)
         return Batch(
             self._crop(pairs.composites, chosen, theta, size),
             self._crop(pairs.masks, mask_of, theta, size),
@@ -94,14 +101,14 @@ class Pairs:
         )
 
     def _picture(self, index: int) -> int:
-        epoch, place = divmod(index, len(self.pairs.composites))
-        return int(self._order(epoch)[place])
+        epoch, place = divmod(index, len(self.drawn))
+        return int(self.drawn[self._order(epoch)[place]])
 
     def _order(self, epoch: int) -> np.ndarray:
         kept: tuple[int, np.ndarray] | None = getattr(self, "_kept", None)
         if kept is None or kept[0] != epoch:
             g = torch.Generator().manual_seed(self.seed * 1_000_003 - 7919 * (epoch + 2))
-            kept = epoch, torch.randperm(len(self.pairs.composites), generator=g).numpy()
+            kept = epoch, torch.randperm(len(self.drawn), generator=g).numpy()
             self._kept = kept
         return kept[1]
 
@@ -122,8 +129,8 @@ def _decode(
     wrong: list[str] = []
 
     def photo(path: Path) -> tuple[np.ndarray, tuple[int, int]]:
-        image, whole = read_photo(root / path, path.as_posix(), size)
-        return squashed(image, size), whole
+        image, whole = read_photo(root / path, path.as_posix())
+        return squashed(image, size, RESAMPLING), whole
 
     def triple(entry: Entry) -> Any:
         try:
@@ -135,7 +142,7 @@ def _decode(
                     f"{entry.real.as_posix()} and its composite {entry.line} are of different sizes:"
                     " resize them alike."
                 )
-            return entry, composite, squashed(mask, size)[..., None], real
+            return entry, composite, squashed(mask, size, RESAMPLING)[..., None], real
         except BadPicture as error:
             return str(error)
 

@@ -22,6 +22,8 @@ class SynthesisSettings:
       from; clipping lowers what comes out.
     - amplify: the most that a recolouring is strengthened to get there.
     - smallest_crop: the least share of each side that a crop keeps.
+    - crop_area: instead of that, least and greatest share of the area that a crop keeps, its sides between
+      3:4 and 4:3, as iDIH crops (torchvision's RandomResizedCrop); the picture counts as square.
     - area: least and greatest share of a crop that is foreground; beyond them the whole picture is taken.
     - flip: odds of a mirrored crop.
     - pasted: odds of an object that is moved elsewhere in its photograph, see `pasted.py`.
@@ -29,7 +31,7 @@ class SynthesisSettings:
     - similar, lights: odds that, instead of all that, the scene stays the photograph and its object takes the
       colours of a similar one, or another light, see `families.py`.
 
-    Only smallest_crop, area and flip apply to iHarmony4's own composites.
+    Only smallest_crop, crop_area, area and flip apply to iHarmony4's own composites.
     """
 
     kinds: tuple[float, ...] = (0.9, 0.07, 0.03)
@@ -44,9 +46,15 @@ class SynthesisSettings:
     log_spread: float = 1.6
     amplify: float = 2.5
     smallest_crop: float = 0.55
+    crop_area: tuple[float, ...] = ()
     area: tuple[float, float] = (0.008, 0.65)
     flip: float = 0.5
     pasted: float = 0.0
     misfit: float = 0.0
     similar: float = 0.0
     lights: float = 0.0
+
+    @property
+    def crops(self) -> bool:
+        """Whether parts of pictures are taken at all."""
+        return min(self.crop_area) < 1 if self.crop_area else self.smallest_crop < 1
