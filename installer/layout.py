@@ -42,6 +42,9 @@ _PROGRAM = re.compile(
 )
 _DATA = re.compile(r"models|run|logs|cache|settings\.json|\.settings\.json\.\w+\.part")
 
+# In a folder's name the first lines of an environment's commands, or the list of its folders, break on these.
+UNUSABLE = frozenset('"$`\n' if WINDOWS else '"$`\n:\\')
+
 
 def default_root() -> Path:
     """Return the data folder. Raises InstallError if GLIHAMBA_DATA_DIR is not absolute."""
@@ -117,7 +120,13 @@ class Root:
         return [entry for root in others for entry in (root.load().current or {}).get("plugins", [])]
 
     def refuse_foreign(self) -> None:
-        """Raise InstallError unless the folder is absent, empty or ours."""
+        """Raise InstallError unless the folder is absent, empty or ours, and an environment works in it."""
+        if bad := [c for c in str(self.path) if c in UNUSABLE or not c.isprintable()]:
+            shown = " ".join(repr(c) if not c.isprintable() else c for c in dict.fromkeys(bad))
+            raise InstallError(
+                f"The folder's name contains {shown}, with which Python's environments do not work:"
+                " name another folder with --prefix."
+            )
         if self.path.exists() and not self.path.is_dir():
             raise InstallError(f"{self.path} is a file; name a folder with --prefix.")
         foreign = self.foreign()

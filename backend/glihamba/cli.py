@@ -30,6 +30,7 @@ COMMANDS = {
     "stop": ("daemon", "End the running daemon."),
     "restart": ("daemon", "End the daemon, also one that does not answer, and start a new one."),
     "doctor": ("doctor", "Check the installation and harmonize a small picture."),
+    "report": ("report", "Collect what a bug report needs, without names and secrets."),
     "settings": ("settings", "Show all settings and the environment variables that change them."),
     "bench": ("bench", "Measure speed and memory on this machine."),
     "data": ("data", "Check training pictures, or look at what a model is fed."),

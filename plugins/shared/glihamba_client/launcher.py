@@ -32,6 +32,8 @@ LOOK = 2.0  # seconds for an answer while a daemon is looked for; one that lives
 FROZEN = 4.0  # seconds without an answer of a daemon that holds the lock and has said where it answers
 WARMING = 60.0  # seconds from its start on in which a daemon may be silent: it reads libraries from disk
 
+FLATPAK_MARK = Path("/.flatpak-info")  # every Flatpak's sandbox has it
+
 # An editor's bundle points these at its own libraries, which are not the daemon's.
 _BUNDLE = (
     *("PYTHONHOME", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONNOUSERSITE", "LD_LIBRARY_PATH", "LD_PRELOAD"),
@@ -88,7 +90,8 @@ async def connect(
 ) -> Endpoint:
     """The running daemon; starts one when none answers. `command` replaces the installed one.
 
-    Raises `ClientError`: NOT_INSTALLED, START_FAILED with the log's place, START_SLOW, DAEMON_FROZEN.
+    Raises `ClientError`: NOT_INSTALLED, START_FAILED with the log's place, START_SLOW, DAEMON_FROZEN, and
+    SANDBOXED where a sandbox explains the first two.
     """
     report(Progress("CONNECTING"))
     asked, silent = time.monotonic(), endpoint.read(places.endpoint_file())
@@ -96,6 +99,19 @@ async def connect(
     if found is not None:
         return found
     report(Progress("STARTING"))
+    try:
+        return await _started(command, silent, asked, limit)
+    except ClientError as error:
+        if error.code in ("NOT_INSTALLED", "START_FAILED") and (case := sandbox()):
+            app = os.environ.get("FLATPAK_ID") or os.environ.get("SNAP_NAME") or "APP"
+            raise ClientError("SANDBOXED", case=case, app=app, folder=places.data_folder()) from error
+        raise
+
+
+async def _started(
+    command: Sequence[str] | None, silent: Endpoint | None, asked: float, limit: float
+) -> Endpoint:
+    """Start the daemon and wait for it. silent: the endpoint at the time `asked`, when none answered."""
     environment = dict(os.environ) if command else without_bundle(os.environ)
     log = places.log_folder() / places.LAUNCH_LOG
     words = [*(command or installed_command()), "--idle-exit"]
@@ -114,6 +130,13 @@ async def connect(
             process, begun = launch(words, log, environment), time.monotonic()
         await asyncio.sleep(0.1)
     raise ClientError("START_SLOW", seconds=round(limit), log=log)
+
+
+def sandbox() -> str:
+    """The catalogue's case for the sandbox that this program runs in: FLATPAK, SNAP, or nothing."""
+    if FLATPAK_MARK.exists():
+        return "FLATPAK"
+    return "SNAP" if os.environ.get("SNAP") and os.environ.get("SNAP_NAME") else ""
 
 
 def _is_frozen(silent: Endpoint | None) -> bool:
