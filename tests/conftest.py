@@ -36,6 +36,8 @@ MARKERS = {
     "training/test_export.py": ["train"],
     "training/test_validation.py": ["train"],
     "training/test_leakage.py": ["train"],
+    "training/test_figures.py": ["bench"],
+    "training/test_reproduce.py": ["train"],
     "training/test_recipe_files.py": [],
     "training/test_protocols_samples.py": ["bench"],
     "training/test_lattice.py": ["train"],
