@@ -50,6 +50,7 @@ def test_a_figure_has_a_column_for_each_method_and_the_truth(tmp_path):
     assert [picture.name for picture in pictures] == ["f1_1_2", "f0_1_1"]
     drawn = np.asarray(figure(pictures, networks(), 100))
     assert drawn.shape == (26 + 2 * 106 + 6, 5 * 106 + 6, 3)
+    assert pictures[0].real is not None
     real = Image.fromarray(pictures[0].real)
     real.thumbnail((100, 100), Image.Resampling.LANCZOS)
     left, top = 6 + 4 * 106, 26 + 6 + (100 - real.height) // 2
@@ -130,10 +131,12 @@ def test_a_person_votes_in_a_browser(composites, tmp_path):
     html = (tmp_path / "vote.html").read_text("utf-8")
     probe = """<script>
       const seen = [], key = name => dispatchEvent(new KeyboardEvent("keydown", {key: name}));
-      const left = () => find("left").querySelector("img").src.length;
-      const first = left(); find("left").click(); find("right").click(); const third = left();
+      const fits = side => find(side).querySelector("img").src
+        == pictures[pairs[votes.length].picture][pairs[votes.length][side]];
+      const check = () => seen.push(fits("left"), fits("right"));
+      check(); find("left").click(); check(); find("right").click(); check();
       find("back").click(); key("ArrowDown");
-      const told = {votes, changed: first != third, count: find("count").textContent};
+      const told = {votes, seen, count: find("count").textContent};
       while (votes.length < pairs.length) key("ArrowRight");
       told.end = find("count").textContent; told.off = find("left").disabled;
       document.body.textContent = JSON.stringify({...told, votes: votes.slice(0, 3)});
@@ -147,9 +150,9 @@ def test_a_person_votes_in_a_browser(composites, tmp_path):
         capture_output=True,
         text=True,
     )
-    told = json.loads(re.search(r"\{.*\}", done.stdout).group())  # type: ignore[union-attr]
+    told = json.loads(re.search(r"<body>(.*)</body>", done.stdout, re.S).group(1))  # type: ignore[union-attr]
     assert [vote["better"] for vote in told["votes"]] == ["left", "equal", "right"]
-    assert told["changed"]
+    assert told["seen"] == [True] * 6, "each side shows its own picture, before and after votes"
     assert told["count"] == "2 of 9"
     assert told["end"].startswith("9 of 9. Thank you.")
     assert told["off"]

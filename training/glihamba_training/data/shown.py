@@ -12,7 +12,7 @@ from glihamba.errors import BadRequest
 from glihamba_training.data import iharmony4
 from glihamba_training.data.fingerprints import some
 from glihamba_training.data.pictures import SUFFIXES, read_mask, read_photo
-from glihamba_training.scoring.evaluate import triples_of
+from glihamba_training.scoring.evaluate import chosen_triples, triples_of
 
 FOLDERS = (("composite", "mask"), ("composites", "masks"), ("composite_images", "masks"))
 
@@ -66,10 +66,6 @@ def _composites(root: Path) -> Iterator[Shown]:
 
 
 def _triples(root: Path, names: Sequence[str]) -> Iterator[Shown]:
-    if iharmony4.is_copy(root) and names:
-        listed = [entry for entry in iharmony4.entries(root, "test") if entry.name in names]
-        triples = (iharmony4.read_entry(root, entry) for entry in listed)
-    else:
-        triples = iter(triples_of(root))  # type: ignore[assignment]
+    triples = chosen_triples(root, names) if iharmony4.is_copy(root) and names else triples_of(root)
     for triple in triples:
         yield Shown(triple.name, triple.composite, triple.mask, triple.real)
