@@ -36,6 +36,7 @@ MARKERS = {
     "training/test_export.py": ["train"],
     "training/test_validation.py": ["train"],
     "training/test_leakage.py": ["train"],
+    "training/test_other_sets.py": ["train"],
     "training/test_figures.py": ["bench"],
     "training/test_reproduce.py": ["train"],
     "training/test_recipe_files.py": [],

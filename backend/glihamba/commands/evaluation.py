@@ -166,7 +166,8 @@ def evaluate(
     rows = score(scoring, data, count, sources, chosen, as_json, given, pasted=pasted, batch=batch)
     costs = costs_of(sources) if complexity else []
     trained_on, said = dict(watch.found), watch.sentences()
-    beside = is_iharmony4(data) and not harmonious
+    sets = training_module("data.iharmony4")
+    beside = sets.kind_of(data) == sets.NAME and not harmonious
     if csv_file:
         scoring.write_csv(rows, csv_file)
     if report:
