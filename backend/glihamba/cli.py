@@ -37,6 +37,9 @@ COMMANDS = {
     "train": ("training", "Train a model on photographs."),
     "evaluate": ("evaluation", "Score models, or any method's results, under named protocols."),
     "compare": ("evaluation", "Score two methods side by side."),
+    "figure": ("figures", "Write a comparison picture of several models."),
+    "preference": ("figures", "Ask people which model's pictures look more real."),
+    "reproduce": ("reproduce", "Train a paper's ablation, and print its table beside ours."),
     "export": ("training", "Turn a checkpoint into a model file with its record."),
 }
 

@@ -28,7 +28,9 @@ _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _written = click.Path(dir_okay=False, path_type=Path)
 
 
-def _split(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> tuple[str, ...]:
+def split_names(
+    context: click.Context, parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
     """Return the names of an option that takes names separated by commas and can be repeated."""
     names = (name.strip() for text in value for name in text.split(","))
     return tuple(dict.fromkeys(name for name in names if name))
@@ -41,7 +43,7 @@ protocol_option = click.option(
     "--protocol",
     "protocols",
     multiple=True,
-    callback=_split,
+    callback=split_names,
     metavar="NAME[,NAME]",
     help="strict, dovenet, idih, gtbg, fullres, or all of them; all but the last also as NAME@1024 and"
     " NAME@2048.  [default: strict]",
@@ -65,7 +67,7 @@ csv_option = click.option("--csv", "csv_file", type=_written, help="Write every 
     "--model",
     "models",
     multiple=True,
-    callback=_split,
+    callback=split_names,
     metavar="NAME[,NAME]",
     help="Models to score: names, checkpoints (runs/x/last.ckpt) or model files."
     "  [default: the default model, unless --results is given]",
@@ -164,7 +166,8 @@ def evaluate(
     rows = score(scoring, data, count, sources, chosen, as_json, given, pasted=pasted, batch=batch)
     costs = costs_of(sources) if complexity else []
     trained_on, said = dict(watch.found), watch.sentences()
-    beside = is_iharmony4(data) and not harmonious
+    sets = training_module("data.iharmony4")
+    beside = sets.kind_of(data) == sets.NAME and not harmonious
     if csv_file:
         scoring.write_csv(rows, csv_file)
     if report:

@@ -14,7 +14,7 @@ mask, so that they add up to it at soft edges.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -31,7 +31,9 @@ _MARGIN = 2  # pixels that two 3x3 convolutions read around a region
 @dataclass(frozen=True)
 class FRIHConfig:
     """base, cascaded: channels of the encoders' layers, as many in both. fusion: of the fusion prediction.
-    cutoff: d_c. submasks: the most there can be.
+    cutoff: d_c. submasks: the most there can be. For the ablation: cascade, what the second stage is given:
+    the submasks, the whole mask ("global"), or there is none; fused, whether its prediction sees all its
+    decoder's layers or the last one alone.
     """
 
     base: tuple[int, ...] = (32, 64, 128, 256, 256, 256, 128)
@@ -39,6 +41,8 @@ class FRIHConfig:
     fusion: int = 20
     cutoff: float = 0.1
     submasks: int = 10
+    cascade: Literal["submasks", "global", "none"] = "submasks"
+    fused: bool = True
     working_size: int = 256
 
 
@@ -66,7 +70,8 @@ class FRIH(Harmonizer):
         if len(config.base) != len(config.cascaded):
             raise ValueError("FRIH's two encoders have the same number of layers.")
         self.base = BaseNetwork(config.base)
-        self.cascaded = CascadedModule(config.base, config.cascaded, config.fusion)
+        if config.cascade != "none":
+            self.cascaded = CascadedModule(config.base, config.cascaded, config.fusion, config.fused)
 
     def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
         """composite (B,3,H,W), mask (B,1,H,W), both in [0,1] -> harmonized (B,3,H,W)."""
@@ -78,6 +83,9 @@ class FRIH(Harmonizer):
         whole, whole_mask = padded(composite, mask, 1 << len(self.config.base))
         coarse, features = self.base(network_input(whole, whole_mask))
         coarse = whole_mask * coarse + (1 - whole_mask) * whole
+        if self.config.cascade == "none":
+            plain = coarse[..., :height, :width]
+            return Stages(plain, plain, list(mask))
         submasks = [self.submasks_of(*pair) for pair in zip(whole, whole_mask, strict=True)]
         picture = torch.tensor([b for b, parts in enumerate(submasks) for _ in parts], device=mask.device)
         pairs = torch.cat(submasks)[:, None]
@@ -100,7 +108,7 @@ class FRIH(Harmonizer):
     def submasks_of(self, composite: Tensor, mask: Tensor) -> Tensor:
         """Submask extraction: (3,H,W), (1,H,W) -> (K,H,W), adding up to the mask; K from 1 to 10."""
         inside = mask[0] > 0
-        if not inside.any():
+        if self.config.cascade == "global" or not inside.any():
             return mask
         labels = clusters(composite[:, inside].T, self.config.cutoff, self.config.submasks)
         member = F.one_hot(labels).T.to(mask.dtype)
@@ -134,8 +142,11 @@ class BaseNetwork(nn.Module):
 class CascadedModule(nn.Module):
     """The second stage, for one submask at a time: its own encoder, three sources at every decoder layer."""
 
-    def __init__(self, base: tuple[int, ...], widths: tuple[int, ...], fusion: int) -> None:
+    def __init__(
+        self, base: tuple[int, ...], widths: tuple[int, ...], fusion: int, fused: bool = True
+    ) -> None:
         super().__init__()
+        self.fused = fused
         self.encoder = Encoder(widths)
         self.transfer = nn.ModuleList(
             nn.Sequential(
@@ -151,7 +162,7 @@ class CascadedModule(nn.Module):
         )
         self.up = nn.ModuleList(up(width, out) for _, width, out in _upwards(widths, out=widths[0]))
         self.norms = nn.ModuleList(nn.BatchNorm2d(out) for _, _, out in _upwards(widths, out=widths[0]))
-        outputs = sum(out for _, _, out in _upwards(widths, out=widths[0]))
+        outputs = sum(out for _, _, out in _upwards(widths, out=widths[0])) if fused else widths[0]
         self.predict = nn.Sequential(  # the fusion prediction module
             nn.Conv2d(outputs, fusion, 3, padding=1),
             nn.ReLU(),
@@ -179,7 +190,7 @@ class CascadedModule(nn.Module):
             F.interpolate(o, (height, width), mode="bilinear", align_corners=False)[
                 ..., top:bottom, left:right
             ]
-            for o in outputs
+            for o in (outputs if self.fused else outputs[-1:])
         ]
         refined = _picture(self.predict(torch.cat(full, 1)))
         return F.pad(refined, (left, width - right, top, height - bottom))

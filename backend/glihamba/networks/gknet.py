@@ -30,7 +30,9 @@ KERNEL = 3  # N of Eq. 6
 @dataclass(frozen=True)
 class GKNetConfig:
     """width: channels of the first level, doubled by each of the next. levels: of the U shape and of kernels.
-    layers, heads: of LRE. groups: of SCF.
+    layers, heads: of LRE. groups: of SCF. kernels, reference, fusion: KPB, LRE and SCF, which the paper's
+    Table 4 adds one after the other: without `kernels` there is neither of the others, without `fusion` what
+    comes from the encoder and from below is added.
     """
 
     width: int = 32
@@ -38,6 +40,9 @@ class GKNetConfig:
     layers: int = 2
     heads: int = 8
     groups: int = 8
+    kernels: bool = True
+    reference: bool = True
+    fusion: bool = True
     working_size: int = 256
 
 
@@ -57,12 +62,14 @@ class GKNet(Painter):
             _twice(a, b, normalised=level > 0)
             for level, (a, b) in enumerate(zip([4, *widths], widths, strict=False))
         )
-        self.reference = LongDistanceReference(widths[-1], config.layers, config.heads)
         upwards = widths[::-1]
-        self.kernels = nn.ModuleList(
-            KernelPrediction(below, width, config.groups)
-            for below, width in zip([upwards[0], *upwards], upwards, strict=False)
-        )
+        if config.kernels:
+            if config.reference:
+                self.reference = LongDistanceReference(widths[-1], config.layers, config.heads)
+            self.kernels = nn.ModuleList(
+                KernelPrediction(below, width, config.groups, config.fusion)
+                for below, width in zip([upwards[0], *upwards], upwards, strict=False)
+            )
         self.attention = nn.ModuleList(
             SpatialSeparatedAttention(below + width) for below, width in _steps(upwards)
         )
@@ -77,19 +84,19 @@ class GKNet(Painter):
         for layers in self.encoder:
             x = layers(F.max_pool2d(x, 2) if features else x)
             features.append(x)
-        kernels = self.predict_kernels(features)
-        x = modulate(features.pop(), kernels[0])
+        kernels = self.predict_kernels(features) if self.config.kernels else [None] * len(features)
+        x = _modulated(features.pop(), kernels[0])
         for attention, layers, kernel in zip(self.attention, self.decoder, kernels[1:], strict=True):
             x = F.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
             x = layers(attention(torch.cat((x, features.pop()), 1), mask))
-            x = modulate(x, kernel)
+            x = _modulated(x, kernel)
         share = torch.sigmoid(self.mix(x))
         return share * composite + (1 - share) * self.head(x)
 
-    def predict_kernels(self, features: list[Tensor]) -> list[Tensor]:
+    def predict_kernels(self, features: list[Tensor]) -> list[Tensor | None]:
         """Eq. 1, deepest first: K^l (B, C_l, 9, h_l, w_l) of every level of the encoder's features."""
-        x = self.reference(features[-1])
-        kernels = []
+        x = self.reference(features[-1]) if self.config.reference else features[-1]
+        kernels: list[Tensor | None] = []
         for block, encoded in zip(self.kernels, reversed(features), strict=True):
             kernel, x = block(encoded, x)
             kernels.append(kernel)
@@ -130,9 +137,12 @@ class LongDistanceReference(nn.Module):
 class KernelPrediction(nn.Module):
     """KPB: fuses what the level below hands up with the encoder's features, and predicts kernels from it."""
 
-    def __init__(self, below: int, channels: int, groups: int) -> None:
+    def __init__(self, below: int, channels: int, groups: int, selective: bool = True) -> None:
         super().__init__()
-        self.fuse = SelectiveCorrelationFusion(below, channels, groups)
+        if selective:
+            self.fuse: nn.Module = SelectiveCorrelationFusion(below, channels, groups)
+        else:
+            self.fuse = Addition(below, channels)
         self.after = nn.Sequential(nn.Conv2d(channels, channels, 3, padding=1), nn.ReLU())
         self.kernel = nn.Conv2d(channels, channels * KERNEL**2, 1)
         identity = torch.zeros(channels, KERNEL**2)
@@ -174,6 +184,23 @@ class SelectiveCorrelationFusion(nn.Module):
             for alpha, factor, fc, x in zip(alphas, factors, self.select, features, strict=True)
         )
         return ours + F.interpolate(theirs, ours.shape[-2:], mode="bilinear", align_corners=False)  # Eq. 4
+
+
+class Addition(nn.Module):
+    """The ablation's fusion without SCF: both convolved and added."""
+
+    def __init__(self, below: int, channels: int) -> None:
+        super().__init__()
+        self.convolutions = nn.ModuleList(nn.Conv2d(c, channels, 3, padding=1) for c in (channels, below))
+
+    def forward(self, encoded: Tensor, below: Tensor) -> Tensor:
+        """As `SelectiveCorrelationFusion`."""
+        ours, theirs = (layer(x) for layer, x in zip(self.convolutions, (encoded, below), strict=True))
+        return ours + F.interpolate(theirs, ours.shape[-2:], mode="bilinear", align_corners=False)
+
+
+def _modulated(features: Tensor, kernels: Tensor | None) -> Tensor:
+    return features if kernels is None else modulate(features, kernels)
 
 
 def modulate(features: Tensor, kernels: Tensor) -> Tensor:

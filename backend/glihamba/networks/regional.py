@@ -19,6 +19,7 @@ PTL transfers), and a self-attention layer of width C/8 before LTL.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -26,17 +27,31 @@ from torch import Tensor, nn
 
 from glihamba.networks.architectures import network
 from glihamba.networks.blocks import Painter, down, mask_at, network_input, touched_by, up
+from glihamba.networks.hdnet import RAIN
 from glihamba.networks.moments import weighted_moments
 
-_LTL, _PTL = 4, 2  # the decoder layers, counted from the output, whose result they translate: 32 and 128 px
+_PTL = 2  # the decoder layer, counted from the output, whose result PTL translates: 128 pixels of 256
+_SIDES = {16: 5, 32: 4, 64: 3}  # pixels of 256 -> the decoder layer, counted from the output
 
 
 @dataclass(frozen=True)
 class RegionalConfig:
-    """width: C. widest: no layer has more channels."""
+    """width: C. widest: no layer has more channels.
+
+    The rest is for the paper's ablations. residual: predict what is added to the composite, not the picture.
+    locations: where LTL works, in pixels a side at 256 x 256: of 16, 32 and 64. attention: LTL's
+    self-attention alone instead of it. appearance: what gives the foreground the background's statistics at
+    128 pixels: PTL, RainNet's RAIN or nothing. patch, stride: of PTL's patches, as parts of the side.
+    """
 
     width: int = 64
     widest: int = 1024
+    residual: bool = True
+    locations: tuple[int, ...] = (32,)
+    attention: bool = False
+    appearance: Literal["patches", "rain", "none"] = "patches"
+    patch: int = 8
+    stride: int = 32
     working_size: int = 256
 
 
@@ -59,12 +74,20 @@ class Regional(Painter):
             up(below if depth == 0 else 2 * below, out) for depth, (below, out) in enumerate(upwards)
         )
         self.decoder_norms = nn.ModuleList(nn.BatchNorm2d(out) for _, out in upwards)
-        self.locations = LocationsToLocation(widths[_LTL - 2])
-        self.patches = PatchesToLocation()
+        of_locations = SelfAttention if config.attention else LocationsToLocation
+        for side in config.locations:
+            self.add_module(_named(side), of_locations(widths[_SIDES[side] - 2]))
+        if config.appearance == "patches":
+            self.patches: nn.Module = PatchesToLocation(config.patch, config.stride)
+        elif config.appearance == "rain":
+            self.patches = RAIN(widths[_PTL - 2])
         self.head = nn.ConvTranspose2d(2 * widths[0], 3, 4, 2, 1)
 
     def paint(self, composite: Tensor, mask: Tensor) -> Tensor:
-        """composite + residual, (B,3,H,W); H and W multiples of 64. With Eq. 7's mask: I + R M."""
+        """composite + residual, (B,3,H,W); H and W multiples of 64. With Eq. 7's mask: I + R M.
+
+        Without the residual, the picture itself.
+        """
         x = self.encoder[0](network_input(composite, mask))
         skips = []
         for layer, norm in zip(self.encoder[1:], self.encoder_norms, strict=True):
@@ -73,12 +96,19 @@ class Regional(Painter):
         for layer, norm in zip(self.decoder, self.decoder_norms, strict=True):
             depth = len(skips) + 1  # of the layer that is undone
             x = norm(layer(F.relu(x)))
-            if depth == _LTL:
-                x = self.locations(x, mask)
-            elif depth == _PTL:
+            side = 256 >> (depth - 1)
+            if side in self.config.locations:
+                x = self.get_submodule(_named(side))(x, mask)
+            elif depth == _PTL and self.config.appearance != "none":
                 x = self.patches(x, mask)
             x = torch.cat((x, skips.pop()), 1)
-        return composite + torch.tanh(self.head(F.relu(x)))
+        painted = torch.tanh(self.head(F.relu(x)))
+        return composite + painted if self.config.residual else (painted + 1) / 2
+
+
+def _named(side: int) -> str:
+    """The name of LTL at a side; the only one that the default has is the shortest."""
+    return "locations" if side == 32 else f"locations_{side}"
 
 
 class LocationsToLocation(nn.Module):
@@ -114,8 +144,8 @@ class SelfAttention(nn.Module):
         self.project_in = nn.Conv2d(channels, 3 * (channels // 8), 1)
         self.project_out = nn.Conv2d(channels // 8, channels, 1)
 
-    def forward(self, features: Tensor) -> Tensor:
-        """(B,C,h,w) -> the same."""
+    def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B,C,h,w) -> the same. The mask is not read: the ablation calls this in LTL's place."""
         query, key, value = self.project_in(features).flatten(2).transpose(1, 2).chunk(3, dim=-1)
         attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
         return features + self.project_out(attended.reshape(len(features), -1, *features.shape[2:]))
@@ -124,18 +154,19 @@ class SelfAttention(nn.Module):
 class PatchesToLocation(nn.Module):
     """PTL: background patches lend each foreground location their appearance (Eq. 3 to 5).
 
-    Patches are an eighth of the side, a 32nd apart: 29 x 29 of them, overlapping. Their statistics count
-    background pixels only, and patches without any are left out. Eq. 3's sigma is printed with the square
-    outside the sum, where it would always be zero; it is the standard deviation here.
+    Patches are an eighth of the side, a 32nd apart: 29 x 29 of them, overlapping, unless told otherwise.
+    Their statistics count background pixels only, and patches without any are left out. Eq. 3's sigma is
+    printed with the square outside the sum, where it would always be zero; it is the standard deviation here.
     """
 
-    SHARE, STRIDE, POSITIONS = 8, 32, 16
+    SIDE = 128  # pixels of the features at 256 x 256
 
-    def __init__(self) -> None:
+    def __init__(self, share: int = 8, stride: int = 32) -> None:
         super().__init__()
+        self.share, self.stride = share, stride
         # The linear projection that squeezes a normalised patch to one token: the same for all channels.
-        # It has 16 x 16 positions, a patch's at 128 pixels, and is resampled for other sizes.
-        positions = self.POSITIONS
+        # It has a patch's positions at 128 pixels, 16 x 16 by default, and is resampled for other sizes.
+        self.positions = positions = self.SIDE // share
         self.squeeze = nn.Parameter(torch.empty(1, 1, positions, positions).uniform_(-1, 1) / positions)
 
     def forward(self, features: Tensor, mask: Tensor) -> Tensor:
@@ -163,8 +194,8 @@ class PatchesToLocation(nn.Module):
         features (B,C,h,w), background (B,1,h,w), 1 where a pixel counts and 0 where it does not.
         """
         height, width = features.shape[-2:]
-        size = (height // self.SHARE, width // self.SHARE)
-        stride = (height // self.STRIDE, width // self.STRIDE)
+        size = (height // self.share, width // self.share)
+        stride = (height // self.stride, width // self.stride)
 
         def average(x: Tensor) -> Tensor:
             return F.avg_pool2d(x, size, stride)
@@ -173,7 +204,7 @@ class PatchesToLocation(nn.Module):
             kernel: Tensor = self.squeeze
             if size != kernel.shape[2:]:
                 kernel = F.interpolate(kernel, size, mode="bilinear", align_corners=False)
-                kernel = kernel * (self.POSITIONS**2 / (size[0] * size[1]))
+                kernel = kernel * (self.positions**2 / (size[0] * size[1]))
             return F.conv2d(x.flatten(0, 1)[:, None], kernel, stride=stride).view(
                 *x.shape[:2], *share.shape[2:]
             )

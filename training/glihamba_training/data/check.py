@@ -13,7 +13,7 @@ import numpy as np
 
 from glihamba_training.data import iharmony4
 from glihamba_training.data.fingerprints import Seen, perceptual_hash, real_name, some
-from glihamba_training.data.iharmony4 import OFFICIAL, BadList, Entry
+from glihamba_training.data.iharmony4 import BadList, Entry
 from glihamba_training.data.photos import Example, decode, examples, licences
 from glihamba_training.data.picture_cache import OnProgress, ahead
 from glihamba_training.data.pictures import BadPicture, read_mask, read_photo
@@ -51,14 +51,16 @@ def check_data(
 
 
 def _iharmony4(root: Path, progress: OnProgress, seen: Mapping[str, Seen]) -> Report:
-    report = Report("iHarmony4")
+    report = Report(iharmony4.kind_of(root))
+    counted = iharmony4.official(root) or {split: {} for split in ("train", "test")}
     lists: dict[str, list[Entry]] = {}
-    for split, official in OFFICIAL.items():
+    for split, official in counted.items():
         try:
             lists[split] = iharmony4.entries(root, split)
         except FileNotFoundError:
             report.problems.append(
-                f"IHD_{split}.txt is missing, with its {sum(official.values()):,} composites."
+                f"{iharmony4.list_name(root, split)} is missing, with its {sum(official.values()):,}"
+                " composites."
             )
         except BadList as error:
             report.problems.append(str(error))
@@ -77,7 +79,7 @@ def _iharmony4(root: Path, progress: OnProgress, seen: Mapping[str, Seen]) -> Re
             report.notes += [note] if note else []
             done += 1
             progress(done, total)
-        _count(report, split, listed, whole)
+        _count(report, iharmony4.list_name(root, split), split, counted[split], listed, whole)
     report.notes += _leaks(lists, known, seen)
     return report
 
@@ -148,13 +150,21 @@ def _small(name: str, share: float) -> str:
     return f"{name}: its object has {area:.0f} pixels at 256 x 256; the loss counts it as {SMALLEST} (A_min)."
 
 
-def _count(report: Report, split: str, listed: list[Entry], whole: Counter[str]) -> None:
+def _count(
+    report: Report,
+    name: str,
+    split: str,
+    counted: Mapping[str, int],
+    listed: list[Entry],
+    whole: Counter[str],
+) -> None:
+    """name: of the list. counted: what its authors count."""
     counts = Counter(entry.subset for entry in listed)
     twice = len(listed) - len({entry.line for entry in listed})
     if twice:
-        report.problems.append(f"IHD_{split}.txt lists {twice:,} composites twice: download the list again.")
-    for subset in dict.fromkeys([*OFFICIAL[split], *counts]):
-        official = OFFICIAL[split].get(subset, 0)
+        report.problems.append(f"{name} lists {twice:,} composites twice: download the list again.")
+    for subset in dict.fromkeys([*counted, *counts]):
+        official = counted.get(subset, 0)
         report.rows.append(
             {
                 "list": split,
@@ -164,10 +174,9 @@ def _count(report: Report, split: str, listed: list[Entry], whole: Counter[str])
                 "whole": whole[subset],
             }
         )
-        if counts[subset] != official:
+        if counted and counts[subset] != official:
             report.problems.append(
-                f"IHD_{split}.txt lists {counts[subset]:,} composites of {subset}, the official list"
-                f" {official:,}."
+                f"{name} lists {counts[subset]:,} composites of {subset}, the official list {official:,}."
             )
 
 

@@ -122,7 +122,7 @@ class Watch:
 
 def real_name(subset: str, composite: str) -> str:
     """The name under which a composite's real picture is noted: c12_3_4 of HCOCO -> HCOCO/c12."""
-    return f"{subset}/{composite.split('_')[0]}"
+    return f"{subset}/{composite.rsplit('_', 2)[0]}"
 
 
 def some(names: Sequence[str]) -> str:

@@ -1,4 +1,7 @@
-"""iHarmony4 (Cong et al. 2020): its lists, and composites named REAL_MASK_VARIANT.jpg."""
+"""iHarmony4 (Cong et al. 2020): its lists, and composites named REAL_MASK_VARIANT.jpg.
+
+Other sets with a truth (`other_sets.py`) are read through the same functions.
+"""
 
 from __future__ import annotations
 
@@ -9,39 +12,18 @@ from pathlib import Path
 
 import numpy as np
 
-from glihamba.errors import BadRequest
+from glihamba_training.data import other_sets
+from glihamba_training.data.entry import BadList, Entry
 from glihamba_training.data.pictures import BadPicture, read_mask, read_photo
 
+__all__ = ["BadList", "Entry", "Triple"]
+
+NAME = "iHarmony4"
 OFFICIAL = {
     "train": {"HCOCO": 38_545, "HAdobe5k": 19_437, "HFlickr": 7_449, "Hday2night": 311},
     "test": {"HCOCO": 4_283, "HAdobe5k": 2_160, "HFlickr": 828, "Hday2night": 133},
 }
 """Composites in the lists that its authors published: 65,742 and 7,404."""
-
-
-class BadList(BadRequest, ValueError):
-    """A list with a line that does not name a composite; `str(error)` quotes it."""
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A line of a list, and the three files it stands for; paths are relative to the root."""
-
-    line: str
-    subset: str
-    name: str
-
-    @property
-    def composite(self) -> Path:
-        return Path(self.line)
-
-    @property
-    def mask(self) -> Path:
-        return Path(self.subset, "masks", f"{self.name.rpartition('_')[0]}.png")
-
-    @property
-    def real(self) -> Path:
-        return Path(self.subset, "real_images", f"{self.name.split('_')[0]}.jpg")
 
 
 @dataclass(frozen=True)
@@ -56,8 +38,29 @@ class Triple:
 
 
 def is_copy(root: Path) -> bool:
-    """True for a folder with one of iHarmony4's lists, even if the other list or pictures are missing."""
-    return any((root / f"IHD_{split}.txt").is_file() for split in OFFICIAL)
+    """True for a folder with a list of iHarmony4 or another set, even if other files are missing."""
+    return kind_of(root) != ""
+
+
+def kind_of(root: Path) -> str:
+    """The data set's name, "" for a folder without a truth."""
+    if any((root / f"IHD_{split}.txt").is_file() for split in OFFICIAL):
+        return NAME
+    return other_sets.kind_of(root)
+
+
+def official(root: Path) -> dict[str, dict[str, int]]:
+    """Split -> subset -> composites, as the set's authors count them; empty if they are not known."""
+    kind = kind_of(root)
+    if kind == NAME:
+        return OFFICIAL
+    one = {split: {kind: counts[kind]} for split, counts in OFFICIAL.items() if kind in counts}
+    return other_sets.OFFICIAL.get(kind, one)
+
+
+def list_name(root: Path, split: str) -> str:
+    """The file that lists a split's composites."""
+    return f"IHD_{split}.txt" if kind_of(root) in (NAME, "") else other_sets.list_name(root, split)
 
 
 def entries(root: Path, split: str) -> list[Entry]:
@@ -66,6 +69,8 @@ def entries(root: Path, split: str) -> list[Entry]:
     Raises FileNotFoundError, which names the list, if it is missing, and BadList.
     """
     listed = root / f"IHD_{split}.txt"
+    if not listed.is_file() and kind_of(root) not in (NAME, ""):
+        return other_sets.entries(root, split)
     if not listed.is_file():
         raise FileNotFoundError(f"{root} is not a copy of iHarmony4: {listed.name} is missing.")
     found = []
@@ -98,7 +103,7 @@ def refuse_missing(root: Path, split: str, listed: Iterable[Entry]) -> None:
         entry, path = absent[0]
         others = f" (and {len(absent) - 1:,} more: see `glihamba data check`)" if len(absent) > 1 else ""
         raise FileNotFoundError(
-            f"IHD_{split}.txt names {entry.line}: {path.as_posix()} is missing{others}."
+            f"{list_name(root, split)} names {entry.line}: {path.as_posix()} is missing{others}."
             " Complete the copy, or take it off the list."
         )
 

@@ -102,7 +102,7 @@ def _training_data(provenance: dict[str, Any]) -> str:
     sentences = []
     for data in provenance["data"]:
         if data["kind"] == "iHarmony4":
-            sentences.append(f"iHarmony4's {data['composites']:,} training composites.")
+            sentences.append(f"{data.get('set', 'iHarmony4')}'s {data['composites']:,} training composites.")
             continue
         licences = "; ".join(f"{count:,} {licence}" for licence, count in data["licences"].items())
         stated = f" (licences: {licences})" if licences else ""
@@ -135,6 +135,6 @@ def _licence(provenance: dict[str, Any]) -> str:
 
 def _licences(data: dict[str, Any]) -> list[str]:
     if data["kind"] == "iHarmony4":
-        return ["iHarmony4's"]
+        return [f"{data.get('set', 'iHarmony4')}'s"]
     unstated = data["photographs"] > sum(data["licences"].values())
     return [*data["licences"], *([NOT_STATED] if unstated else [])]

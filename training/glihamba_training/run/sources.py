@@ -62,6 +62,7 @@ def open_source(
             left_out = {place for place, entry in enumerate(listed) if is_held_out(entry)}
         described = {
             "kind": "iHarmony4",
+            "set": iharmony4.kind_of(data),
             "photographs": len(pairs.reals),
             "composites": len(pairs.composites) - len(left_out),
             "licences": {},
