@@ -13,8 +13,8 @@ from glihamba_client.window import Rect, window
 from . import pixels
 from .chosen import ChosenLayer
 from .edges import Edge, edge_of
+from .labels import LABELS
 from .nodes import (
-    LABELS,
     PIXEL_LAYERS,
     above,
     find,

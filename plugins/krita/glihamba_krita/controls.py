@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from glihamba_client.preview import PARTS
 
-from .nodes import LABELS
+from .labels import LABELS
 from .qt import (
     QButtonGroup,
     QComboBox,

@@ -6,12 +6,10 @@ from typing import TypeVar
 
 from krita import Document, Krita, Node, View, Window
 
+from .labels import LABELS
 from .qt import QUuid, sip
 
 T = TypeVar("T")
-
-LABELS = ("all", "blue", "green", "yellow", "orange", "brown", "red", "violet", "gray")
-"""A layer's colour label by its number; "all" stands for none."""
 
 PIXEL_LAYERS = ("paintlayer", "grouplayer", "vectorlayer", "filelayer", "clonelayer", "filllayer")
 
