@@ -14,6 +14,7 @@ from gimp_screen import (
     open_dialog,
     open_menu,
     picture,
+    plug_ins,
     predicted,
     press,
     show,
@@ -85,7 +86,7 @@ def cancelled(key):
     open_dialog()
     press(key)
     kit.until(gone)
-    time.sleep(1)
+    kit.until(lambda: not plug_ins())
     kit.same(kit.state(image), before)
 
 
