@@ -143,6 +143,7 @@ def test_a_stale_endpoint_file_counts_as_none() -> None:
 
 def test_another_daemon_at_the_old_port(daemon: Any) -> None:
     """Another daemon, with another token, has the port now. It is not ours."""
+    daemon.runner.device()  # imports torch, for which the first answer would wait
     leave_endpoint(port=daemon.port)
     assert call(launcher.running) is None
     leave_endpoint(port=daemon.port, token=daemon.token)

@@ -149,7 +149,11 @@ class Client:
 
     async def shutdown(self) -> None:
         """Tell the daemon to end; it answers first, then tells its jobs. Only on its own machine."""
-        await self._unary("Shutdown", pb.ShutdownRequest())
+        try:
+            await self._unary("Shutdown", pb.ShutdownRequest())
+        except ClientError as error:
+            if error.code != "DAEMON_LOST":  # it has ended before its answer was read
+                raise
 
     async def harmonize(
         self,

@@ -29,6 +29,7 @@ ALREADY_RUNNING = 3  # exit status of `glihamba serve` when another daemon has t
 START_LIMIT = 120.0  # seconds; the first start after an installation reads a gigabyte from disk
 RETRY = 5.0  # seconds between two starts while another daemon holds the lock
 LOOK = 2.0  # seconds for an answer while a daemon is looked for; one that lives answers in milliseconds
+FIRST_LOOK = 30.0  # seconds for the answer of one that may still read its libraries
 FROZEN = 4.0  # seconds without an answer of a daemon that holds the lock and has said where it answers
 WARMING = 60.0  # seconds from its start on in which a daemon may be silent: it reads libraries from disk
 
@@ -64,16 +65,18 @@ def installed_command() -> list[str]:
     return [found, "serve"]
 
 
-async def running(patience: float = LOOK) -> Endpoint | None:
+async def running(patience: float | None = None) -> Endpoint | None:
     """The daemon that answers now, or None when the endpoint file is missing, stale or damaged.
 
     gRPC's health check would not do: it says neither which daemon answers nor what protocol it speaks.
-    patience: seconds to wait for the answer. Raises `ClientError` for a daemon of another protocol: it is
-    there, and starting one would not help.
+    patience: seconds to wait for the answer; by default few, and more for a daemon that has just started.
+    Raises `ClientError` for a daemon of another protocol: it is there, and starting one would not help.
     """
     found = endpoint.read(places.endpoint_file())
     if found is None:
         return None
+    if patience is None:
+        patience = LOOK if time.time() > found.started + WARMING else FIRST_LOOK
     try:
         info = await Client(found).info(timeout=patience)
     except ClientError as error:
