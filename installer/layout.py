@@ -28,7 +28,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from glihamba_proto import places
+from glihamba_proto import documents, places
 from glihamba_proto.files import replacing
 from installer.console import InstallError
 
@@ -41,6 +41,9 @@ _PROGRAM = re.compile(
     r"|(daemon|install-state)\.json(\.part)?|\.(daemon|install-state)\.json\.\w+\.part"
 )
 _DATA = re.compile(r"models|run|logs|cache|settings\.json|\.settings\.json\.\w+\.part")
+
+# In a folder's name the first lines of an environment's commands, or the list of its folders, break on these.
+UNUSABLE = frozenset('"$`\n' if WINDOWS else '"$`\n:\\')
 
 
 def default_root() -> Path:
@@ -94,7 +97,7 @@ class Root:
     def load(self) -> State:
         """Return the state. An unreadable file counts as none, since all steps can be done again."""
         try:
-            table = json.loads(self.state_file.read_text("utf-8"))
+            table = documents.read(self.state_file)
             state = State(table.get("current"), table.get("building"))
             for entry in (state.current, state.building):
                 if entry is not None and not re.fullmatch(r"env-\d+", entry["env"]):
@@ -117,7 +120,13 @@ class Root:
         return [entry for root in others for entry in (root.load().current or {}).get("plugins", [])]
 
     def refuse_foreign(self) -> None:
-        """Raise InstallError unless the folder is absent, empty or ours."""
+        """Raise InstallError unless the folder is absent, empty or ours, and an environment works in it."""
+        if bad := [c for c in str(self.path) if c in UNUSABLE or not c.isprintable()]:
+            shown = " ".join(repr(c) if not c.isprintable() else c for c in dict.fromkeys(bad))
+            raise InstallError(
+                f"The folder's name contains {shown}, with which Python's environments do not work:"
+                " name another folder with --prefix."
+            )
         if self.path.exists() and not self.path.is_dir():
             raise InstallError(f"{self.path} is a file; name a folder with --prefix.")
         foreign = self.foreign()

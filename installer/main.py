@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
+import os
 import shutil
 import signal
 import subprocess
@@ -25,7 +27,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with status 2.
     """
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(errors="replace")  # type: ignore[union-attr]
+        with contextlib.suppress(AttributeError, ValueError, OSError):  # it is closed, or not a file
+            stream.reconfigure(errors="replace")  # type: ignore[union-attr]
     options = _parser().parse_args(arguments)
     if hasattr(signal, "SIGTERM"):
         signal.signal(signal.SIGTERM, _interrupted)
@@ -43,6 +46,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             f"\n{error.filename} cannot be written: close what uses it, or change its permissions.",
             file=sys.stderr,
         )
+        return 1
+    except BrokenPipeError:  # whoever read what we print is gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 1
+    except Exception as error:
+        if os.environ.get("GLIHAMBA_DEBUG"):
+            raise
+        what = f"{type(error).__name__}: {error}".rstrip(": ")
+        print(f"\n{what}. Run install.py again; if it happens again, report it.", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print(

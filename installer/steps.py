@@ -20,6 +20,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 
 from glihamba_proto import interpreter
+from glihamba_proto.files import private_folder
 from installer import editors, machine
 from installer.console import CommandFailed, Console, InstallError, clean_environment
 from installer.layout import CHECKOUT, WINDOWS, Root, State, delete, write_whole
@@ -208,7 +209,7 @@ class Installation:
             for title, work in rest:
                 self.console.step(title, work)
             return
-        self.root.log.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self.root.log.parent)
         with self.root.locked():
             self.state = self.root.load()
             self._clear_away()
@@ -225,7 +226,7 @@ class Installation:
         print("This version is installed already. It is tested now, and built again if it does not work.")
         self.env = current["env"]
         self.console.steps = 3
-        self.root.log.parent.mkdir(parents=True, exist_ok=True)
+        private_folder(self.root.log.parent)
         try:
             with self.root.locked():
                 self.console.step("Harmonizing a picture through the daemon", self.test)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 from collections.abc import Callable, Sequence
 
@@ -12,17 +13,6 @@ from installer.layout import CHECKOUT, State
 from installer.steps import Installation
 
 DEFAULT_ROOT = CHECKOUT / "build" / "test-env"
-
-# Whole files run in parallel, because their fixtures are expensive. The order of tests/conftest.py is kept.
-_SIDE_BY_SIDE = (
-    "--numprocesses",
-    "logical",
-    "--maxprocesses",
-    "4",
-    "--dist",
-    "loadfile",
-    "--no-loadscope-reorder",
-)
 
 
 class TestEnvironment(Installation):
@@ -71,11 +61,21 @@ class TestEnvironment(Installation):
         arguments: those of pytest. Without any, all tests run, several files in parallel. tier: `--fast` or
         `--thorough`, which tests/conftest.py explains, or nothing.
         """
-        command = [self.python, "-m", "pytest", *(arguments or _SIDE_BY_SIDE), *tier]
+        command = [self.python, "-m", "pytest", *(arguments or _side_by_side(tier)), *tier]
         if self.console.dry:
             self.console.run(command)
             return 0
         return subprocess.call(command, cwd=CHECKOUT, env=clean_environment(self.options.extra))
+
+
+def _side_by_side(tier: Sequence[str]) -> list[str]:
+    """Whole files in parallel, because their fixtures are expensive. The order of tests/conftest.py is kept.
+
+    The editors and installations that only the fast tests leave out wait as much as they compute, so there is
+    one process more than the machine has cores.
+    """
+    processes = (os.cpu_count() or 1) + ("--fast" not in tier)
+    return ["--numprocesses", str(min(4, processes)), "--dist", "loadfile", "--no-loadscope-reorder"]
 
 
 def _requirements() -> str:

@@ -81,6 +81,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--fast", action="store_true", help=f"leave out what is marked {', '.join(sorted(COSTLY))}"
     )
     tiers.addoption("--thorough", action="store_true", help="run what is marked thorough, too")
+    tiers.addoption(
+        "--endurance", type=float, default=0.0, help="run tests/endurance, each for so many seconds"
+    )
 
 
 def rank(path: Path) -> int:

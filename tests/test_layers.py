@@ -32,6 +32,8 @@ ROOM_OF = {
     "glihamba.file_host": "file_host",
     "glihamba.image_files": "file_host",
     "glihamba.glance": "file_host",
+    "glihamba.other_files": "file_host",
+    "glihamba.picture_metadata": "file_host",
     "glihamba.look_up_table": "file_host",
     "glihamba.demo": "demo",
     "glihamba.daemon": "daemon",

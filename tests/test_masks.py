@@ -94,3 +94,75 @@ def test_both_readers_refuse_labels_of_several_objects(tmp_path: Path) -> None:
     with pytest.raises(HarmonizeError) as left_out:
         read_to_train(path, str(path), SHAPE[::-1])
     assert str(left_out.value) == sentence
+
+
+def rgba(colour: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    return np.dstack([colour, colour, colour, alpha]).astype(np.uint8)
+
+
+LARGE = np.zeros((60, 80), bool)
+LARGE[20:40, 30:60] = True
+
+
+def found(pixels: np.ndarray) -> tuple[np.ndarray, list[str]]:
+    notes: list[str] = []
+    return coverage_in(pixels, "m", notes.append), notes
+
+
+def test_a_drawn_layer_smaller_than_its_canvas_is_taken_by_its_brightness() -> None:
+    """Its alpha is a rectangle, which is not the object."""
+    alpha = np.zeros(LARGE.shape)
+    alpha[10:50, 10:70] = 255
+    mask, _ = found(rgba(np.where(LARGE, 255, 0), alpha))
+    assert (mask == np.where(LARGE, 255, 0)).all()
+    soft = np.where(LARGE, 255, 0)
+    soft[19, 30:60] = 120
+    assert (found(rgba(soft, alpha))[0] == soft).all()
+
+
+def test_a_cut_out_is_taken_by_its_alpha_whatever_its_colours() -> None:
+    random = np.random.default_rng(1)
+    for colour in (np.full(LARGE.shape, 255), np.zeros(LARGE.shape), random.integers(0, 255, LARGE.shape)):
+        assert (found(rgba(colour, np.where(LARGE, 255, 0)))[0] == np.where(LARGE, 255, 0)).all()
+
+
+def test_one_transparent_pixel_does_not_make_alpha_the_mask() -> None:
+    alpha = np.full(LARGE.shape, 255)
+    alpha[0, 0] = 254
+    assert (found(rgba(np.where(LARGE, 255, 0), alpha))[0] == np.where(LARGE, 255, 0)).all()
+    gray = np.where(LARGE, 180, 60)
+    assert (found(rgba(gray, alpha))[0][1:] == gray[1:]).all()
+
+
+@pytest.mark.parametrize(
+    ("strongest", "dtype", "full"),
+    [(4095, np.uint16, 65535), (1023, np.uint16, 65535), (16383, np.uint16, 65535), (255, np.float32, 1.0)],
+)
+def test_fewer_bits_are_spread_and_said(strongest: int, dtype: type, full: float) -> None:
+    ramp: np.ndarray = np.where(LARGE, strongest, 0).astype(dtype)
+    ramp[20, 30] = strongest // 2
+    mask, notes = found(ramp[:, :, None])
+    assert mask.dtype == dtype
+    assert mask.max() == full
+    assert abs(float(mask[20, 30]) / full - strongest // 2 / strongest) < 0.001
+    assert notes == [f"The mask m ends at {strongest}, so its values were spread to {full:g}."]
+
+
+def test_a_weak_mask_is_said() -> None:
+    mask, notes = found(np.where(LARGE, 27, 0).astype(np.uint8)[:, :, None])
+    assert mask.max() == 27
+    (said,) = notes
+    assert said == (
+        "The brightest value of the mask m is 27 of 255, so the object is corrected by 11 % at most: paint it"
+        " white for the whole correction."
+    )
+    assert found(np.where(LARGE, 140, 0).astype(np.uint8)[:, :, None])[1] == []
+
+
+def test_floats_beyond_every_scale_and_photographs_are_refused() -> None:
+    with pytest.raises(FaintMask, match="has values up to 100, but 1 is white: divide them"):
+        found(np.where(LARGE, 100, 0).astype(np.float32)[:, :, None])
+    photograph = np.random.default_rng(1).integers(0, 255, (60, 80, 3)).astype(np.uint8)
+    with pytest.raises(FaintMask, match="is a colour picture: give one in black and white"):
+        found(photograph)
+    assert found(np.repeat(photograph[:, :, :1], 3, axis=2))[1] == []

@@ -18,6 +18,7 @@ import click
 from glihamba import __version__
 from glihamba.errors import OutOfMemory, is_out_of_memory
 from glihamba_proto.errors import Failure
+from glihamba_proto.messages import printable
 
 # name -> (module in glihamba.commands, help text). `glihamba --help` lists them in this order.
 COMMANDS = {
@@ -29,6 +30,7 @@ COMMANDS = {
     "stop": ("daemon", "End the running daemon."),
     "restart": ("daemon", "End the daemon, also one that does not answer, and start a new one."),
     "doctor": ("doctor", "Check the installation and harmonize a small picture."),
+    "report": ("report", "Collect what a bug report needs, without names and secrets."),
     "settings": ("settings", "Show all settings and the environment variables that change them."),
     "bench": ("bench", "Measure speed and memory on this machine."),
     "data": ("data", "Check training pictures, or look at what a model is fed."),
@@ -151,8 +153,9 @@ def complain(error: Exception) -> int:
 def sentence(error: Any) -> str:
     """Return one sentence that tells a person what went wrong, for any exception."""
     if isinstance(error, Failure):
-        return str(error)
+        return printable(str(error))
     if is_out_of_memory(error):
         return str(OutOfMemory())
     what = f"{type(error).__name__}: {error}".rstrip(": ")
-    return f"Something unexpected went wrong ({what}). Set GLIHAMBA_DEBUG=1 to see where, and report it."
+    words = printable(what)
+    return f"Something unexpected went wrong ({words}). Set GLIHAMBA_DEBUG=1 to see where, and report it."

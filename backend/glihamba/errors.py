@@ -8,6 +8,7 @@ daemon uses gRPC.
 
 from __future__ import annotations
 
+import errno
 import sys
 
 from glihamba_proto.errors import Failure
@@ -102,6 +103,13 @@ def refuse(problem: Note | None) -> None:
         raise _OF_A_REQUEST[code](case=case, **problem.fields)
 
 
+# How torch's CPU allocator, cuBLAS, oneDNN and C++ say it: they have no error class of their own.
+_OUT_OF_MEMORY = (
+    *("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED", "could not create a memory object"),
+    *("could not create a primitive", "std::bad_alloc", "annot allocate memory"),
+)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return True if Python, numpy or torch reports with this error that memory ran out."""
     if isinstance(error, MemoryError):
@@ -109,6 +117,6 @@ def is_out_of_memory(error: BaseException) -> bool:
     torch = sys.modules.get("torch")  # not imported here: if torch is not loaded, it did not fail
     if torch is not None and isinstance(error, torch.OutOfMemoryError):
         return True
-    # torch's CPU allocator and cuBLAS have no error class of their own.
-    marks = ("DefaultCPUAllocator", "CUBLAS_STATUS_ALLOC_FAILED")
-    return isinstance(error, RuntimeError) and any(mark in str(error) for mark in marks)
+    if isinstance(error, OSError) and error.errno == errno.ENOMEM:
+        return True
+    return isinstance(error, RuntimeError) and any(mark in str(error) for mark in _OUT_OF_MEMORY)

@@ -69,7 +69,9 @@ class FileHost:
         picture = image_files.read(self.composite)
         if self.output is not None:
             self._check_output(self.output, picture)
-        mask = read_mask(self.mask)
+        for text in picture.notes:
+            self.message(text)
+        mask = read_mask(self.mask, self.message, picture)
         refuse(checks.same_size(mask.shape[::-1], picture.size))
         box = extent((mask > 0).data.cast("B"), picture.size) or (0, 0, *picture.size)
         left, top, width, height = window(box, picture.size)
@@ -137,20 +139,42 @@ def array(plane: Plane) -> Array:
     return np.frombuffer(plane.data, dtype).reshape(plane.height, plane.width, -1)
 
 
-def read_mask(path: Path) -> Array:
+def read_mask(
+    path: Path, note: Callable[[str], None] = lambda text: None, composite: Picture | None = None
+) -> Array:
     """Return the object's coverage (H, W), uint8, uint16 or float32; see `masks.coverage_in`.
 
+    `note` is told what a person should know of it, also whether it may be turned unlike its `composite`.
     Raises BadPicture for a file that cannot be read, and ClientError EMPTY_MASK for a faint mask.
     """
+    picture = image_files.read(path)
+    if composite is not None and _may_be_turned(composite, picture):
+        note(
+            f"{composite.path} and {path} are turned differently by their cameras' tags: "
+            "if another place than the object changes, turn the mask."
+        )
     try:
-        return coverage_in(image_files.read(path).pixels, str(path))
+        return coverage_in(_without_other(picture), str(path), note)
     except FaintMask as error:
         raise ClientError("EMPTY_MASK", str(error)) from None
 
 
+def _may_be_turned(composite: Picture, mask: Picture) -> bool:
+    """Whether the two are turned differently in a way that their sizes do not show."""
+    width, height = composite.size
+    swaps_sides = (composite.orientation > 4) != (mask.orientation > 4)
+    return composite.orientation != mask.orientation and (not swaps_sides or width == height)
+
+
+def _without_other(picture: Picture) -> Array:
+    """The pixels without a last channel that is no alpha."""
+    return picture.pixels[:, :, :-1] if picture.has_other_channel else picture.pixels
+
+
 def to_srgb(picture: Picture) -> tuple[Array, Transfer]:
     """Return the pixels to send, (H, W, 3 or 4) with sRGB's primaries, and their transfer function."""
-    pixels = image_files.gray_to_rgb(picture.pixels) if picture.is_gray else picture.pixels
+    pixels = _without_other(picture)
+    pixels = image_files.gray_to_rgb(pixels) if pixels.shape[2] < 3 else pixels
     form = _form(picture)
     if form != "convert":
         return pixels, form

@@ -17,10 +17,11 @@ import numpy as np
 os.environ.setdefault("VIPS_WARNING", "0")  # any value silences libvips' warnings, and failures still raise
 import pyvips
 
-from glihamba import settings
+from glihamba import other_files, picture_metadata, settings
+from glihamba.picture_metadata import Extra
 from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError
-from glihamba_proto.files import replacing
+from glihamba_proto.files import NO_FILE, open_regular, replacing
 
 # pyvips passes libvips' log to Python's logging in a callback. A Ctrl-C during the callback would be lost.
 pyvips._remove_log_handler()
@@ -28,6 +29,8 @@ pyvips._remove_log_handler()
 Array = np.ndarray[Any, np.dtype[Any]]
 JPEG_QUALITY = 95
 _SLOW_PIXELS = 2_000_000
+_NOT_READ = ("not configured", "nsupported", "not supported", "not implemented", "Sorry, can not handle")
+_HEAD = 64  # bytes that tell a picture from something else, which is not loaded
 
 _MAGIC = {
     b"\x89PNG": "png",
@@ -38,11 +41,19 @@ _MAGIC = {
     b"MM\0+": "tiff",
     b"RIFF": "webp",
 }
-_SUFFIXES = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".tif": "tiff", ".tiff": "tiff", ".webp": "webp"}
+_SUFFIXES = {
+    ".png": "png",
+    ".jpg": "jpeg",
+    ".jpeg": "jpeg",
+    ".jfif": "jpeg",
+    ".tif": "tiff",
+    ".tiff": "tiff",
+    ".webp": "webp",
+}
 SUFFIXES = tuple(_SUFFIXES)
 _SIDE_LIMIT = {"png": 2**31 - 1, "jpeg": 65535, "tiff": 2**31 - 1, "webp": 16383}
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float32}
-_KEPT = ("exif-", "xmp-", "iptc-", "icc-profile-data", "png-comment-", "resolution-unit", "photoshop-data")
+_KEPT = ("exif-", "xmp-", "iptc-", "icc-profile-data", "resolution-unit", "photoshop-data")
 
 
 class BadPicture(ClientError):
@@ -60,12 +71,20 @@ class Picture:
         The values are the file's own; the picture is rotated as its orientation says.
     profile: the ICC profile of the values, or empty.
     header: the pyvips image with EXIF, XMP, IPTC and the resolution.
+    orientation: how the file says that it is to be turned, 1 to 8; 1: as it is.
+    has_other_channel: what comes last is no alpha, but a saved selection or infrared light; it is kept.
+    notes: what a person should know of the file.
+    extra: what the file holds beside what `header` has.
     """
 
     path: Path
     pixels: Array
     profile: bytes
     header: Any
+    orientation: int = 1
+    has_other_channel: bool = False
+    notes: tuple[str, ...] = ()
+    extra: Extra = picture_metadata.NOTHING
 
     @property
     def size(self) -> tuple[int, int]:
@@ -74,7 +93,7 @@ class Picture:
 
     @property
     def has_alpha(self) -> bool:
-        return self.pixels.shape[2] in (2, 4)
+        return self.pixels.shape[2] in (2, 4) and not self.has_other_channel
 
     @property
     def is_gray(self) -> bool:
@@ -86,21 +105,12 @@ def read(path: Path) -> Picture:
 
     Raises BadPicture, and ClientError with TOO_LARGE or OUT_OF_MEMORY.
     """
-    try:
-        data = path.read_bytes()
-    except FileNotFoundError:
-        raise BadPicture(f"There is no file {path}: check the name.") from None
-    except OSError as error:
-        if path.is_dir():
-            raise BadPicture(f"{path} is a folder: name a picture in it.") from None
-        raise BadPicture(
-            f"{path} cannot be read ({error.strerror or error}): correct its permissions, or copy it."
-        ) from error
-    if not data:
-        raise BadPicture(f"{path} is empty (0 bytes): get a whole copy of it.")
-    kind = next((kind for magic, kind in _MAGIC.items() if data.startswith(magic)), "")
-    if not kind or (kind == "webp" and data[8:12] != b"WEBP"):
-        raise BadPicture(f"{path} is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these.")
+    data, kind = _loaded(path)
+    tags = other_files.tags_of(data) if kind == "tiff" else None
+    if tags is not None and tags.is_raw:
+        raise BadPicture(f"{path} is a camera's raw file, or the preview in one: develop it first.")
+    if kind == "png" and other_files.is_animated_png(data):
+        raise BadPicture(f"{path} is animated: save the frame that you mean as a file of its own.")
     try:
         image = getattr(pyvips.Image, f"{kind}load_buffer")(data, fail_on="error")
         _refuse_unsupported(image, path)
@@ -108,15 +118,74 @@ def read(path: Path) -> Picture:
         turned = image.autorot()
         pixels = turned.numpy()
     except pyvips.Error as error:
-        if "out of memory" in str(error):
-            raise ClientError("OUT_OF_MEMORY") from error
-        reason = " ".join(str(error).split("\n")[1].split()) if "\n" in str(error) else str(error)
-        raise BadPicture(f"{path} is damaged or cut short ({reason}): get a whole copy of it.") from error
+        raise _unreadable(path, error, tags) from error
     pixels = pixels.reshape(turned.height, turned.width, turned.bands).astype(
         _TYPES[turned.format], copy=False
     )
     profile = turned.get("icc-profile-data") if turned.get_typeof("icc-profile-data") else b""
-    return Picture(path, pixels, profile, turned)
+    has_other = tags is not None and tags.has_other_channel
+    orientation = image.get("orientation") if image.get_typeof("orientation") else 1
+    notes, extra = _notes(path, data, kind, has_other), picture_metadata.read(data, kind)
+    return Picture(path, pixels, profile, turned, orientation, has_other, notes, extra)
+
+
+def _loaded(path: Path) -> tuple[bytes, str]:
+    """The bytes of a picture file, and its format. Raises BadPicture before it loads anything else."""
+    try:
+        with open_regular(path) as file:
+            head = file.read(_HEAD)
+            kind = _kind_of(head)
+            data = head + file.read() if kind else head
+    except FileNotFoundError:
+        raise BadPicture(f"There is no file {path}: check the name.") from None
+    except OSError as error:
+        if path.is_dir():
+            raise BadPicture(f"{path} is a folder: name a picture in it.") from None
+        if error.strerror == NO_FILE:
+            raise BadPicture(f"{path} is a pipe or a device: save the picture as a file.") from None
+        raise BadPicture(
+            f"{path} cannot be read ({error.strerror or error}): correct its permissions, or copy it."
+        ) from error
+    if not data:
+        raise BadPicture(f"{path} is empty (0 bytes): get a whole copy of it.")
+    if not kind:
+        if other := other_files.what_is(head):
+            raise BadPicture(f"{path} is {other.what}: {other.remedy}.")
+        raise BadPicture(f"{path} is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these.")
+    return data, kind
+
+
+def _unreadable(path: Path, error: pyvips.Error, tags: other_files.Tags | None) -> ClientError:
+    """What libvips refuses: what is too large for memory, of a kind that is not read, or damaged."""
+    if "out of memory" in str(error):
+        return ClientError("OUT_OF_MEMORY")
+    reason = " ".join(str(error).split("\n")[1].split()) if "\n" in str(error) else str(error)
+    if any(mark in reason for mark in _NOT_READ):
+        how = (
+            f"compression {other_files.compression_name(tags.compression)}, {tags.bits} bits" if tags else ""
+        )
+        return BadPicture(
+            f"{path} is of a kind that cannot be read ({how or reason}): "
+            "save it with 8 or 16 bits, and with LZW, Deflate or no compression."
+        )
+    return BadPicture(f"{path} is damaged or cut short ({reason}): get a whole copy of it.")
+
+
+def _notes(path: Path, data: bytes, kind: str, has_other_channel: bool) -> tuple[str, ...]:
+    """What a person should know of a picture that was read."""
+    found = []
+    if has_other_channel:
+        what = f"The last channel of {path} is no transparency (a saved selection, say)"
+        found.append(f"{what}: it is left out.")
+    if kind == "jpeg" and (more := other_files.second_picture(data)):
+        found.append(f"{path} also holds {more}: the first picture is harmonized, and the rest is left out.")
+    return tuple(found)
+
+
+def _kind_of(head: bytes) -> str:
+    """The format of a file by its first bytes; empty for none of ours."""
+    kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
+    return "" if kind == "webp" and head[8:12] != b"WEBP" else kind
 
 
 def check_target(path: Path, picture: Picture | None = None) -> None:
@@ -169,12 +238,13 @@ def encoded(path: Path, pixels: Array, like: Picture) -> bytes:
     """
     kind = _SUFFIXES[path.suffix.lower()]
     profile = like.profile
+    pixels = pixels[:, :, :-1] if like.has_other_channel else pixels
     pixels = rescaled(pixels, kept_type(path, pixels.dtype), encode=not profile)
     if kind == "jpeg" and like.has_alpha:
         pixels = pixels[:, :, :-1]
-    if kind == "webp" and like.is_gray:
+    if kind == "webp" and pixels.shape[2] < 3:
         pixels, profile = gray_to_rgb(pixels), b""
-    image = _with_header(np.ascontiguousarray(pixels), like.header, profile)
+    image = _with_header(np.ascontiguousarray(pixels), like, profile)
     options: dict[str, dict[str, Any]] = {
         # A filtered row deflates better at level 3 than an unfiltered one at level 6, and sooner.
         "png": {"bitdepth": 16 if pixels.dtype == np.uint16 else 8, "compression": 3, "filter": "sub"},
@@ -191,7 +261,8 @@ def encoded(path: Path, pixels: Array, like: Picture) -> bytes:
         data: bytes = getattr(image, f"{kind}save_buffer")(**options[kind])
     except pyvips.Error as error:
         raise BadPicture(f"{path} could not be written: {' '.join(str(error).split())}.") from error
-    return data
+    exif, iptc = (image.get(name) if image.get_typeof(name) else b"" for name in ("exif-data", "iptc-data"))
+    return picture_metadata.completed(data, kind, like.extra, exif, iptc)
 
 
 def replace_file(path: Path, data: bytes) -> None:
@@ -264,7 +335,8 @@ def _opaque(pixels: Array) -> bool:
     return bool((pixels[:, :, -1] >= full).all())
 
 
-def _with_header(pixels: Array, header: Any, profile: bytes) -> Any:
+def _with_header(pixels: Array, like: Picture, profile: bytes) -> Any:
+    header = like.header
     height, width, bands = pixels.shape
     names = {
         "uint8": ("uchar", "b-w", "srgb"),
@@ -277,6 +349,8 @@ def _with_header(pixels: Array, header: Any, profile: bytes) -> Any:
     for name in header.get_fields():
         if name.startswith(_KEPT) and name != "icc-profile-data":
             image.set_type(header.get_typeof(name), name, header.get(name))
+    for name, value in picture_metadata.fields(like.extra).items():
+        image.set_type(pyvips.GValue.blob_type, name, value)
     image.set_type(pyvips.GValue.gint_type, "orientation", 1)  # the EXIF block still has the old one
     if profile:
         image.set_type(pyvips.GValue.blob_type, "icc-profile-data", profile)

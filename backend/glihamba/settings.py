@@ -66,7 +66,9 @@ class Settings:
     queue_megabytes: int = _setting(
         2048, "memory for the pictures of all jobs together; one job alone may take more", low=1, high=1 << 20
     )
-    queue_length: int = _setting(16, "jobs that may wait while one runs", low=1, high=256)
+    queue_length: int = _setting(
+        16, "jobs whose pictures are taken in while one runs; 64 more wait outside", low=1, high=256
+    )
     chunk_bytes: int = _setting(1 << 20, "bytes of pixels in one message", low=1 << 12, high=4 << 20)
     shared_files: str = _setting(
         "on", "pass large pictures through files in RUNTIME_DIR/planes, where possible", choices=("on", "off")
@@ -88,6 +90,14 @@ class Settings:
     @property
     def lock_file(self) -> Path:
         return self.runtime_dir / places.LOCK
+
+    @property
+    def process_file(self) -> Path:
+        return self.runtime_dir / places.PROCESS
+
+    @property
+    def socket_file(self) -> Path:
+        return self.runtime_dir / places.SOCKET
 
     @property
     def planes_dir(self) -> Path | None:

@@ -4,9 +4,10 @@ The file is a JSON object that only its owner may read. It is there while a daem
 killed leaves it behind: then nothing answers at its port, or what answers has another instance.
 
     {"host": "127.0.0.1", "port": 43817, "token": "...", "instance": "...", "pid": 4711,
-     "version": "0.1.0", "protocol": 1, "started": 1767225600.0}
+     "version": "0.1.0", "protocol": 1, "started": 1767225600.0, "socket": "daemon.sock"}
 
-It always names a plain loopback port: a daemon that serves a network speaks TLS at another port.
+It always names a plain loopback port: a daemon that serves a network speaks TLS at another port. `socket` is
+there where the system has Unix sockets: the name of one beside the file, which only its owner may connect to.
 Readers ignore members that they do not know. `glihamba_proto.places` says where the file lies.
 """
 
@@ -16,10 +17,11 @@ import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from glihamba_proto import documents
 from glihamba_proto.files import replacing
 
 _NEEDED = ("host", "port", "token", "instance", "pid")
-_OPTIONAL = ("version", "protocol", "started")
+_OPTIONAL = ("version", "protocol", "started", "socket")
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class Endpoint:
     """Where a daemon answers and what it wants to see first.
 
     `started` is in seconds since 1970. A daemon on another machine has neither `instance` nor `pid`. With
-    `tls` the client trusts the PEM file `certificate`, or the system's authorities if that is empty.
+    `tls` the client trusts the PEM file `certificate`, or the system's authorities if that is empty. `socket`
+    is a file's name in the runtime folder, or empty.
     """
 
     host: str
@@ -40,6 +43,7 @@ class Endpoint:
     started: float = 0.0
     tls: bool = False
     certificate: str = ""
+    socket: str = ""
 
     @property
     def is_remote(self) -> bool:
@@ -57,11 +61,11 @@ def address(host: str, port: int) -> str:
 def read(path: Path) -> Endpoint | None:
     """The endpoint in the file, which may be stale; None if there is no file or it is damaged."""
     try:
-        table = json.loads(path.read_text("utf-8"))
+        table = documents.read(path)
         values = {name: table[name] for name in _NEEDED}
         values |= {name: table[name] for name in _OPTIONAL if name in table}
         values |= {"port": int(values["port"]), "pid": int(values["pid"])}
-        values |= {name: str(values[name]) for name in ("host", "token", "instance")}
+        values |= {name: str(values.get(name, "")) for name in ("host", "token", "instance", "socket")}
         found = Endpoint(**values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -71,8 +75,9 @@ def read(path: Path) -> Endpoint | None:
 def write(path: Path, endpoint: Endpoint) -> None:
     """Replace the file in one step by one that only its owner can read; raises OSError."""
     table = asdict(endpoint)
+    kept = {name: table[name] for name in _NEEDED + _OPTIONAL if table[name] != ""}
     with replacing(path, private=True) as part:
-        part.write_text(json.dumps({name: table[name] for name in _NEEDED + _OPTIONAL}, indent=1), "utf-8")
+        part.write_text(json.dumps(kept, indent=1), "utf-8")
 
 
 def remove(path: Path, instance: str) -> None:

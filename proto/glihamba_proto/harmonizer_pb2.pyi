@@ -51,7 +51,7 @@ class GetServerInfoRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class ServerInfo(_message.Message):
-    __slots__ = ("version", "protocol", "instance", "device", "default_model", "limits", "jobs_waiting", "job_running", "notice", "notice_note", "shared_files")
+    __slots__ = ("version", "protocol", "instance", "device", "default_model", "limits", "jobs_waiting", "job_running", "notice", "notice_note", "shared_files", "pings")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     PROTOCOL_FIELD_NUMBER: _ClassVar[int]
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
@@ -63,6 +63,7 @@ class ServerInfo(_message.Message):
     NOTICE_FIELD_NUMBER: _ClassVar[int]
     NOTICE_NOTE_FIELD_NUMBER: _ClassVar[int]
     SHARED_FILES_FIELD_NUMBER: _ClassVar[int]
+    PINGS_FIELD_NUMBER: _ClassVar[int]
     version: str
     protocol: int
     instance: str
@@ -74,7 +75,8 @@ class ServerInfo(_message.Message):
     notice: str
     notice_note: Note
     shared_files: bool
-    def __init__(self, version: _Optional[str] = ..., protocol: _Optional[int] = ..., instance: _Optional[str] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., default_model: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., jobs_waiting: _Optional[int] = ..., job_running: bool = ..., notice: _Optional[str] = ..., notice_note: _Optional[_Union[Note, _Mapping]] = ..., shared_files: bool = ...) -> None: ...
+    pings: bool
+    def __init__(self, version: _Optional[str] = ..., protocol: _Optional[int] = ..., instance: _Optional[str] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., default_model: _Optional[str] = ..., limits: _Optional[_Union[Limits, _Mapping]] = ..., jobs_waiting: _Optional[int] = ..., job_running: bool = ..., notice: _Optional[str] = ..., notice_note: _Optional[_Union[Note, _Mapping]] = ..., shared_files: bool = ..., pings: bool = ...) -> None: ...
 
 class Note(_message.Message):
     __slots__ = ("message", "fields")
@@ -420,17 +422,19 @@ class Progress(_message.Message):
     def __init__(self, stage: _Optional[_Union[Progress.Stage, str]] = ..., fraction: _Optional[float] = ..., queue_position: _Optional[int] = ...) -> None: ...
 
 class End(_message.Message):
-    __slots__ = ("seconds_queued", "seconds_computed", "device", "model", "warnings", "warning_notes")
+    __slots__ = ("seconds_queued", "seconds_computed", "device", "model", "warnings", "warning_notes", "transform")
     SECONDS_QUEUED_FIELD_NUMBER: _ClassVar[int]
     SECONDS_COMPUTED_FIELD_NUMBER: _ClassVar[int]
     DEVICE_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     WARNINGS_FIELD_NUMBER: _ClassVar[int]
     WARNING_NOTES_FIELD_NUMBER: _ClassVar[int]
+    TRANSFORM_FIELD_NUMBER: _ClassVar[int]
     seconds_queued: float
     seconds_computed: float
     device: Device
     model: str
     warnings: _containers.RepeatedScalarFieldContainer[str]
     warning_notes: _containers.RepeatedCompositeFieldContainer[Note]
-    def __init__(self, seconds_queued: _Optional[float] = ..., seconds_computed: _Optional[float] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ...) -> None: ...
+    transform: Transform
+    def __init__(self, seconds_queued: _Optional[float] = ..., seconds_computed: _Optional[float] = ..., device: _Optional[_Union[Device, _Mapping]] = ..., model: _Optional[str] = ..., warnings: _Optional[_Iterable[str]] = ..., warning_notes: _Optional[_Iterable[_Union[Note, _Mapping]]] = ..., transform: _Optional[_Union[Transform, _Mapping]] = ...) -> None: ...

@@ -97,6 +97,14 @@ def text(message: str, language: str = "", **fields: object) -> str:
     return _Filler(chosen).vformat(catalogue(chosen)[message], (), fields)
 
 
+def printable(words: str) -> str:
+    """The words with everything that would move a terminal's cursor, or colour it, as an escape.
+
+    Names and texts from files may hold such characters. Line ends stay.
+    """
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in words)
+
+
 def stage(name: str, language: str = "") -> str:
     """What a job does in the contract's stage `name`; the bare name when it is not known."""
     return catalogue(choose(language)).get(f"STAGE.{name}", name.capitalize())

@@ -27,7 +27,10 @@ DATA_DIR, RUNTIME_DIR, LOG_DIR = "GLIHAMBA_DATA_DIR", "GLIHAMBA_RUNTIME_DIR", "G
 RUNTIME, LOGS, MODELS = "run", "logs", "models"
 SETTINGS, COMMAND = "settings.json", "daemon.json"
 # Inside the runtime folder.
-ENDPOINT, LOCK, PLANES = "endpoint.json", "daemon.lock", "planes"
+ENDPOINT, LOCK, PROCESS, SOCKET, PLANES = (
+    *("endpoint.json", "daemon.lock", "daemon.pid"),
+    *("daemon.sock", "planes"),
+)
 # Inside the log folder.
 DAEMON_LOG, LAUNCH_LOG = "daemon.log", "launch.log"
 

@@ -23,7 +23,7 @@ def damaged() -> dict[str, tuple[bytes, str]]:
     return {
         "zero.png": (b"", "is empty (0 bytes): get a whole copy of it."),
         "text.png": (b"hello", "is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these."),
-        "gif.png": (encoded(large, "GIF"), "is not a PNG, JPEG, TIFF or WebP picture"),
+        "gif.png": (encoded(large, "GIF"), "is a GIF picture: export it as PNG or TIFF first."),
         "half.png": (encoded(large, "PNG")[:20000], "is damaged or cut short"),
         "half.jpg": (encoded(large, "JPEG")[:4000], "is damaged or cut short"),
         "half.tif": (encoded(large, "TIFF")[:3000], "is damaged or cut short"),
@@ -96,7 +96,8 @@ def test_outputs_that_make_no_sense(service: LocalService, tmp_path: Path) -> No
     composite = save(tmp_path / "in.png", scene(channels=4))
     mask = save_mask(tmp_path / "mask.png")
     cases = {
-        tmp_path / "out.gif": "does not end in .png, .jpg, .jpeg, .tif, .tiff, .webp: name the output after",
+        tmp_path
+        / "out.gif": "does not end in .png, .jpg, .jpeg, .jfif, .tif, .tiff, .webp: name the output after",
         tmp_path / "nowhere" / "out.png": "make it first, or choose another output.",
         composite: "The output would overwrite",
         mask: "The output would overwrite",

@@ -234,7 +234,7 @@ def test_something_else_listens() -> None:
     assert failure.value.code in ("NO_ANSWER", "DAEMON_LOST")
 
 
-@pytest.mark.parametrize(("changes", "code"), [({}, "SHUTTING_DOWN"), ({"instance": ""}, "REMOTE_GONE")])
+@pytest.mark.parametrize(("changes", "code"), [({}, "SHUTTING_DOWN"), ({"instance": ""}, "DAEMON_LOST")])
 def test_a_shutdown_tells_the_job(
     daemon: Any, endpoint: Endpoint, make_capture: Make, changes: dict[str, Any], code: str
 ) -> None:
@@ -251,34 +251,42 @@ def test_a_shutdown_tells_the_job(
     with pytest.raises(ClientError) as failure:
         task.result()
     assert failure.value.code == code
-    assert ("start" in failure.value.sentence("en")) == (code == "SHUTTING_DOWN")
+    assert ("started anew" in failure.value.sentence("en")) == (code == "SHUTTING_DOWN")
 
 
 @pytest.fixture
 def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """A self-signed certificate for 127.0.0.1 and its key."""
+    return make_certificate(tmp_path)
+
+
+def make_certificate(
+    tmp_path: Path, name: str = "studio", address: str = "127.0.0.1", days: tuple[int, int] = (-1, 1)
+) -> tuple[Path, Path]:
+    """A self-signed certificate and its key. address: its alternative name; empty: it has none."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
 
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "studio")])
-    address = x509.IPAddress(ipaddress.ip_address("127.0.0.1"))
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.timezone.utc)
     built = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(subject)
+        .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(x509.SubjectAlternativeName([address]), False)
+        .not_valid_before(now + datetime.timedelta(days=days[0]))
+        .not_valid_after(now + datetime.timedelta(days=days[1]))
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
-        .sign(key, hashes.SHA256())
     )
+    if address:
+        names = [x509.IPAddress(ipaddress.ip_address(address))]
+        built = built.add_extension(x509.SubjectAlternativeName(names), False)
+    signed = built.sign(key, hashes.SHA256())
     paths = tmp_path / "box.pem", tmp_path / "box.key"
-    paths[0].write_bytes(built.public_bytes(serialization.Encoding.PEM))
+    paths[0].write_bytes(signed.public_bytes(serialization.Encoding.PEM))
     form = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     paths[1].write_bytes(key.private_bytes(serialization.Encoding.PEM, *form))
     return paths
@@ -308,6 +316,30 @@ def test_tls_without_the_right_authority(box: Settings, make_capture: Make) -> N
     assert failure.value.code == "TLS_FAILED"
     assert "Check the certificate authority's file" in failure.value.sentence("en")
     assert isinstance(failure.value.__cause__, ssl.SSLError)
+
+
+@pytest.mark.parametrize(
+    ("how", "words"),
+    [
+        ({"days": (-9, -1)}, "has expired. Make a new one there"),
+        ({"days": (1, 9)}, "is not valid yet. Check the clocks"),
+        ({"address": "192.0.2.7"}, "is not for this address. It must name it as a subject alternative name"),
+        ({"address": "", "name": "127.0.0.1"}, "is not for this address."),
+    ],
+)
+def test_what_is_wrong_with_a_certificate_is_said(
+    own_home: Path, tmp_path: Path, make_capture: Make, how: dict[str, Any], words: str
+) -> None:
+    certificate, key = make_certificate(tmp_path, **how)
+    token = tmp_path / "token"
+    token.write_text("s3cret-of-the-studio\n")
+    with Daemon(settings.in_force(device="cpu"), tls_cert=certificate, tls_key=key, token_file=token) as box:
+        wanted = Settings("", 1.0, f"127.0.0.1:{box.tls_port}", str(token), str(certificate))
+        with pytest.raises(ClientError) as failure:
+            DaemonService(wanted).start(make_capture()).result()
+    assert failure.value.code == "TLS_FAILED"
+    assert words in failure.value.sentence("en")
+    assert "Das Zertifikat des Dienstes unter 127.0.0.1:" in failure.value.sentence("de")
 
 
 def test_remote_addresses_that_make_no_sense(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ def as_from_afar(found: endpoint.Endpoint, capture: Capture) -> Task[Harmonized]
 
 @pytest.mark.skipif(os.name != "posix", reason="SIGKILL")
 def test_a_daemon_killed_in_the_middle(make_capture: Make) -> None:
-    """The client says so within 5 seconds, and the next call starts another daemon."""
+    """The client notices at once, starts another daemon, and the person gets the result."""
     service, first = DaemonService(command=SERVE), connect(SERVE)
     pid = first.pid
     task = service.start(make_capture(6000, 4000))
@@ -114,23 +114,15 @@ def test_a_daemon_killed_in_the_middle(make_capture: Make) -> None:
     while afar.progress().stage != "QUEUED" and not afar.wait(0.005):
         assert time.monotonic() < deadline
     os.kill(pid, signal.SIGKILL)
-    killed = time.monotonic()
-    assert task.wait(PATIENCE)
-    assert time.monotonic() - killed < 5
-    with pytest.raises(ClientError) as caught:
-        task.result()
-    assert caught.value.code == "DAEMON_LOST"
-    said = caught.value.sentence("en")
-    assert (
-        "ended in the middle of the job, and nothing was changed. Try again: it will be started anew." in said
-    )
+    while task.progress().stage != "AGAIN" and not task.wait(0.005):
+        assert time.monotonic() < deadline
+    assert task.result().plane.width == 6000
     with pytest.raises(ClientError) as caught:
         afar.result()
-    assert caught.value.sentence("en").startswith(f"The remote daemon at {first} does not answer.")
+    assert caught.value.code == "DAEMON_LOST"
+    said = caught.value.sentence("en")
+    assert said.startswith(f"The remote daemon at {first} ended in the middle of the job or went silent")
     assert gone(pid)
-    again = service.start(make_capture())
-    assert again.wait(PATIENCE)
-    assert again.result().plane.width == 64
     found = endpoint.read(places.endpoint_file())
     assert found is not None
     assert found.pid != pid

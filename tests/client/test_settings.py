@@ -31,7 +31,7 @@ def test_settings_are_kept(tmp_path: Path) -> None:
     assert settings.read(path) == Settings(strength=1)
 
 
-@pytest.mark.parametrize("name", ["file/settings.json", "s" * 250])
+@pytest.mark.parametrize("name", ["file/settings.json", "s" * 256])
 def test_settings_that_cannot_be_written_are_said(tmp_path: Path, name: str) -> None:
     """A file in place of the folder and a name that is too long stop root too."""
     (tmp_path / "file").write_text("")

@@ -141,14 +141,25 @@ def test_too_many_pixels(
 def test_a_message_beyond_grpcs_limit_ends_only_its_call(peer: Any, said: SimpleNamespace) -> None:
     messages = said.plain_job()
     messages[1].chunk.data = bytes(9 << 20)
+    assert peer.refusal(messages) == (
+        INVALID,
+        "BAD_REQUEST",
+        "A message has 9,437,194 bytes, but at most 8,388,608 are accepted. Send the planes in smaller chunks.",
+    )
+    messages[1].chunk.data = bytes(17 << 20)
     assert peer.refusal(messages)[0] == EXHAUSTED
     assert peer.harmonize(said.plain_job()).end.model == "statistics"
 
 
 def test_bytes_that_are_no_message(peer: Any, said: SimpleNamespace) -> None:
     raw = peer.channel.stream_stream("/glihamba.v1.Harmonizer/Harmonize")
-    with pytest.raises(grpc.RpcError):
-        list(raw(iter([b"\xff\xff\xff\xff"]), metadata=peer.metadata))
+    sentence = (
+        "The stream holds a message that cannot be read. Update GLIHamba and this plugin to the same version."
+    )
+    for call in (raw, peer.channel.stream_stream("/glihamba.v1.Harmonizer/Predict")):
+        with pytest.raises(grpc.RpcError) as raised:
+            list(call(iter([b"\xff\xff\xff\xff"]), metadata=peer.metadata))
+        assert said.told(raised.value) == (INVALID, "BAD_REQUEST", sentence)
     assert peer.harmonize(said.plain_job()).end.model == "statistics"
 
 

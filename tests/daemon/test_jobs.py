@@ -74,49 +74,62 @@ def follow(connect: Callable[..., Any], said: SimpleNamespace) -> Callable[..., 
     return begin
 
 
-def test_a_full_queue_refuses_at_once(
-    start: Callable[..., Any],
-    gate: Any,
-    follow: Callable[..., Follower],
-    connect: Callable[..., Any],
-    said: Any,
+def test_who_finds_no_place_waits_for_one_and_is_told_how_many_are_before_it(
+    start: Callable[..., Any], gate: Any, follow: Callable[..., Follower], connect: Callable[..., Any]
 ) -> None:
     daemon = start(gate, queue_length=2)
-    running = follow(daemon)
+    running = follow(daemon, "one", 61)
     gate.wait_for_job()
-    waiting = [follow(daemon).wait_until_queued() for _ in range(2)]
-    sentence = "The daemon is busy: 2 jobs are waiting already. Try again when one of them is done."
-    refused = connect(daemon).refusal(said.plain_job())
-    assert refused == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", sentence)
+    inside = [
+        follow(daemon, client, width).wait_until_queued() for client, width in (("one", 62), ("two", 63))
+    ]
+    outside = [follow(daemon, "one", 64)]
+    until(lambda: positions(outside[0]) == [2])
+    outside.append(follow(daemon, "three", 65))
+    until(lambda: positions(outside[1]) == [2])  # it holds no place yet, so it comes before "one"
+    until(lambda: positions(outside[0]) == [2, 3])
     info = connect(daemon).info()  # the daemon answers although the queue is full
-    assert (info.jobs_waiting, info.job_running) == (2, True)
+    assert (info.jobs_waiting, info.job_running) == (4, True)
+    assert not any(follower.reply.accepted for follower in outside)
     gate.open.set()
-    assert all(follower.ended().reply.end for follower in (running, *waiting))
-    assert connect(daemon).harmonize(said.plain_job()).end
+    assert all(follower.ended().reply.end for follower in (running, *inside, *outside))
+    assert daemon.runner.widths[:3] == [61, 62, 63]
+    assert set(daemon.runner.widths[3:]) == {64, 65}
 
 
-def test_a_stream_that_sends_nothing_holds_a_place_only_for_a_while(
-    start: Callable[..., Any], connect: Callable[..., Any], said: SimpleNamespace
+def positions(follower: Follower) -> list[int]:
+    return [update.queue_position for update in follower.reply.progress if update.stage == pb.Progress.QUEUED]
+
+
+def test_a_client_has_half_of_the_places(
+    start: Callable[..., Any], gate: Any, follow: Callable[..., Follower]
 ) -> None:
-    daemon = start(daemon={"silence_seconds": 0.5}, queue_length=1)
-    hold = threading.Event()
+    daemon = start(gate, queue_length=5)
+    greedy = [follow(daemon, "greedy") for _ in range(8)]
+    gate.wait_for_job()
+    until(lambda: daemon.jobs.waiting == 7)
+    modest = follow(daemon, "modest").wait_until_queued()  # at once: three places are left
+    assert sum(bool(follower.reply.accepted) for follower in greedy) == 3
+    gate.open.set()
+    assert all(follower.ended().reply.end for follower in (modest, *greedy))
 
-    def silent() -> Iterator[Any]:
-        yield from said.plain_job()[:2]
-        hold.wait(PATIENCE)
 
-    calls = [connect(daemon).open(silent()) for _ in range(2)]
-    try:
-        until(lambda: daemon.jobs.waiting == 2)
-        assert connect(daemon).refusal(said.plain_job())[1] == "QUEUE_FULL"
-        until(lambda: daemon.tick() or daemon.jobs.waiting == 0)
-        for call in calls:
-            with pytest.raises(grpc.RpcError) as raised:
-                list(call)
-            assert raised.value.code() == grpc.StatusCode.CANCELLED
-        assert connect(daemon).harmonize(said.plain_job()).end
-    finally:
-        hold.set()
+def test_more_than_there_are_seats_for_are_refused(
+    start: Callable[..., Any], gate: Any, follow: Callable[..., Follower], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("glihamba.daemon.jobs.OUTSIDE", 5)
+    daemon = start(gate, queue_length=2)
+    greedy = [follow(daemon, "greedy") for _ in range(4)]
+    gate.wait_for_job()
+    until(lambda: daemon.jobs.waiting == 3)
+    sentence = "The daemon is busy: 4 jobs are waiting already. Try again when one of them is done."
+    refused = (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL", sentence)
+    assert follow(daemon, "greedy").ended().error == refused  # half of the seats are one client's
+    others = [follow(daemon, "other") for _ in range(4)]
+    until(lambda: daemon.jobs.waiting == 7)
+    assert follow(daemon, "third").ended().error == (*refused[:2], sentence.replace("4", "8"))
+    gate.open.set()
+    assert all(follower.ended().reply.end for follower in (*greedy, *others))
 
 
 def test_clients_take_turns(start: Callable[..., Any], gate: Any, follow: Callable[..., Follower]) -> None:
@@ -236,18 +249,18 @@ def test_memory_of_all_jobs_together_is_bounded(
     connect: Callable[..., Any],
     said: Any,
 ) -> None:
+    """A picture alone may take more than the limit; the next one is taken in when it has gone."""
     daemon = start(gate, queue_megabytes=1)
     large = said.plain_job(said.picture(400, 600), said.object_mask(400, 600))  # 1.7 MB with its result
     first = Follower(said, connect(daemon).open(large))
     gate.wait_for_job()
-    status, code, sentence = connect(daemon).refusal(said.plain_job()[:1])
-    assert (status, code) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "QUEUE_FULL")
-    assert sentence == (
-        "The daemon is busy: the waiting jobs already hold 1 MB of pictures. "
-        "Try again when one of them is done."
-    )
+    second, third = Follower(said, connect(daemon).open(large)), follow(daemon)
+    until(lambda: len(daemon.jobs._receiving) == 2)
+    (held,) = [job.bytes for job in daemon.jobs._open if job.began]
+    assert held == 400 * 600 * 7
+    assert sum(job.bytes for job in daemon.jobs._open) == held
     gate.open.set()
-    assert first.ended().reply.end
+    assert all(follower.ended().reply.end for follower in (first, second, third))
 
 
 def test_ending_tells_every_job(
@@ -310,7 +323,8 @@ def test_progress_of_a_job_keeps_its_height() -> None:
 
     jobs: Any = Jobs(work, length=1, megabytes=1)  # whose requests and outcomes are words
     job = jobs.reserve(lambda: None)
-    jobs.submit(job, "client", "done")
+    assert list(jobs.admitted(job, "client")) == []
+    jobs.submit(job, "done")
     seen = [update.fraction for update in job.updates()]
     assert seen == sorted(seen)
     assert max(seen) <= 1

@@ -103,6 +103,19 @@ def test_the_given_transform_gives_the_same_picture(
     assert not np.array_equal(own, picture())
 
 
+def test_a_job_tells_which_transform_it_applied(
+    peer: Any, said: SimpleNamespace, transform: pb.Transform
+) -> None:
+    """An animation's next frame is corrected alike by it, whatever the frame shows."""
+    assert peer.harmonize(said.plain_job()).end.transform == transform
+    given = pb.Transform()
+    given.CopyFrom(transform)
+    given.base[0] += 0.125
+    assert peer.harmonize(said.plain_job(transform=given)).end.transform == given
+    half = pb.Amounts(light=0.5)
+    assert peer.harmonize(said.plain_job(transform=given, amounts=half, strength=0.5)).end.transform == given
+
+
 def test_it_holds_at_another_size(peer: Any, said: SimpleNamespace, transform: pb.Transform) -> None:
     large, mask = (np.repeat(np.repeat(p, 3, 0), 3, 1) for p in (picture(), object_mask()))
     small = peer.harmonize(said.plain_job()).pixels().astype(int)

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 
 from glihamba.daemon import service as service_module
+from glihamba.daemon.jobs import Patience
 from glihamba_proto import harmonizer_pb2 as pb
 from glihamba_proto import shared_file
 from glihamba_proto.chunks import chunks
@@ -200,7 +201,7 @@ def test_a_client_that_dies_takes_its_file_along(
 def test_a_client_that_never_returns_its_file_loses_its_place(
     start: Any, connect: Any, begin: Any, said: SimpleNamespace
 ) -> None:
-    daemon = start(daemon={"silence_seconds": 0.5}, default_model="statistics")
+    daemon = start(daemon={"patience": Patience(reading=0.5)}, default_model="statistics")
     peer = connect(daemon)
     job = begin(peer)
     job.store(said.picture(), said.object_mask())

@@ -7,7 +7,6 @@ from pictures import write
 
 FOLDER = os.path.realpath(os.environ["GLIHAMBA_DATA_DIR"])
 HOLD, BEGAN, GAVE_UP = (os.path.join(FOLDER, name) for name in ("hold", "began", "gave-up"))
-BUSY = "The daemon is busy: 2 jobs are waiting already. Try again when one of them is done."
 
 
 def hold():
@@ -44,6 +43,21 @@ def python(code):
     """A command that runs `code` in the daemon's Python."""
     words = command()
     return [*words[: words.index("-m")], "-c", code]
+
+
+def endless(began):
+    """A command of a daemon whose jobs never end. A job that begins makes the file `began`."""
+    code = (
+        "import pathlib, time; from glihamba.engine.runner import Runner; "
+        f"Runner.run = lambda *_: (pathlib.Path({began!r}).touch(), time.sleep(600)); "
+        "from glihamba.cli import main; main()"
+    )
+    return [*python(code), "serve", "--device", "cpu"]
+
+
+def mend(folder):
+    """Have the next daemon of that folder be the usual one."""
+    write(os.path.join(folder, "daemon.json"), json.dumps({"command": command()}).encode())
 
 
 def process(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import Any
 
 import numpy as np
@@ -113,3 +114,7 @@ def test_other_failures_are_not_mistaken_for_lack_of_memory() -> None:
         torch.empty(1 << 60, dtype=torch.uint8)
     assert is_out_of_memory(raised.value)
     assert is_out_of_memory(torch.OutOfMemoryError("CUDA out of memory."))
+    for words in ("could not create a memory object", "could not create a primitive", "std::bad_alloc"):
+        assert is_out_of_memory(RuntimeError(words)), "oneDNN and C++ say it so"
+    assert is_out_of_memory(OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert not is_out_of_memory(OSError(errno.ENOSPC, "No space left on device"))

@@ -38,6 +38,15 @@ def test_a_filter_is_found_again(rows: Rows) -> None:
         assert row == pytest.approx(wanted, abs=0.01)
 
 
+def test_without_offsets_the_gains_come_as_near_as_they_can() -> None:
+    """GIMP 3.2 has no filter with offsets."""
+    after = filtered(COLOURS, WITH_OFFSETS)
+    found = fit.best(COLOURS, after, offsets=False)
+    assert len(found.rows[0]) == 3
+    assert found.levels > fit.GOOD, "so the person is told"
+    assert found.levels > fit.best(COLOURS, after).levels
+
+
 def test_no_change_is_no_filter() -> None:
     found = fit.best(COLOURS, COLOURS)
     assert found.levels == pytest.approx(0, abs=1e-6)

@@ -77,7 +77,7 @@ def test_a_dry_run_of_the_tests_does_nothing(tmp_path: Path) -> None:
     assert "--editable" in done.stdout
     assert "-m pytest -k nothing" in done.stdout
     whole = install("test", "--dry-run", "--prefix", tmp_path / "there")
-    assert "-m pytest --numprocesses logical" in whole.stdout
+    assert "-m pytest --numprocesses" in whole.stdout
     fast = install("test", "--fast", "--dry-run", "--prefix", tmp_path / "there")
     assert fast.stdout.splitlines()[-1] == f"{whole.stdout.splitlines()[-1]} --fast"
     assert list(tmp_path.iterdir()) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import apps
 import krita_app
@@ -34,3 +35,19 @@ def artefacts() -> Path:
     folder = apps.REPOSITORY / "build" / "krita" / "artefacts"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="module")
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the cases of the module's SCRIPT write files."""
+    return tmp_path_factory.mktemp(Path(request.module.SCRIPT).stem)
+
+
+@pytest.fixture(scope="module")
+def report(request: pytest.FixtureRequest, profile: Profile, folder: Path, artefacts: Path) -> dict[str, Any]:
+    """What became of the cases of the module's SCRIPT, all in one Krita. Screenshots are kept."""
+    request.getfixturevalue("daemon")
+    found = krita_app.run(profile, request.module.SCRIPT, folder)
+    for picture in folder.glob("*.png"):
+        (artefacts / picture.name).write_bytes(picture.read_bytes())
+    return found

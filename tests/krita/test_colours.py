@@ -10,7 +10,6 @@ from typing import Any
 import krita_app
 import numpy as np
 import pytest
-from krita_app import Profile
 
 SCRIPT = krita_app.HERE / "cases" / "colours.py"
 CASES = krita_app.cases_of(SCRIPT)
@@ -25,17 +24,6 @@ INSIDE = np.s_[20:44, 30:62]
 # is perceptual in both directions, which is no way back to the same colour; it is the document's own.
 ALLOWED_ROUND_TRIP = {"cmyk_8": 16, "cmyk_16": 16, "cmyk_float": 16}
 ALLOWED = {"rgb_8_linear": 5, "lab_8": 4, "cmyk_8": 34, "cmyk_16": 34, "cmyk_float": 34}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("colours")
-
-
-@pytest.fixture(scope="module")
-def report(profile: Profile, daemon: Any, folder: Path) -> dict[str, Any]:
-    """All cases in one Krita."""
-    return krita_app.run(profile, SCRIPT, folder)
 
 
 @pytest.mark.parametrize("case", CASES)

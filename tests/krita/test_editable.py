@@ -11,22 +11,9 @@ import krita_app
 import numpy as np
 import pytest
 import words
-from krita_app import Profile
 
 SCRIPT = krita_app.HERE / "cases" / "editable.py"
 CURVES = Path(assemble.__file__).parent / "krita" / "glihamba_krita" / "curves.py"
-
-
-@pytest.fixture(scope="module")
-def report(
-    profile: Profile, daemon: Any, tmp_path_factory: pytest.TempPathFactory, artefacts: Path
-) -> dict[str, Any]:
-    """All cases in one Krita."""
-    folder = tmp_path_factory.mktemp("editable")
-    report = krita_app.run(profile, SCRIPT, folder)
-    for picture in folder.glob("*.png"):
-        (artefacts / picture.name).write_bytes(picture.read_bytes())
-    return report
 
 
 @pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))

@@ -9,20 +9,8 @@ import apps
 import krita_app
 import numpy as np
 import pytest
-from krita_app import Profile
 
 SCRIPT = krita_app.HERE / "cases" / "layers.py"
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("layers")
-
-
-@pytest.fixture(scope="module")
-def report(profile: Profile, daemon: Any, folder: Path) -> dict[str, Any]:
-    """All cases in one Krita."""
-    return krita_app.run(profile, SCRIPT, folder)
 
 
 @pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))

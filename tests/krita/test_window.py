@@ -9,22 +9,10 @@ import apps
 import krita_app
 import numpy as np
 import pytest
-from krita_app import Profile
 
 SCRIPT = krita_app.HERE / "cases" / "window.py"
 OBJECT = 300 * 300
 WINDOW = 1500 * 1500  # around it, of 3000 x 2400 pixels
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("window")
-
-
-@pytest.fixture(scope="module")
-def report(profile: Profile, daemon: Any, folder: Path) -> dict[str, Any]:
-    """All cases in one Krita."""
-    return krita_app.run(profile, SCRIPT, folder)
 
 
 @pytest.mark.parametrize("case", krita_app.cases_of(SCRIPT))

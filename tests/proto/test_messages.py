@@ -60,7 +60,8 @@ def said_in(path: Path) -> Iterator[tuple[str, set[str] | None]]:
             yield from ((f"{SAID_BY[name]}.{case}".rstrip("."), fields) for case in cases)
         elif name == "ClientError" and node.args:
             known = None if len(node.args) > 1 else fields
-            yield from ((code, known) for code in constants(node.args[0]))
+            codes = constants(node.args[0])
+            yield from ((f"{code}.{case}".rstrip("."), known) for code in codes for case in cases)
         elif name == "Note" and node.args:
             table = node.args[1] if len(node.args) > 1 else ast.Dict([], [])
             keys = set(constants_of_keys(table)) if isinstance(table, ast.Dict) else None

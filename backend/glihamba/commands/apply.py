@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import bar, json_option, print_json
+from glihamba.commands.common import bar, json_option, print_json, say
 from glihamba.commands.pictures import Picture, pairs
 
 
@@ -85,7 +85,7 @@ def _tell(count: int, failed: list[dict[str, str]], as_json: bool) -> int:
     if as_json:
         print_json({"done": count - len(failed), "failed": failed})
     else:
-        click.echo(f"{count - len(failed)} of {count} pictures recoloured.")
+        say(f"{count - len(failed)} of {count} pictures recoloured.")
         for failure in failed:
-            click.echo(f"  {Path(failure['composite']).name}: {failure['reason']}", err=True)
+            say(f"  {Path(failure['composite']).name}: {failure['reason']}", err=True)
     return 1 if failed else 0

@@ -20,7 +20,7 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import Bar, bar, print_json
+from glihamba.commands.common import Bar, bar, print_json, say
 from glihamba.commands.pictures import Picture, Worker, pairs
 from glihamba.commands.training import NeedsExtra
 from glihamba_client.host import Choice
@@ -254,8 +254,8 @@ def _tell(
         print_json({"done": done, "kept": kept, "failed": failed})
         return
     there = f", {kept:,} were there already" if kept else ""
-    click.echo(f"{len(done):,} of {count:,} pictures harmonized{there}.")
+    say(f"{len(done):,} of {count:,} pictures harmonized{there}.")
     for row in failed[:20]:
-        click.echo(f"  {Path(row['composite']).name}: {row['reason']}", err=True)
+        say(f"  {Path(row['composite']).name}: {row['reason']}", err=True)
     if failed:
-        click.echo(f"{len(failed):,} failed; {failures} lists them and is a manifest to run again.", err=True)
+        say(f"{len(failed):,} failed; {failures} lists them and is a manifest to run again.", err=True)

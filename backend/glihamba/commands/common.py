@@ -14,6 +14,7 @@ import click
 
 from glihamba.errors import BadRequest
 from glihamba_proto import interpreter
+from glihamba_proto.messages import printable
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 device_option = click.option(
@@ -33,6 +34,11 @@ def print_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False, default=str))
 
 
+def say(words: str, *, err: bool = False) -> None:
+    """Print words that may quote a file's name or content, which must not reach the terminal as commands."""
+    click.echo(printable(words), err=err)
+
+
 def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> None:
     """Print a table. A column whose name begins with ">" is aligned to the right."""
     from rich.console import Console
@@ -43,7 +49,7 @@ def print_table(columns: list[str], rows: list[list[str]], title: str = "") -> N
         right = column.startswith(">")
         table.add_column(column.lstrip(">"), justify="right" if right else "left", no_wrap=right)
     for row in rows:
-        table.add_row(*(cell.replace("[", r"\[") for cell in row))
+        table.add_row(*(printable(cell).replace("[", r"\[") for cell in row))
     # A pipe has no width, so lines are not wrapped.
     width = None if sys.stdout.isatty() else 1000
     console = Console(highlight=False, width=width)
@@ -75,22 +81,23 @@ class Bar:
                 self._said = time.monotonic()
                 click.echo(text, err=True)
             return
+        text = printable(text)
         if name not in self._tasks:
             self._tasks[name] = self._progress.add_task(text, total=total)
         self._progress.update(self._tasks[name], description=text, completed=done, total=total)
 
     def show_job(self, progress: Any) -> None:
         """Draw a job's `Progress`."""
-        from glihamba_proto.messages import stage
+        from glihamba_client.texts import stage
 
-        self.show("job", stage(progress.stage, "en"), progress.fraction)
+        self.show("job", stage(progress, "en"), progress.fraction)
 
     def say(self, text: str) -> None:
         """Print a line above the bars."""
         if self._progress is None:
-            click.echo(text, err=True)
+            say(text, err=True)
         else:
-            self._progress.console.print(text, markup=False, highlight=False)
+            self._progress.console.print(printable(text), markup=False, highlight=False)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ import click
 from glihamba.commands.common import device_option, json_option, print_json, serve_command
 
 STOP_LIMIT = 20.0  # seconds in which a daemon must tell its jobs and end
+RENEWED = 3.0  # seconds in which a daemon notices that its endpoint file is gone
 BY_ITSELF = "auto"
 
 
@@ -126,7 +127,7 @@ def status(as_json: bool) -> int:
 @json_option
 def stop(as_json: bool) -> int:
     """End the running daemon. It tells its jobs and its clients first."""
-    found = _running()
+    found = _running() or _reappeared()
     if found is None:
         _say_hung()
         print_json({"stopped": False}) if as_json else click.echo("No daemon is running.")
@@ -158,17 +159,15 @@ def restart(device: str | None, yes: bool, as_json: bool) -> int:
 
 def _kill_frozen(yes: bool) -> None:
     """End the process that holds the lock and does not answer, if the person agrees. Raises ClientError."""
-    from glihamba_proto import endpoint, places
-
-    found = endpoint.read(places.endpoint_file())
-    if found is None:
+    process = _process()
+    if not process:
         _say_hung()
         return
     if not yes:
-        click.confirm(f"Process {found.pid} does not answer. What it computes is lost. End it?", abort=True)
+        click.confirm(f"Process {process} does not answer. What it computes is lost. End it?", abort=True)
     # Windows has one signal that ends a process at once, under another's name.
-    os.kill(found.pid, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
-    _await_end(found.pid)
+    os.kill(process, signal.SIGKILL if hasattr(signal, "SIGKILL") else signal.SIGTERM)
+    _await_end(process)
 
 
 def end(endpoint: Any) -> None:
@@ -209,6 +208,30 @@ def _running() -> Any:
     return call(look)
 
 
+def _reappeared() -> Any:
+    """What `_running` returns of a daemon whose endpoint file was deleted: it writes another soon."""
+    deadline = time.monotonic() + RENEWED
+    while _holds_lock() and time.monotonic() < deadline:
+        time.sleep(0.2)
+        if found := _running():
+            return found
+    return None
+
+
+def _process() -> int:
+    """The process that holds the lock, by its endpoint file or its own note; 0 if nothing says so."""
+    from glihamba import settings as table
+    from glihamba_proto import endpoint
+
+    settings = table.in_force()
+    if found := endpoint.read(settings.endpoint_file):
+        return found.pid
+    try:
+        return int(settings.process_file.read_text("ascii"))
+    except (OSError, ValueError):
+        return 0
+
+
 def _holds_lock() -> bool:
     """Return True if a daemon process runs, whether it answers or not."""
     from filelock import FileLock, Timeout
@@ -227,11 +250,9 @@ def _holds_lock() -> bool:
 
 def _say_hung() -> None:
     from glihamba_client.errors import ClientError
-    from glihamba_proto import endpoint, places
 
     if not _holds_lock():
         return
-    found = endpoint.read(places.endpoint_file())
-    if found:
-        raise ClientError("DAEMON_FROZEN", process=found.pid)
+    if process := _process():
+        raise ClientError("DAEMON_FROZEN", process=process)
     raise ClientError("NO_ANSWER", "A daemon is starting or ending: try again in a few seconds.")

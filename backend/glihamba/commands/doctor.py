@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import json_option, print_json, serve_command
+from glihamba.commands.common import json_option, print_json, say, serve_command
 from glihamba_proto.endpoint import Endpoint
 
 PACKAGES = ("torch", "numpy", "numba", "grpc", "grpclib", "pyvips", "safetensors", "PIL")
@@ -43,7 +43,7 @@ def doctor(as_json: bool) -> int:
         found.append(check)
         if not as_json:
             click.secho("ok      " if check.ok else "problem ", nl=False, fg="green" if check.ok else "red")
-            click.echo(f"{check.name}: {check.detail}")
+            say(f"{check.name}: {check.detail}")
     if as_json:
         print_json({"ok": all(check.ok for check in found), "checks": [asdict(check) for check in found]})
     return 0 if all(check.ok for check in found) else 1

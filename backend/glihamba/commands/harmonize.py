@@ -11,8 +11,8 @@ import click
 from glihamba import __version__
 from glihamba.commands import choices
 from glihamba.commands.choices import Wanted, choose
-from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, serve_command
-from glihamba.commands.pictures import Picture, Worker, pairs
+from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, say, serve_command
+from glihamba.commands.pictures import Picture, Worker, pairs, passed_over
 from glihamba_client.host import Choice
 from glihamba_proto.checks import STRONGEST
 
@@ -23,6 +23,8 @@ _HOPELESS = {
         "START_FAILED",
         "START_SLOW",
         "DAEMON_FROZEN",
+        "SANDBOXED",
+        "COMMAND_REFUSED",
         "NO_ANSWER",
         "REMOTE_GONE",
         "BAD_ADDRESS",
@@ -31,6 +33,7 @@ _HOPELESS = {
     *("FILE_MISSING", "BAD_TOKEN", "SERVER_TOO_OLD", "CLIENT_TOO_OLD", "CLIENT_TOO_NEW"),
     *("UNKNOWN_MODEL", "MODEL_NOT_INSTALLED", "MODEL_DAMAGED"),
 }
+_NAMED = 20  # files that are passed over and named
 
 
 @click.command()
@@ -128,7 +131,7 @@ def harmonize(
         return _choices(work, composite, mask, output, Wanted(variants, lut, amount), as_json)
     assert output is not None
     if composite.is_dir():
-        return _folder(work, pairs(composite, mask, output), as_json)
+        return _folder(work, pairs(composite, mask, output), passed_over(composite), as_json)
     with bar(not as_json) as shown:
         done = work.harmonize(Picture(composite, mask, output), shown.show_job)
     print_json(done) if as_json else _say([done])
@@ -158,9 +161,9 @@ def _say(done: list[dict[str, Any]]) -> None:
     for facts in done:
         for message in facts["messages"]:
             if message not in said:
-                click.echo(f"Note: {message}", err=True)
+                say(f"Note: {message}", err=True)
             said.add(message)
-        click.echo(f"{facts['output']}: {facts.get('text') or _made(facts)}")
+        say(f"{facts['output']}: {facts.get('text') or _made(facts)}")
 
 
 def _made(facts: dict[str, Any]) -> str:
@@ -169,7 +172,7 @@ def _made(facts: dict[str, Any]) -> str:
     return f"harmonized by {facts['model']} on {facts['device']} in {facts['seconds']:.1f} s{kind}"
 
 
-def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
+def _folder(work: Worker, pictures: list[Picture], others: list[str], as_json: bool) -> int:
     """Harmonize all pictures and report the results, even if Ctrl-C or a general failure ends the job.
 
     Returns the exit status.
@@ -181,9 +184,9 @@ def _folder(work: Worker, pictures: list[Picture], as_json: bool) -> int:
             _in_order(work, pictures, shown, done, failed)
     except BaseException:
         if done or failed:
-            _tell(len(pictures), done, failed, as_json)
+            _tell(len(pictures), done, failed, others, as_json)
         raise
-    _tell(len(pictures), done, failed, as_json)
+    _tell(len(pictures), done, failed, others, as_json)
     return 1 if failed else 0
 
 
@@ -224,13 +227,23 @@ def _in_order(
             said.add(message)
 
 
-def _tell(count: int, done: list[dict[str, Any]], failed: list[dict[str, str]], as_json: bool) -> None:
+def _tell(
+    count: int,
+    done: list[dict[str, Any]],
+    failed: list[dict[str, str]],
+    others: list[str],
+    as_json: bool,
+) -> None:
+    """Print what became of the pictures. others: names of files in their folder that are no pictures."""
     if as_json:
-        print_json({"done": done, "failed": failed})
+        print_json({"done": done, "failed": failed, "passed_over": others})
         return
-    click.echo(f"{len(done)} of {count} pictures harmonized.")
+    say(f"{len(done)} of {count} pictures harmonized.")
     for failure in failed:
-        click.echo(f"  {Path(failure['composite']).name}: {failure['reason']}", err=True)
+        say(f"  {Path(failure['composite']).name}: {failure['reason']}", err=True)
+    if others:
+        more = f" and {len(others) - _NAMED} more" if len(others) > _NAMED else ""
+        say(f"Passed over, because they are no pictures: {', '.join(others[:_NAMED])}{more}.", err=True)
 
 
 def _service(options: dict[str, Any]) -> Any:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Generic, TypeVar
 
-from glihamba.engine.contract import amounts_of, predicted, prediction_of
+from glihamba.engine.contract import amounts_of, message_of, predicted, prediction_of
 from glihamba.engine.request import AS_PREDICTED as ALL_OF_IT
 from glihamba.engine.request import Pixels, Request, bytes_of, pixels_of
 from glihamba.engine.runner import Outcome, Runner
@@ -132,6 +132,7 @@ def _harmonized(capture: Capture, outcome: Outcome, seconds: float) -> Harmonize
         device=outcome.device.name,
         seconds_computed=seconds,
         warnings=[messages.sentence(said, "en") for said in (*notice, *outcome.warnings)],
+        transform=message_of(outcome.prediction) if outcome.prediction else None,
     )
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import bar, json_option, print_json, print_table, refuse_unwritable
+from glihamba.commands.common import bar, json_option, print_json, print_table, refuse_unwritable, say
 
 
 @click.group()
@@ -121,7 +121,7 @@ def info(name: str, as_json: bool) -> None:
     if as_json:
         print_json(_described(record, default_model()))
         return
-    click.echo(f"{record.title} ({record.name})\n{record.description}\n")
+    say(f"{record.title} ({record.name})\n{record.description}\n")
     lines = {
         "Architecture": f"{record.architecture} {json.dumps(dict(record.config)) if record.config else ''}",
         "Licence": record.licence,
@@ -133,11 +133,9 @@ def info(name: str, as_json: bool) -> None:
     }
     for label, text in lines.items():
         if text.strip():
-            click.echo(f"{label + ':':14}{text.strip()}")
+            say(f"{label + ':':14}{text.strip()}")
     for protocol, figures in record.metrics.items():
-        click.echo(
-            f"{'Measured:':14}{protocol}: " + ", ".join(f"{key} {value:g}" for key, value in figures.items())
-        )
+        say(f"{'Measured:':14}{protocol}: " + ", ".join(f"{key} {value:g}" for key, value in figures.items()))
 
 
 @models.command()
@@ -154,7 +152,7 @@ def add(file: Path, name: str | None, architecture: str | None, config: str | No
     if as_json:
         print_json(_described(record, default_model()))
     else:
-        click.echo(f"Added “{record.name}”. Use it with: glihamba harmonize --model {record.name}")
+        say(f"Added “{record.name}”. Use it with: glihamba harmonize --model {record.name}")
 
 
 @models.command()
@@ -177,9 +175,7 @@ def download(name: str, as_json: bool) -> None:
             )
         finally:
             given_up.set()
-    print_json({"name": record.name, "path": str(path)}) if as_json else click.echo(
-        f"“{record.name}” is installed."
-    )
+    print_json({"name": record.name, "path": str(path)}) if as_json else say(f"“{record.name}” is installed.")
 
 
 @models.command()
@@ -190,7 +186,7 @@ def remove(name: str, as_json: bool) -> None:
     from glihamba.models import store
 
     record = store.remove(name)
-    print_json({"removed": record.name}) if as_json else click.echo(f"“{record.name}” is removed.")
+    print_json({"removed": record.name}) if as_json else say(f"“{record.name}” is removed.")
 
 
 def default_model() -> str:
@@ -221,8 +217,10 @@ def _size(record: Any) -> str:
 def _table(config: str | None) -> dict[str, Any] | None:
     if config is None:
         return None
+    from glihamba_proto import documents
+
     try:
-        table = json.loads(config)
+        table = documents.loads(config)
     except ValueError:
         table = None
     if not isinstance(table, dict):

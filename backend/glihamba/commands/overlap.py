@@ -13,7 +13,7 @@ from glihamba_client.host import Choice
 from glihamba_proto.errors import Failure
 
 AT_ONCE = 3  # pictures in memory: one is read, one is computed, one is encoded
-_BEFORE_ARRIVAL = {"CONNECTING", "STARTING", "RECEIVING"}
+_BEFORE_ARRIVAL = {"CONNECTING", "STARTING", "BUSY", "AGAIN", "RECEIVING"}
 _LOOK = 0.05  # seconds between two looks at the picture before
 
 # A picture may fail with these because of the pictures beside it, so it is tried again alone.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,12 +88,25 @@ def pairs(composites: Path, masks: Path, output: Path) -> list[Picture]:
         raise BadPicture(f"The output would overwrite the pictures in {output}: choose another folder.")
     by_stem: dict[str, list[Path]] = {}
     for path in pictures(masks):
-        by_stem.setdefault(path.stem, []).append(path)
+        by_stem.setdefault(_stem(path), []).append(path)
     return [Picture(path, _mask_of(path, masks, by_stem), output / path.name) for path in found]
 
 
+def _stem(path: Path) -> str:
+    """A file's name without its ending; macOS may write its letters with separate accents."""
+    return unicodedata.normalize("NFC", path.stem)
+
+
+def passed_over(folder: Path) -> list[str]:
+    """The names of the files in a folder of composites that are no pictures of ours, hidden ones left out."""
+    from glihamba.image_files import SUFFIXES
+
+    names = (p.name for p in folder.iterdir() if p.is_file() and p.suffix.lower() not in SUFFIXES)
+    return sorted(name for name in names if not name.startswith("."))
+
+
 def _mask_of(composite: Path, masks: Path, by_stem: dict[str, list[Path]]) -> Path | str:
-    fitting = by_stem.get(composite.stem, [])
+    fitting = by_stem.get(_stem(composite), [])
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:

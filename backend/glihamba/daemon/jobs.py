@@ -1,125 +1,41 @@
 """One worker, one bounded queue: clients take turns, every job can be cancelled, memory is let go at once.
 
-A job goes through: `reserve` (a place, before any pixel arrives), `claim` (memory), `submit` (its
-turn comes), and `release` (always, when its stream ends, however it ends).
+A job goes through: `reserve` (a seat, before anything arrives), `admitted` (a place in the queue, before any
+pixel arrives), `make_room` (memory, as pixels arrive), `submit` (its turn comes), and `release` (always, when
+its stream ends, however it ends). Whoever has a seat and no place keeps its pixels itself and waits.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from dataclasses import dataclass
 
+from glihamba.daemon.job import Job
 from glihamba.engine.request import Request
 from glihamba.engine.runner import Outcome
-from glihamba.errors import Cancelled, HarmonizeError, OutOfMemory, QueueFull, ShuttingDown, is_out_of_memory
+from glihamba.errors import HarmonizeError, OutOfMemory, QueueFull, ShuttingDown, is_out_of_memory
 
 _log = logging.getLogger(__name__)
 
 LAST_STEPS = 10.0  # seconds for the worker to notice that its job is over
+OUTSIDE = 64  # seats beside the places: each holds a thread and no pixels
 
 
-class Update(NamedTuple):
-    """How far a job is.
+@dataclass(frozen=True)
+class Patience:
+    """Seconds in which a client must show a sign of life when it is its turn.
 
-    `stage` is a name of the contract's `Progress.Stage`. `fraction` is of the whole job, from 0 to 1, and
-    never falls. `position` in the queue is 0 for the next job and for the running one.
+    `start`: for its first message. `pixels`: for each `job.LEAST` bytes of pixels. `reading`: for each
+    message of the result.
     """
 
-    stage: str
-    fraction: float
-    position: int
-
-
-class Job:
-    """One harmonization, from its stream's opening to its end. Thread-safe."""
-
-    def __init__(self, abandon: Callable[[], object]) -> None:
-        """`abandon` ends the stream from outside, for a client that has fallen silent."""
-        self.id = secrets.token_hex(4)
-        self.client = ""
-        self.abandon = abandon
-        self.bytes = 0
-        self.touched = time.monotonic()
-        self.awaits_client = True  # to send pixels, or to say that it has read the result
-        self.submitted = self.began = self.ended = 0.0
-        self.request: Request | None = None
-        self._changed = threading.Condition()
-        self._update = Update("RECEIVING", 0.0, 0)
-        self._unseen: deque[Update] = deque()
-        self._outcome: Outcome | None = None
-        self._error: HarmonizeError | None = None
-        self._settled = False
-        self._stopped = False
-        self.released = False
-
-    def report(self, stage: str, fraction: float, position: int = 0) -> None:
-        """Tell whoever follows the job; a fraction below an earlier one leaves the earlier one standing."""
-        with self._changed:
-            update = Update(stage, min(1.0, max(self._update.fraction, fraction)), position)
-            if update != self._update:
-                if self._unseen and self._unseen[-1].stage == stage:
-                    self._unseen.pop()  # a slow reader gets the latest of each stage
-                self._update = update
-                self._unseen.append(update)
-                self._changed.notify_all()
-
-    def settle(self, outcome: Outcome | None = None, error: HarmonizeError | None = None) -> bool:
-        """End the job; the first call counts. True if this was it."""
-        if error is not None:  # a traceback would keep the frames, and the pictures in them, alive
-            error.__traceback__ = error.__context__ = error.__cause__ = None
-        with self._changed:
-            first = not self._settled
-            if first:
-                self._outcome, self._error, self._settled = outcome, error, True
-                self._stopped = self._stopped or error is not None
-                self._changed.notify_all()
-            return first
-
-    def stop(self) -> None:
-        """The stream is gone: nobody wants the outcome any more."""
-        self._stopped = True
-        self.settle(error=Cancelled())
-        with self._changed:
-            self._outcome = None
-
-    def stopped(self) -> bool:
-        return self._stopped
-
-    def keep_on(self) -> None:
-        """Called as pixels arrive: notes the sign of life; raises the error if the job has ended already."""
-        self.touched = time.monotonic()
-        with self._changed:
-            if self._error is not None:
-                raise self._error
-
-    def await_client(self) -> None:
-        """From now on the client must show a sign of life: the job holds something that it must return."""
-        self.touched, self.awaits_client = time.monotonic(), True
-
-    def updates(self) -> Iterator[Update]:
-        """Progress as it happens until the job is settled; every stage, and the latest of each."""
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._unseen or self._settled)
-                if not self._unseen:
-                    return
-                update = self._unseen.popleft()
-            yield update
-
-    def take_outcome(self) -> Outcome:
-        """What the worker returned, once; raises the error the job ended with."""
-        with self._changed:
-            self._changed.wait_for(lambda: self._settled)
-            if self._error is not None:
-                raise self._error
-            outcome, self._outcome = self._outcome, None
-            assert outcome is not None
-            return outcome
+    start: float = 10.0
+    pixels: float = 30.0
+    reading: float = 30.0
 
 
 class Jobs:
@@ -131,18 +47,20 @@ class Jobs:
         *,
         length: int,
         megabytes: int,
-        silence_seconds: float = 120.0,
+        patience: Patience = Patience(),
     ) -> None:
         """`run(request, progress, cancelled)` does a job's work on the worker thread.
 
-        `length` jobs may wait beside the running one, all of them holding at most `megabytes`.
+        `length` jobs have a place beside the running one, and their pictures hold at most `megabytes`. One
+        job alone may hold more.
         """
         self._run = run
-        self._length = length
+        self._places, self.seats = length + 1, length + 1 + OUTSIDE
         self._bytes = megabytes << 20
-        self._silence = silence_seconds
+        self.patience = patience
         self._lock = threading.Condition()
-        self._open: set[Job] = set()
+        self._open: dict[Job, None] = {}  # in the order of their arrival
+        self._receiving: dict[Job, None] = {}  # in the order in which they got their places
         self._turns: OrderedDict[str, deque[Job]] = OrderedDict()
         self._running: Job | None = None
         self._closed = False
@@ -153,36 +71,76 @@ class Jobs:
     # -- a job's life, called by its stream's thread
 
     def reserve(self, abandon: Callable[[], object]) -> Job:
-        """A place for a job whose pixels are still to come. Raises QueueFull, ShuttingDown."""
+        """A seat for a job of which nothing has arrived. Raises QueueFull, ShuttingDown."""
         with self._lock:
             if self._closed:
                 raise ShuttingDown()
-            if len(self._open) > self._length:
-                raise QueueFull(jobs=self._length)
-            job: Job = Job(abandon)
-            self._open.add(job)
+            if len(self._open) >= self.seats:
+                raise QueueFull(jobs=len(self._open))
+            job = Job(abandon, self.patience.start)
+            self._open[job] = None
             return job
 
-    def claim(self, job: Job, size: int) -> None:
-        """Account for `size` bytes of pixels. Raises QueueFull when they don't fit beside the other jobs'."""
-        with self._lock:
-            taken = sum(other.bytes for other in self._open)
-            if taken and taken + size > self._bytes:
-                raise QueueFull(case="MEMORY", megabytes=taken >> 20)
-            job.bytes = size
+    def admitted(self, job: Job, client: str) -> Iterator[int]:
+        """Wait for a place in `client`'s turn; yields how many jobs are before it whenever that changes.
 
-    def submit(self, job: Job, client: str, request: Request) -> int:
-        """Queue the job in `client`'s line; returns how many jobs run before it starts (0: next)."""
+        A client has at most half of the places, and the one with the fewest gets the next. Raises QueueFull
+        if half of the seats are the client's, and the error that the job ends with meanwhile.
+        """
+        with self._lock:
+            mine = sum(other.client == client for other in self._open)
+            if mine >= max(1, self.seats // 2):
+                raise QueueFull(jobs=mine)
+            job.client = client
+            job.await_no_client()
+            self._give_places()
+        before = -1
+        while (now_before := self._moved(job, before)) is not None:
+            before = now_before
+            yield before
+        job.await_client(self.patience.pixels)
+        job.keep_on()
+
+    def _moved(self, job: Job, before: int) -> int | None:
+        """Wait until not `before` jobs are before this one but others, or none keeps it from its place."""
+        with self._lock:
+            self._lock.wait_for(lambda: job.has_place or job.stopped() or self._outside_of(job) != before)
+            return None if job.has_place or job.stopped() else self._outside_of(job)
+
+    def make_room(self, job: Job, size: int) -> None:
+        """Wait until the `size` bytes that the job holds by now fit beside the other jobs'.
+
+        Jobs that have all of their pixels end and free theirs. Where there is none, the job that got its
+        place first goes on whatever it holds. Raises the error that the job ends with meanwhile.
+        """
+        with self._lock:
+            fits = self._fits(job, size)
+            if not fits:
+                job.await_no_client()
+                self._lock.wait_for(lambda: job.stopped() or self._fits(job, size))
+                job.await_client(self.patience.pixels)
+            job.bytes = size
+        job.keep_on(0)
+
+    def submit(self, job: Job, request: Request) -> int:
+        """Queue the job in its client's line; returns how many jobs run before it starts (0: next)."""
         with self._lock:
             if self._closed:
                 raise ShuttingDown()
-            job.client, job.request, job.submitted = client, request, time.monotonic()
-            job.awaits_client = False
-            self._turns.setdefault(client, deque()).append(job)
+            job.request, job.submitted = request, time.monotonic()
+            job.await_no_client()
+            self._receiving.pop(job, None)
+            self._turns.setdefault(job.client, deque()).append(job)
             self._lock.notify_all()
             position = self._order().index(job)
             self._tell_positions()
             return position
+
+    def stop(self, job: Job) -> None:
+        """The job's stream is gone, wherever it waits."""
+        job.stop()
+        with self._lock:
+            self._lock.notify_all()
 
     def release(self, job: Job) -> None:
         """The stream has ended: cancel what is left of the job and let its pictures go."""
@@ -203,7 +161,7 @@ class Jobs:
 
     @property
     def waiting(self) -> int:
-        """Jobs that have a place and don't run yet."""
+        """Jobs that have a seat and don't run yet."""
         with self._lock:
             return sum(not job.began for job in self._open)
 
@@ -221,7 +179,7 @@ class Jobs:
         """End the streams whose clients fell silent when it was their turn: they hold a place."""
         now = time.monotonic()
         with self._lock:
-            silent = [job for job in self._open if job.awaits_client and now - job.touched > self._silence]
+            silent = [job for job in self._open if job.is_silent(now)]
         for job in silent:
             _log.warning("a client fell silent in the middle of a job", extra={"job": job.id})
             job.abandon()
@@ -278,8 +236,50 @@ class Jobs:
             job.settle(error=HarmonizeError())
 
     def _forget(self, job: Job) -> None:
-        self._open.discard(job)
+        self._open.pop(job, None)
+        self._receiving.pop(job, None)
         self._idle_since = time.monotonic()
+        self._give_places()
+
+    # -- places and memory; the lock is held
+
+    def _outside(self) -> list[Job]:
+        """Jobs that wait for a place, in the order in which they get one."""
+        held = Counter(job.client for job in self._open if job.has_place)
+        left = [job for job in self._open if job.client and not job.has_place and not job.stopped()]
+        order = []
+        while left:
+            job = min(left, key=lambda each: held[each.client])  # the first to come of those that have fewest
+            held[job.client] += 1
+            left.remove(job)
+            order.append(job)
+        return order
+
+    def _outside_of(self, job: Job) -> int:
+        """How many jobs are before one that waits for a place."""
+        order = self._outside()
+        inside = sum(each.has_place and not each.began for each in self._open)
+        return inside + (order.index(job) if job in order else 0)
+
+    def _give_places(self) -> None:
+        """Give free places to those that wait for one, and wake everyone who waits for anything."""
+        held = Counter(job.client for job in self._open if job.has_place)
+        free, share = self._places - held.total(), max(2, self._places // 2)
+        for job in self._outside():
+            if free and held[job.client] < share:
+                job.has_place, self._receiving[job] = True, None
+                held[job.client] += 1
+                free -= 1
+        self._lock.notify_all()
+
+    def _fits(self, job: Job, size: int) -> bool:
+        others = sum(other.bytes for other in self._open if other is not job)
+        if others + size <= self._bytes:
+            return True
+        will_be_freed = any(other.bytes and other not in self._receiving for other in self._open)
+        return not will_be_freed and next(iter(self._receiving)) is job
+
+    # -- positions; the lock is held
 
     def _order(self) -> list[Job]:
         """Waiting jobs in the order they will run: one of each client in turn."""
@@ -290,3 +290,4 @@ class Jobs:
     def _tell_positions(self) -> None:
         for position, job in enumerate(self._order()):
             job.report("QUEUED", 0.0, position)
+        self._lock.notify_all()

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import time
 from logging.handlers import RotatingFileHandler
 from pathlib import Path
 from typing import Any
 
-from glihamba.daemon.discovery import CannotServe, private_folder
+from glihamba.daemon.discovery import CannotServe
+from glihamba_proto.files import open_private, private_folder
 
 MEGABYTE = 1 << 20
 LONGEST = 500  # characters of a value: a stranger may choose a name of megabytes
@@ -45,19 +45,19 @@ class OwnerOnly(RotatingFileHandler):
     """A rotating file that only its owner can read. A full disk loses lines, and nothing else."""
 
     def _open(self) -> Any:
-        def private(name: str, flags: int) -> int:
-            return os.open(name, flags, 0o600)
-
-        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=private)
+        return open(self.baseFilename, self.mode, encoding=self.encoding, opener=open_private)
 
     def handleError(self, record: logging.LogRecord) -> None:
         """Write no traceback to standard error, which would end here again."""
 
 
-def open_log(path: Path, level: str) -> logging.Handler:
-    """Send the package's events of at least `level` to `path`; undo with `close_log`."""
+def open_log(path: Path, level: str, *, is_named: bool = False) -> logging.Handler:
+    """Send the package's events of at least `level` to `path`; undo with `close_log`.
+
+    is_named: the person has named the folder. Raises CannotServe.
+    """
     try:
-        private_folder(path.parent)
+        private_folder(path.parent, is_named=is_named)
         handler = OwnerOnly(path, maxBytes=2 * MEGABYTE, backupCount=3, encoding="utf-8")
     except OSError as error:
         raise CannotServe(case="LOG", path=path, reason=error.strerror) from None

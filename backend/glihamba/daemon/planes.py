@@ -78,6 +78,11 @@ class Description:
         return sum(header.byte_count for header in self.headers)
 
     @property
+    def bytes_held(self) -> int:
+        """How many bytes the job holds with its result."""
+        return self.bytes_sent + self.result.byte_count
+
+    @property
     def result(self) -> Header:
         """The form of what comes back: the foreground's if one is sent, else the composite's."""
         return self.of("foreground") or self.composite
@@ -145,13 +150,13 @@ class Reception:
         except MemoryError:
             raise OutOfMemory from None
 
-    def take(self, messages: Iterator[pb.HarmonizeRequest]) -> Iterator[float]:
-        """Read every plane's chunks; yields the fraction received after each.
+    def take(self, messages: Iterator[pb.HarmonizeRequest]) -> Iterator[int]:
+        """Read every plane's chunks; yields after each how many bytes there are.
 
         Raises BadRequest for a chunk out of order, duplicated, too large or too many, and for a stream that
         ends early.
         """
-        total, done = sum(buffer.nbytes for buffer in self._buffers), 0
+        done = 0
         for index, buffer in enumerate(self._buffers):
             filled = 0
             while filled < buffer.nbytes:
@@ -166,7 +171,7 @@ class Reception:
                     part[:] = np.frombuffer(data, np.uint8)
                 filled += length
                 done += length
-                yield done / total
+                yield done
 
     def request(self, model: Record) -> Request:
         """The job, once everything has been taken."""

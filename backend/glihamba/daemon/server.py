@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 import logging
 import os
 import secrets
@@ -14,21 +13,20 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from glihamba import __version__
 from glihamba import settings as settings_table
-from glihamba.daemon import discovery, log, standard_error
+from glihamba.daemon import discovery, local_socket, log, standard_error
+from glihamba.daemon.calls import MESSAGE_LIMIT, Calls
 from glihamba.daemon.discovery import AlreadyRunning, CannotServe, is_loopback
-from glihamba.daemon.failures import abort
-from glihamba.daemon.jobs import Jobs
+from glihamba.daemon.installation import Installation
+from glihamba.daemon.jobs import Jobs, Patience
 from glihamba.daemon.service import HarmonizerService
 from glihamba.daemon.shared_files import SharedFiles
 from glihamba.engine.runner import Runner
-from glihamba.errors import BadToken
 from glihamba.settings import Settings
 from glihamba_proto import PROTOCOL
 from glihamba_proto import endpoint as record
@@ -42,8 +40,10 @@ _log = logging.getLogger(__name__)
 
 SERVICE = pb.DESCRIPTOR.services_by_name["Harmonizer"].full_name
 LOOPBACK = "127.0.0.1"
-MESSAGE_LIMIT = 8 << 20
-SPARE_THREADS = 8  # for calls beside the open streams, each of which holds one
+SPARE_THREADS = 64  # for calls beside the jobs, each of which holds one; they are started when needed
+CONNECTIONS = 256  # of a port; strangers that hold them all must not use up our descriptors
+HANDSHAKE_SECONDS = 10
+UNUSED_SECONDS = 60  # of a connection without a call
 FAREWELL_SECONDS = 3.0  # for calls to end by themselves
 REACH_SECONDS = 5.0
 SHORTEST_TOKEN = 16
@@ -64,10 +64,12 @@ def serve(
     """Run the daemon until it is told to end (SIGTERM, SIGINT, CTRL_BREAK, Shutdown) or has idled too long.
 
     port 0: the system chooses. `tls_cert`, `tls_key`: PEM files; with them the daemon speaks TLS at
-    `host` and `port`, and plainly at a loopback port for this machine's own clients. `token_file`: holds
-    the token clients must send; without it each start makes a new one. `idle_exit_minutes`: None for a
+    `host` and `port`, and plainly for this machine's own clients. `token_file`: holds the token that clients
+    may send; that of `endpoint.json` is made at each start. `idle_exit_minutes`: None for a
     daemon that a person started; whoever starts one by itself passes `settings.exit_minutes`.
     `runner` replaces the one made from `settings`. `announce` gets one line when calls are taken.
+
+    The log warns of a token or key file that others can read, and `announce` says so.
 
     Raises CannotServe, and AlreadyRunning of that: `str(error)` is the sentence, `error.exit_code` what
     the process should end with (2 and 3). Raises BadSetting for a setting out of range.
@@ -85,6 +87,9 @@ def serve(
     with _signals_set(daemon.told_to_end), daemon, standard_error.logged():
         # Torch's import and a network's first run take seconds: better before a picture needs them.
         threading.Thread(target=daemon.runner.warm, name="glihamba-warm", daemon=True).start()
+        for path in readable_by_others(tls_key, token_file):
+            _log.warning("others can read a secret", extra={"path": path})
+            announce(f"Note: other accounts can read {path}. Make it yours alone: chmod 600")
         announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")
         while not daemon.told_to_end.wait(daemon.tick_seconds):
             if daemon.tick(idle_exit_minutes):
@@ -106,7 +111,7 @@ class Daemon:
         tls_key: str | Path | None = None,
         token_file: str | Path | None = None,
         runner: Runner | None = None,
-        silence_seconds: float = 120.0,
+        patience: Patience = Patience(),  # noqa: B008 - it is frozen
     ) -> None:
         """Checks everything that can be checked before binding; raises CannotServe."""
         if not is_loopback(host) and not (tls_cert and tls_key and token_file):
@@ -115,7 +120,9 @@ class Daemon:
             raise CannotServe(case="HALF_OF_TLS")
         self.settings = settings
         self.instance = secrets.token_hex(8)
-        self.token = read_token(Path(token_file)) if token_file else secrets.token_urlsafe(32)
+        # A local client may meet whoever has a dead daemon's port, so it never sends the lasting token.
+        self.token = secrets.token_urlsafe(32)
+        self._lasting_token = read_token(Path(token_file)) if token_file else ""
         self.runner = runner or Runner(settings)
         self.tick_seconds = 0.5
         self.told_to_end = threading.Event()  # whoever entered the daemon leaves it then
@@ -123,7 +130,8 @@ class Daemon:
         self.tls_port = 0
         self._wanted = (host, port)
         self._credentials = read_credentials(Path(tls_cert), Path(tls_key)) if tls_cert and tls_key else None
-        self._silence = silence_seconds
+        self._patience = patience
+        self._installation = Installation()
         self._last_call = time.monotonic()
 
     @property
@@ -134,8 +142,11 @@ class Daemon:
     def __enter__(self) -> Daemon:
         settings = self.settings
         with ExitStack() as undo:
-            undo.callback(discovery.take_lock(settings.lock_file, settings.endpoint_file).release)
-            undo.callback(log.close_log, log.open_log(settings.log_file, settings.log_level))
+            undo.callback(discovery.take_lock(settings).release)
+            undo.callback(settings.process_file.unlink, missing_ok=True)
+            is_named = settings.log_dir.parent != settings.data_dir
+            handler = log.open_log(settings.log_file, settings.log_level, is_named=is_named)
+            undo.callback(log.close_log, handler)
             self._start(undo)
             self._undo = undo.pop_all()
         return self
@@ -147,14 +158,17 @@ class Daemon:
         settings = self.settings
         if stale := record.read(settings.endpoint_file):
             _log.warning("a dead daemon's endpoint file is replaced", extra={"dead_pid": stale.pid})
-        self.server, self.health = self._make_server()
-        self._bind(self.server)
         self.jobs: Jobs = Jobs(
             self.runner.run,
             length=settings.queue_length,
             megabytes=settings.queue_megabytes,
-            silence_seconds=self._silence,
+            patience=self._patience,
         )
+        tokens = [self.token, *([self._lasting_token] if self._lasting_token else [])]
+        self.calls = Calls(tokens, self._note_call, self._patience.start)
+        self.server, self.health = self._make_server()
+        self._bind(self.server)
+        undo.callback(settings.socket_file.unlink, missing_ok=True)
         self.files = SharedFiles(settings.planes_dir)
         undo.callback(self.files.close)
         undo.callback(self._take_leave)
@@ -167,7 +181,15 @@ class Daemon:
         for name in ("", SERVICE):
             self.health.set(name, health_pb2.HealthCheckResponse.SERVING)
         self.endpoint = Endpoint(
-            self.host, self.port, self.token, self.instance, os.getpid(), __version__, PROTOCOL, time.time()
+            self.host,
+            self.port,
+            self.token,
+            self.instance,
+            os.getpid(),
+            __version__,
+            PROTOCOL,
+            time.time(),
+            socket=self.socket,
         )
         discovery.write_endpoint(settings.endpoint_file, self.endpoint)
         undo.callback(record.remove, settings.endpoint_file, self.instance)
@@ -179,13 +201,22 @@ class Daemon:
         # The system's "so_reuseport" would let a second server steal this one's calls in silence.
         options = [
             ("grpc.so_reuseport", 0),
-            ("grpc.max_receive_message_length", MESSAGE_LIMIT),
+            # Twice our own limit, so that we can say what is wrong with a message that is somewhat too long.
+            ("grpc.max_receive_message_length", 2 * MESSAGE_LIMIT),
             ("grpc.max_send_message_length", MESSAGE_LIMIT),
             ("grpc.keepalive_time_ms", 30_000),
             ("grpc.keepalive_timeout_ms", 20_000),
+            # Clients ask every few seconds whether we still live, see `ServerInfo.pings`.
+            ("grpc.http2.max_ping_strikes", 0),
+            ("grpc.max_allowed_incoming_connections", CONNECTIONS),  # of each port
+            ("grpc.server_handshake_timeout_ms", 1000 * HANDSHAKE_SECONDS),
+            ("grpc.max_connection_idle_ms", 1000 * UNUSED_SECONDS),
         ]
-        pool = ThreadPoolExecutor(self.settings.queue_length + 1 + SPARE_THREADS, "glihamba-call")
-        server = grpc.server(pool, interceptors=(TokenCheck(self.token, self._note_call),), options=options)
+        threads = self.jobs.seats + SPARE_THREADS
+        pool = ThreadPoolExecutor(threads, "glihamba-call")
+        server = grpc.server(
+            pool, interceptors=(self.calls,), options=options, maximum_concurrent_rpcs=threads
+        )
         servicer = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
         return server, servicer
@@ -197,6 +228,7 @@ class Daemon:
             host, port = LOOPBACK, 0
         self.host = LOOPBACK if host == "localhost" else host.strip("[]")
         self.port = bound(self.host, port, server.add_insecure_port)
+        self.socket = local_socket.bind(self.settings.socket_file, server.add_insecure_port)
 
     def _note_call(self) -> None:
         self._last_call = time.monotonic()
@@ -204,7 +236,12 @@ class Daemon:
     def tick(self, idle_exit_minutes: float | None = None) -> bool:
         """What is done every half second; True when it has idled `idle_exit_minutes` and should end."""
         self.jobs.end_silent()
+        self.calls.end_silent()
+        discovery.renew_endpoint(self.settings.endpoint_file, self.endpoint)
         idle = self.jobs.idle_seconds()
+        if idle and self._installation.is_replaced():
+            _log.info("the daemon ends: another version is installed")
+            self.told_to_end.set()
         if idle > 60 * self.settings.unload_minutes:
             self.runner.unload()
             self.files.clear()
@@ -217,23 +254,6 @@ class Daemon:
         self.jobs.close()
         ended.wait()
         _log.info("the daemon has ended")
-
-
-class TokenCheck(grpc.ServerInterceptor):
-    """Lets a call through if it carries the token; `note` hears of each that does."""
-
-    def __init__(self, token: str, note: Callable[[], None]) -> None:
-        self._wanted = f"Bearer {token}".encode()
-        self._note = note
-
-    def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
-        given = next((value for key, value in details.invocation_metadata if key == "authorization"), None)
-        if given is not None and hmac.compare_digest(given.encode(), self._wanted):
-            self._note()
-            return continuation(details)
-        error = BadToken(case="MISSING" if given is None else "")
-        # A stream's handler refuses at once, where a unary one would wait for a message first.
-        return grpc.stream_stream_rpc_method_handler(lambda _, context: abort(context, error))
 
 
 def bound(host: str, port: int, add: Callable[[str], int]) -> int:
@@ -267,6 +287,12 @@ def read_token(path: Path) -> str:
     if len(token) < SHORTEST_TOKEN or not token.isprintable() or " " in token:
         raise CannotServe(case="TOKEN", path=path, length=SHORTEST_TOKEN)
     return token
+
+
+def readable_by_others(*paths: str | Path | None) -> list[str]:
+    """Those of the files that are there and that other accounts of this machine may read."""
+    given = [str(path) for path in paths if path]
+    return [path for path in given if os.name == "posix" and os.stat(path).st_mode & 0o077]
 
 
 def read_credentials(certificate: Path, key: Path) -> grpc.ServerCredentials:

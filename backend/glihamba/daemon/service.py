@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, Protocol
 from urllib.parse import unquote
 
@@ -14,9 +15,10 @@ from glihamba import __version__
 from glihamba.daemon import planes
 from glihamba.daemon.discovery import is_loopback
 from glihamba.daemon.failures import abort
-from glihamba.daemon.jobs import Job, Jobs
+from glihamba.daemon.job import Job
+from glihamba.daemon.jobs import Jobs
 from glihamba.daemon.shared_files import Loan, SharedFiles
-from glihamba.engine.contract import noted, predicted
+from glihamba.engine.contract import message_of, noted, predicted
 from glihamba.engine.device import Device
 from glihamba.engine.runner import LOADING, SENDING, Outcome
 from glihamba.errors import BadRequest, Cancelled, HarmonizeError, NotAllowed
@@ -80,6 +82,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             notice=sentence(device.notice, "en") if device.notice else "",
             notice_note=noted(device.notice) if device.notice else None,
             shared_files=self._files.is_available and is_this_machine(context.peer()),
+            pings=True,
         )
 
     def ListModels(
@@ -128,7 +131,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         job: Job | None = None
         try:
             job = self._jobs.reserve(context.cancel)
-            if not context.add_callback(job.stop):
+            if not context.add_callback(partial(self._jobs.stop, job)):
                 raise Cancelled
             yield job
         except HarmonizeError as error:
@@ -145,13 +148,14 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         start = pb.Start(protocol=request.protocol, planes=[picture.plane for picture in pictures])
         described = planes.checked(start, self._settings.pixel_limit, wants_pixels=False)
         model = self._engine.resolve(request.model)
-        self._jobs.claim(job, sum(header.byte_count for header in described.headers))
+        for _ in self._jobs.admitted(job, turn_of(peer, request.client)):
+            pass  # this call has no way to say so
         reception = planes.Reception(described, self._settings.chunk_bytes, None)
         messages = pieces([picture.data for picture in pictures], self._settings.chunk_bytes)
-        for _ in reception.take(messages):
-            job.keep_on()
+        for size in reception.take(messages):
+            self._jobs.make_room(job, size)
         planes.no_more(messages)
-        self._jobs.submit(job, turn_of(peer, request.client), reception.request(model))
+        self._jobs.submit(job, reception.request(model))
         outcome = job.take_outcome()
         return predicted(outcome)
 
@@ -161,12 +165,13 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         start = first_message(messages)
         described = planes.checked(start, self._settings.pixel_limit)
         model = self._engine.resolve(start.model)
-        self._jobs.claim(job, described.bytes_sent + described.result.byte_count)
+        for position in self._jobs.admitted(job, turn_of(peer, start.client)):
+            yield progress("QUEUED", 0.0, position)
         with self._lent(start, described, peer) as loan:
             if start.shared_file:
                 offer = pb.SharedFile(name=loan.file.name if loan else "")
                 yield pb.HarmonizeResponse(shared_file=offer)
-            yield from self._exchange(job, start, described, model, loan, messages, peer)
+            yield from self._exchange(job, start, described, model, loan, messages)
 
     def _lent(
         self, start: pb.Start, described: planes.Description, peer: str
@@ -176,6 +181,24 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             return self._files.lent(described.bytes_sent)
         return nullcontext()
 
+    def _received(
+        self,
+        job: Job,
+        described: planes.Description,
+        reception: planes.Reception,
+        messages: Iterator[pb.HarmonizeRequest],
+    ) -> Iterator[pb.HarmonizeResponse]:
+        """Take the pixels in; now and then say how many there are."""
+        before, shown = 0, 0.0
+        for size in reception.take(messages):
+            job.keep_on(size - before)
+            self._jobs.make_room(job, size * described.bytes_held // described.bytes_sent)
+            before, fraction = size, size / described.bytes_sent
+            job.report("RECEIVING", LOADING * fraction)
+            if fraction - shown >= 0.05:
+                shown = fraction
+                yield progress("RECEIVING", LOADING * fraction)
+
     def _exchange(
         self,
         job: Job,
@@ -184,21 +207,15 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         model: Record,
         loan: Loan | None,
         messages: Iterator[pb.HarmonizeRequest],
-        peer: str,
     ) -> Iterator[pb.HarmonizeResponse]:
         """Receive the planes, wait for the outcome and send it."""
         file = loan.file if loan else None
-        reception, shown = planes.Reception(described, self._settings.chunk_bytes, file), 0.0
-        for fraction in reception.take(messages):
-            job.keep_on()
-            job.report("RECEIVING", LOADING * fraction)
-            if fraction - shown >= 0.05:
-                shown = fraction
-                yield progress("RECEIVING", LOADING * fraction)
+        reception = planes.Reception(described, self._settings.chunk_bytes, file)
+        yield from self._received(job, described, reception, messages)
         if loan is None:
             planes.no_more(messages)
         target = file if reception.has_stored else None
-        position = self._jobs.submit(job, turn_of(peer, start.client), reception.request(model))
+        position = self._jobs.submit(job, reception.request(model))
         del reception  # the queue holds the pictures now, and lets them go
         _log.info("a job is accepted", extra=describe(job, start.client, described, model, position))
         accepted = pb.Accepted(job=job.id, queue_position=position, model=model.name)
@@ -208,9 +225,11 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             yield progress(update.stage, update.fraction, update.position)
         outcome = job.take_outcome()
         yield progress("SENDING", SENDING)
-        yield from send(outcome, described.result, self._settings.chunk_bytes, target)
+        job.await_client(self._jobs.patience.reading)
+        for message in send(outcome, described.result, self._settings.chunk_bytes, target):
+            yield message
+            job.keep_on()
         if loan is not None:
-            job.await_client()
             planes.no_more(messages)  # a stream that is cancelled ends, too; its client reads no more
             loan.is_returned = True
         end = pb.End(
@@ -220,6 +239,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             model=outcome.model,
             warnings=[sentence(warning, "en") for warning in outcome.warnings],
             warning_notes=map(noted, outcome.warnings),
+            transform=message_of(outcome.prediction) if outcome.prediction else None,
         )
         _log.info("a job is done", extra={"job": job.id, "seconds": round(end.seconds_computed, 3)})
         yield pb.HarmonizeResponse(end=end)
@@ -243,8 +263,8 @@ def first_message(messages: Iterator[pb.HarmonizeRequest]) -> pb.Start:
 
 
 def is_this_machine(peer: str) -> bool:
-    """Whether gRPC's name of a peer ("ipv4:127.0.0.1:5", "ipv6:%5B::1%5D:5") is a loopback address."""
-    return is_loopback(unquote(peer.partition(":")[2].rpartition(":")[0]))
+    """Whether gRPC's name of a peer ("ipv4:127.0.0.1:5", "ipv6:%5B::1%5D:5", "unix:") is on this machine."""
+    return peer.startswith("unix:") or is_loopback(unquote(peer.partition(":")[2].rpartition(":")[0]))
 
 
 def turn_of(peer: str, client: str) -> str:

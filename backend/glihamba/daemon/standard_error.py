@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from glihamba_proto.messages import printable
+
 _log = logging.getLogger(__name__)
 
 LONGEST = 300  # characters of a line that are kept
@@ -52,8 +54,7 @@ def _read(reading: int) -> None:
 def escaped(line: bytes) -> str:
     """The line's beginning, with everything that is not printed as itself as an escape."""
     text = line.decode("utf-8", "backslashreplace").strip()
-    shown = "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:LONGEST])
-    return shown + "…" * (len(text) > LONGEST)
+    return printable(text[:LONGEST]) + "…" * (len(text) > LONGEST)
 
 
 class _Allowance:

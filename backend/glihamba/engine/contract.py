@@ -39,7 +39,7 @@ def prediction_of(sent: pb.Transform) -> Prediction:
     )
 
 
-def _message_of(prediction: Prediction) -> pb.Transform:
+def message_of(prediction: Prediction) -> pb.Transform:
     """The prediction as it is sent. Its numbers come back the same, bit by bit."""
     top, left, bottom, right = prediction.window
     rows, columns = prediction.grid.shape[2:]
@@ -72,7 +72,7 @@ def _variant_of(variant: Variant) -> pb.Variant:
     """A correction to choose, with its parts, as it is sent."""
     return pb.Variant(
         kind=variant.kind,
-        transform=_message_of(variant.prediction),
+        transform=message_of(variant.prediction),
         strength=variant.strength,
         probability=variant.probability,
         apart=variant.apart,

@@ -13,7 +13,7 @@ import numpy as np
 from glihamba.engine.device import Device, choose_device, cpu_name, return_memory
 from glihamba.engine.request import Pixels, Request
 from glihamba.errors import OutOfMemory, is_out_of_memory
-from glihamba.pipeline.prediction import Variant
+from glihamba.pipeline.prediction import Prediction, Variant
 from glihamba.settings import Settings
 from glihamba_proto import messages
 from glihamba_proto.messages import Note
@@ -32,7 +32,8 @@ LOADING, COMPUTING, SENDING = 0.10, 0.15, 0.95
 class Outcome:
     """The result's pixels (RGB order), on what and with what they were made.
 
-    `variants` are there, and the pixels are empty, if the request wants no pixels.
+    `prediction` is what was applied. `variants` are there instead, and the pixels are empty, if the request
+    wants no pixels.
     """
 
     pixels: Pixels
@@ -40,6 +41,7 @@ class Outcome:
     model: str
     warnings: list[Note] = field(default_factory=list)
     variants: tuple[Variant, ...] = ()
+    prediction: Prediction | None = None
 
 
 class Runner:
@@ -172,7 +174,7 @@ class Runner:
             amounts=request.amounts,
             **options,
         )
-        return Outcome(result.pixels, device, name, list(result.warnings))
+        return Outcome(result.pixels, device, name, list(result.warnings), prediction=result.prediction)
 
     def _network_for(
         self, request: Request, device: Device, progress: Callable[[str, float], None]

@@ -22,7 +22,8 @@ from pathlib import Path
 from typing import Any
 
 from glihamba.errors import ModelNotInstalled, UnknownModel
-from glihamba_proto import places
+from glihamba_proto import documents, places
+from glihamba_proto.files import open_regular
 
 PACKAGED = Path(__file__).resolve().parent.parent / "weights"
 
@@ -114,7 +115,7 @@ class Record:
     def from_json(cls, text: str) -> Record:
         """Read a record; raises BadRecord."""
         try:
-            table = json.loads(text)
+            table = documents.loads(text)
         except ValueError as error:
             raise BadRecord(f"not JSON ({error})") from None
         if not isinstance(table, dict):
@@ -191,11 +192,20 @@ def get(name: str) -> Record:
     raise UnknownModel(model=name, known=", ".join(by_name))
 
 
+def text_of(path: Path) -> str:
+    """The text of a record's file. Raises OSError, UnicodeDecodeError, and BadRecord if it is too long."""
+    with open_regular(path) as file:
+        data = file.read(documents.LONGEST + 1)
+    if len(data) > documents.LONGEST:
+        raise BadRecord(f"it is longer than {documents.LONGEST:,} bytes")
+    return data.decode("utf-8")
+
+
 def _read_folder(folder: Path) -> list[Record]:
     found = []
     for path in sorted(folder.glob("*.json")):
         try:
-            record = Record.from_json(path.read_text("utf-8"))
+            record = Record.from_json(text_of(path))
             if record.name != path.stem:
                 raise BadRecord(f"it calls itself '{record.name}'")
             if record.has_weights and not (re.fullmatch("[0-9a-f]{64}", record.sha256) and record.bytes):

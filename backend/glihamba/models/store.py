@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import hashlib
-import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping
@@ -21,9 +20,10 @@ import filelock
 
 from glihamba.errors import BadRequest, Cancelled, ModelDamaged, ModelNotInstalled
 from glihamba.models import registry
-from glihamba.models.filling import network_of
+from glihamba.models.filling import check_sizes, network_of
 from glihamba.models.registry import BadRecord, Record
-from glihamba_proto.files import replacing
+from glihamba_proto import documents
+from glihamba_proto.files import open_regular, replacing
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -33,6 +33,7 @@ METADATA_KEY = "glihamba"
 
 OnProgress = Callable[[int, int], None]
 _BLOCK = 1 << 20
+_HEADER = 8 << 20  # bytes
 _PICKLE = (
     "'{name}' is a PyTorch pickle, whatever its file is called. A pickle can run any program, so it was not"
     " opened."
@@ -123,7 +124,7 @@ def add(
         try:
             with replacing(target) as part:
                 digest, size = hashlib.sha256(), 0
-                with path.open("rb") as source, part.open("wb") as copy:
+                with open_regular(path) as source, part.open("wb") as copy:
                     while block := source.read(_BLOCK):
                         copy.write(block)
                         digest.update(block)
@@ -201,7 +202,7 @@ def _described(
 ) -> Record:
     """The record a file to be added gets: its header's, or one made from the arguments."""
     try:
-        tensors_record = _parsed(path, path.name)[1]
+        shapes, tensors_record = _header(path, path.name)
     except FileNotFoundError:
         raise BadRequest(f"There is no file {path}: check the name.") from None
     except OSError as error:
@@ -229,6 +230,7 @@ def _described(
             )
     except BadRecord as error:
         raise BadRequest(f"The description of {path.name} cannot be used: {error}.") from None
+    check_sizes(record, shapes)  # before anything is built or copied
     return record
 
 
@@ -238,14 +240,42 @@ def _parsed(path: Path, name: str) -> tuple[dict[str, Tensor], str | None]:
     from safetensors import SafetensorError
 
     data = path.read_bytes()
-    if _is_pickle(data[:4]):
-        raise ModelDamaged(f"{_PICKLE.format(name=name)} Ask for the weights as .safetensors.")
     try:
-        tensors = dict(safetensors.torch.load(data))
+        return dict(safetensors.torch.load(data)), _header(path, name)[1]
     except SafetensorError as error:
-        raise ModelDamaged(f"'{name}' is not a whole safetensors file ({error}). Fetch it again.") from None
-    header = json.loads(data[8 : 8 + int.from_bytes(data[:8], "little")])
-    return tensors, header.get("__metadata__", {}).get(METADATA_KEY)
+        raise _no_safetensors(name, error) from None
+
+
+def _header(path: Path, name: str) -> tuple[dict[str, tuple[int, ...]], str | None]:
+    """The shapes of a file's tensors and the record in its header. Raises OSError, ModelDamaged.
+
+    Nothing but the header is read, whatever it says of what follows.
+    """
+    with open_regular(path) as file:
+        head = file.read(8)
+        if _is_pickle(head[:4]):
+            raise ModelDamaged(f"{_PICKLE.format(name=name)} Ask for the weights as .safetensors.")
+        length = int.from_bytes(head, "little")
+        if len(head) < 8 or length > _HEADER:
+            raise _no_safetensors(name, "its header is missing or too long")
+        text = file.read(length)
+        size = os.fstat(file.fileno()).st_size
+    try:
+        table = documents.loads(text)
+        record = (table.pop("__metadata__", None) or {}).get(METADATA_KEY)
+        shapes = {key: tuple(map(int, entry["shape"])) for key, entry in table.items()}
+        end = 8 + length + max((int(entry["data_offsets"][1]) for entry in table.values()), default=0)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _no_safetensors(name, f"its header cannot be read: {error}") from None
+    if size != end:
+        raise _no_safetensors(name, f"{size:,} bytes of {end:,}")
+    if record is not None and not isinstance(record, str):
+        raise _no_safetensors(name, "its description is no text")
+    return shapes, record
+
+
+def _no_safetensors(name: str, why: object) -> ModelDamaged:
+    return ModelDamaged(f"'{name}' is not a whole safetensors file ({why}). Fetch it again.")
 
 
 def _is_pickle(head: bytes) -> bool:

@@ -43,9 +43,13 @@ _NO_SCENE = 1e-3  # of the window
 
 @dataclass(frozen=True)
 class Result:
-    """pixels: shape and type of the foreground, else of the composite. warnings: for the person."""
+    """pixels: shape and type of the foreground, else of the composite. warnings: for the person.
+
+    prediction: what was applied, before `amounts` and `strength`.
+    """
 
     pixels: Pixels
+    prediction: Prediction
     warnings: tuple[Note, ...] = ()
 
 
@@ -105,7 +109,7 @@ def harmonize(
         advance=lambda fraction: step("APPLYING", fraction),
     )
     step("APPLYING", 1)
-    return Result(pixels, warnings)
+    return Result(pixels, predicted, warnings)
 
 
 def predict(

@@ -65,18 +65,22 @@ def harmonize(
 
 def asked_for(host: GimpHost, config: Gimp.ProcedureConfig, service: DaemonService) -> Steps[None]:
     """The work that the arguments ask for."""
-    work = host.add_filters if config.get_property("editable") else host.add_pixels
-    return work(service, choice_of(config))
+    if config.get_property("editable"):
+        return host.add_filters(service, choice_of(config))
+    if config.get_property("all"):
+        return host.add_all(service, choice_of(config))
+    return host.add_pixels(service, [choice_of(config)])
 
 
 def chosen_in_dialog(host: GimpHost, config: Gimp.ProcedureConfig, picked: Picked) -> Steps[None]:
     """The work that the person asks for."""
     if picked.small is not None and picked.fit is not None:
         return host.add_filter(picked.small, picked.fit, picked.strength)
-    if config.get_property("editable"):
-        return host.add_filters(picked.service, choice_of(config))
-    choice = replace(choice_of(config), strength=picked.strength, transform=picked.transform)
-    return host.add_pixels(picked.service, choice)
+    if not picked.corrections:
+        return asked_for(host, config, picked.service)
+    asked = choice_of(config)
+    choices = [replace(asked, transform=one, strength=strength) for one, strength in picked.corrections]
+    return host.add_pixels(picked.service, choices)
 
 
 def choice_of(config: Gimp.ProcedureConfig) -> Choice:

@@ -11,12 +11,11 @@ from gi.repository import Gimp
 from glihamba_client.host import Capture, Plane
 from glihamba_client.preview import MOST_PIXELS
 from glihamba_client.window import Rect, window
+from glihamba_proto.windows import SMALL_SIDE
 
 from . import deliver, edges, filters, groups, layers, pixels
 from .chosen import ChosenLayer, Place
 from .seen import Seen
-
-SMALL_SIDE = 512  # pixels: what shows a network all that it can see
 
 
 class Small(NamedTuple):

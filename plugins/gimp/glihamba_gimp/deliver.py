@@ -54,38 +54,51 @@ def deliver(image: Gimp.Image, done: Sequence[Done]) -> list[Gimp.Layer]:
     return added
 
 
-class Pixels(NamedTuple):
-    """A layer above the chosen one, in a group with it."""
+class Corrected(NamedTuple):
+    """The pixels of one correction."""
 
-    seen: Seen
     data: bytes
-    """Pixels of `seen.rect` in `seen.form`."""
+    """Of `Seen.rect`, in `Seen.form`."""
     strength: float
     """The result's opacity, 0 to 1."""
 
+
+class Pixels(NamedTuple):
+    """Layers above the chosen one, in a group with it: the first one on top, the others hidden below it."""
+
+    seen: Seen
+    corrected: Sequence[Corrected]
+
     def add(self, chosen: ChosenLayer, layer: Gimp.Layer) -> Gimp.Layer:
         image = layer.get_image()
-        result = self._layer(image, text("result", chosen.language))
+        made = [self._layer(image, one, text("result", chosen.language)) for one in self.corrected]
         filters.remove(layer)
         group = groups.group_for(layer, result_name(re.sub(NUMBERED, "", chosen.name), chosen.language))
-        if not image.insert_layer(result, group, image.get_item_position(layer)):
-            raise chosen.refuse("not added", reason=Gimp.get_pdb().get_last_error())
-        groups.clip(result)
+        for result in reversed(made):
+            if not image.insert_layer(result, group, 0):
+                raise chosen.refuse("not added", reason=Gimp.get_pdb().get_last_error())
+            if result is not made[0]:
+                result.set_visible(False)
+            if self.seen.selected:
+                self._add_mask(result)
+            groups.clip(result)
         if self.seen.edge is not None:
             edges.add_mask(group, self.seen.rect, self.seen.edge)
-        if self.seen.selected:
-            mask = result.create_mask(Gimp.AddMaskType.WHITE)
-            result.add_mask(mask)
-            pixels.write(mask, (0, 0, *self.seen.rect[2:]), "Y u8", self.seen.selected)
-            result.set_edit_mask(False)
         return group
 
-    def _layer(self, image: Gimp.Image, name: str) -> Gimp.Layer:
+    def _add_mask(self, result: Gimp.Layer) -> None:
+        mask = result.create_mask(Gimp.AddMaskType.WHITE)
+        result.add_mask(mask)
+        pixels.write(mask, (0, 0, *self.seen.rect[2:]), "Y u8", self.seen.selected)
+        result.set_edit_mask(False)
+
+    def _layer(self, image: Gimp.Image, corrected: Corrected, name: str) -> Gimp.Layer:
         left, top, width, height = self.seen.rect
         is_gray = image.get_base_type() == Gimp.ImageBaseType.GRAY
         kind = Gimp.ImageType.GRAY_IMAGE if is_gray else Gimp.ImageType.RGB_IMAGE
-        made = Gimp.Layer.new(image, name, width, height, kind, 100 * self.strength, Gimp.LayerMode.NORMAL)
-        pixels.write(made, (0, 0, width, height), self.seen.form.format, self.data)
+        opacity = 100 * corrected.strength
+        made = Gimp.Layer.new(image, name, width, height, kind, opacity, Gimp.LayerMode.NORMAL)
+        pixels.write(made, (0, 0, width, height), self.seen.form.format, corrected.data)
         made.set_offsets(left, top)
         groups.mark(made)
         return made

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import gi
@@ -12,15 +13,16 @@ gi.require_version("GimpUi", "3.0")
 gi.require_version("Gtk", "3.0")
 from gi.repository import Gdk, Gimp, GimpUi, GLib, GObject, Gtk  # noqa: E402
 
-from glihamba_client import texts  # noqa: E402
+from glihamba_client import lut, texts  # noqa: E402
 from glihamba_client.client import Task  # noqa: E402
 from glihamba_client.preview import PARTS, Preview  # noqa: E402
 from glihamba_client.service import DaemonService  # noqa: E402
+from glihamba_proto.checks import STRONGEST  # noqa: E402
 from glihamba_proto.errors import Failure  # noqa: E402
 
 from . import capture, fit  # noqa: E402
 from .canvas import CanvasPreview  # noqa: E402
-from .host import STRONGEST, GimpHost, fitted  # noqa: E402
+from .host import GimpHost, fitted  # noqa: E402
 from .panel import Panel  # noqa: E402
 from .settings_dialog import change_settings  # noqa: E402
 from .texts import text  # noqa: E402
@@ -34,8 +36,11 @@ class Picked(NamedTuple):
     service: DaemonService
     strength: float
     """Of the correction, with that of the variant in it."""
-    transform: Any
-    """The variant's; None for the first one, which the daemon finds again."""
+    corrections: Sequence[tuple[Any, float]]
+    """The transforms to add and the strength of each, the first one shown; none: as the arguments say.
+
+    The transform is None for the first variant, which the daemon finds again.
+    """
     small: capture.Small | None
     """The picture that `fit` was found from; None when there is no fit."""
     fit: fit.Fit | None
@@ -108,8 +113,13 @@ class Dialog:
             right.pack_start(scale, False, False, 0)
         scene = self.window.get_widget("scene", GObject.TYPE_NONE)
         self.edge = self.window.get_spin_scale("edge", 1.0)
-        for widget in (scene, self.edge, self.window.get_widget("editable", Gtk.CheckButton), self.note):
+        checks = [self.window.get_widget(name, Gtk.CheckButton) for name in ("editable", "all")]
+        for widget in (scene, self.edge, *checks, self.note):
             right.pack_start(widget, False, False, 0)
+        self.table = Gtk.Button.new_with_mnemonic(text("save table", self.language))
+        self.table.connect("clicked", lambda *_: self.save_table())
+        self.table.set_sensitive(False)
+        right.pack_start(self.table, False, False, 0)
         buttons = Gtk.Box(spacing=6)
         for name, act in (("help", self.help), ("settings", self.settings)):
             button = Gtk.Button.new_with_mnemonic(text(name, self.language))
@@ -156,6 +166,7 @@ class Dialog:
         if self.prediction is not None:
             self.prediction.cancel()
         self.variants, self.previews, self.fits = [], [], {}
+        self.table.set_sensitive(False)
         self.panel.forget_variants()
         self.note.set_text(text("predicting", self.language))
         self.prediction = None
@@ -196,6 +207,7 @@ class Dialog:
         self.panel.add_variant(variant, preview.pixels(), self.several)
         if len(self.previews) == 1:
             self.note.set_text("")
+            self.table.set_sensitive(True)
             self.later()
 
     def sentence(self, error: Exception) -> str:
@@ -216,7 +228,7 @@ class Dialog:
         self.waiting = False
         if not self.previews:
             return False
-        strength, preview = self.strength(), self.previews[self.panel.chosen]
+        strength, preview = self.strength(self.panel.chosen), self.previews[self.panel.chosen]
         own = self.variants[self.panel.chosen].strength
         self.panel.draw(preview.pixels(strength / own, self.amounts()))
         is_editable = self.config.get_property("editable")
@@ -232,9 +244,9 @@ class Dialog:
             self.canvas.close()
         return False
 
-    def strength(self) -> float:
-        """Of the correction, with that of the variant in it."""
-        own = self.variants[self.panel.chosen].strength if self.variants else 1.0
+    def strength(self, number: int) -> float:
+        """Of a correction, with that of the variant in it."""
+        own = self.variants[number].strength if self.variants else 1.0
         return min(STRONGEST, own * float(self.config.get_property("strength")))
 
     def amounts(self) -> dict[str, float]:
@@ -242,7 +254,8 @@ class Dialog:
 
     def fit(self) -> fit.Fit:
         """The filter for what is set; its strength up to 1 is its opacity."""
-        chosen, amounts, strength = self.panel.chosen, self.amounts(), max(1.0, self.strength())
+        chosen, amounts = self.panel.chosen, self.amounts()
+        strength = max(1.0, self.strength(chosen))
         key = (chosen, *amounts.values(), strength)
         if key not in self.fits:
             own = self.variants[chosen].strength
@@ -252,11 +265,17 @@ class Dialog:
     def picked(self) -> Picked:
         """What the person has chosen."""
         if not self.previews or self.several:
-            return Picked(self.service, self.config.get_property("strength"), None, None, None)
-        variant = self.variants[self.panel.chosen]
-        transform = variant.transform if self.panel.chosen else None
-        found = self.fit() if self.config.get_property("editable") else None
-        return Picked(self.service, self.strength(), transform, self.small, found)
+            return Picked(self.service, self.config.get_property("strength"), (), None, None)
+        chosen, found = self.panel.chosen, None
+        numbers = [chosen]
+        if self.config.get_property("editable"):
+            found = self.fit()
+        elif self.config.get_property("all"):
+            numbers += [number for number in range(len(self.variants)) if number != chosen]
+        corrections = [
+            (self.variants[number].transform if number else None, self.strength(number)) for number in numbers
+        ]
+        return Picked(self.service, self.strength(chosen), corrections, self.small, found)
 
     # --- models, settings, help -------------------------------------------------------------------
 
@@ -285,6 +304,34 @@ class Dialog:
         if changed is not None:
             self.service = self.service.with_settings(changed)
             self.ask()
+
+    def save_table(self) -> None:
+        """Save the correction that is shown as a look-up table, in a file that the person names."""
+        name = self.host.chosen[0].name
+        chooser = Gtk.FileChooserNative.new(
+            text("save table", self.language).replace("_", ""),
+            self.window,
+            Gtk.FileChooserAction.SAVE,
+            None,
+            None,
+        )
+        chooser.set_do_overwrite_confirmation(True)
+        chooser.set_current_name(f"{name}.{lut.SUFFIX}")
+        is_chosen, path = chooser.run() == Gtk.ResponseType.ACCEPT, chooser.get_filename()
+        chooser.destroy()
+        self.window.present()
+        if not is_chosen or not path or not self.previews:
+            return
+        variant, preview = self.variants[self.panel.chosen], self.previews[self.panel.chosen]
+        strength = self.strength(self.panel.chosen) / variant.strength
+        amounts = self.amounts()
+        try:
+            lut.save(path, variant, strength, amounts, name)
+        except Failure as error:
+            self.note.set_text(error.sentence(self.language))
+            return
+        left = preview.local_levels(strength, amounts)
+        self.note.set_text(text("table saved", self.language, path=path, levels=f"{left:.1f}"))
 
     def key(self, _: Gtk.Widget, event: Any) -> bool:
         """F1 explains this dialog; GIMP would open its own manual."""

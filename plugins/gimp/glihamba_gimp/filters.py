@@ -1,7 +1,8 @@
 """The correction as a filter of the layer's own: it stays editable, and moves and is painted with the layer.
 
 GIMP keeps the filter in files, and its opacity is the strength. Only the selected part is filtered, as with
-each filter in GIMP. `gimp:curves` and `gimp:levels` crash GIMP 3.0.4, so neither is used.
+each filter in GIMP. `gimp:curves` and `gimp:levels` crash GIMP 3.0.4, so neither is used. GIMP 3.2 hides
+GEGL's compositors from plug-ins, and with them the only matrix that has offsets.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from .fit import Fit
 
 NAME = "GLIHamba"
 MIXER, MATRIX = "gegl:channel-mixer", "gegl:svg-matrix"
+HAVE_OFFSETS = (Gimp.MAJOR_VERSION, Gimp.MINOR_VERSION) < (3, 2)
 
 
 def own(layer: Gimp.Layer) -> list[Gimp.DrawableFilter]:

@@ -27,16 +27,17 @@ class Fit(NamedTuple):
     """How far it is from the correction: root mean square over the colours, in levels of 255."""
 
 
-def best(before: bytes, after: bytes) -> Fit:
+def best(before: bytes, after: bytes, *, offsets: bool = True) -> Fit:
     """The filter that turns the colours `before` into those `after`; both RGB, 8 bits a sample, sRGB.
 
-    A filter without offsets, whose nine gains a person can read, is taken where it is good.
+    offsets: whether there is a filter that has them. One without them, whose nine gains a person can read,
+    is taken where it is good.
     """
     step = max(1, len(before) // 3 // MOST_COLOURS)
     chosen = [slice(at, at + 3) for at in range(0, len(before) // 3 * 3, 3 * step)]
     pairs = [before[part] for part in chosen], [after[part] for part in chosen]
     gains = fitted(*pairs, offsets=False)
-    return gains if gains.levels <= GOOD else fitted(*pairs, offsets=True)
+    return fitted(*pairs, offsets=True) if offsets and gains.levels > GOOD else gains
 
 
 def fitted(before: Sequence[bytes], after: Sequence[bytes], offsets: bool) -> Fit:

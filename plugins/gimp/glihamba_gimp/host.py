@@ -12,17 +12,16 @@ from typing import Any
 from gi.repository import Gimp
 
 from glihamba_client import streams, texts
-from glihamba_client.harmonize_layer import harmonize_layer
+from glihamba_client.harmonize_layer import harmonize_capture
 from glihamba_client.host import Capture, Choice, Harmonized, Progress, Steps, at_once
 from glihamba_client.preview import PARTS, Preview
 from glihamba_client.service import DaemonService
+from glihamba_proto.checks import STRONGEST
 
-from . import capture, deliver, edges, fit
+from . import capture, deliver, edges, filters, fit
 from .chosen import ChosenLayer, objects
 from .seen import Seen
 from .texts import refusal, text
-
-STRONGEST = 1.5  # what the contract allows
 
 
 class GimpHost:
@@ -34,11 +33,11 @@ class GimpHost:
     def __init__(self, image: Gimp.Image, drawables: Sequence[Gimp.Drawable], language: str = "") -> None:
         self.image, self.language = image, language
         self.chosen = objects(image, drawables, language)
-        self.opacity = 1.0
         self.added: list[Gimp.Layer] = []
         self.failure = ""
         self._done: list[deliver.Done] = []
         self._seen: Seen | None = None
+        self._came = b""
         self._shown = ""
 
     # --- what a person asks for -------------------------------------------------------------------
@@ -52,15 +51,40 @@ class GimpHost:
         for one in self.chosen:
             one.label, one.edge = "" if label == "all" else label, edge
 
-    def add_pixels(self, service: DaemonService, choice: Choice) -> Steps[None]:
+    def add_pixels(self, service: DaemonService, choices: Sequence[Choice]) -> Steps[None]:
         """Harmonize all layers, from the lowest up, each in the picture with the results of those before it.
 
-        Up to 1, the strength becomes the results' opacity, so that it can be changed afterwards.
+        choices: the corrections to add to each, the first one shown. Up to 1, the strength becomes the
+        results' opacity, so that it can be changed afterwards.
         """
-        self.opacity = min(1.0, choice.strength)
         for _ in self.chosen:
-            yield from harmonize_layer(self, service, replace(choice, strength=max(1.0, choice.strength)))
+            yield from self._corrected(service, choices)
         self.added = deliver.deliver(self.image, self._done)
+
+    def add_all(self, service: DaemonService, choice: Choice) -> Steps[None]:
+        """The same with every correction that the daemon proposes for each layer."""
+        for one in self.chosen:
+            self.begin()
+            answer = yield from self._predicted(service, capture.small(one, self._done), choice.model)
+            yield from self._corrected(service, [proposed(choice, each) for each in answer.variants])
+        self.added = deliver.deliver(self.image, self._done)
+
+    def _corrected(self, service: DaemonService, choices: Sequence[Choice]) -> Steps[None]:
+        """Harmonize the next layer, and keep its results until all are there."""
+        captured = yield from self.capture()
+        found: list[deliver.Corrected] = []
+        warnings: list[str] = []
+        for choice in choices:
+            full = replace(choice, strength=max(1.0, choice.strength))
+            harmonized = yield from harmonize_capture(self, service, captured, full)
+            yield from self.deliver(harmonized)
+            found.append(deliver.Corrected(self._came, min(1.0, choice.strength)))
+            warnings += harmonized.warnings
+        assert self._seen is not None
+        one, result = self.chosen[self.turn], deliver.Pixels(self._seen, found)
+        for warning in dict.fromkeys(warnings):
+            self.message(warning)
+        self._done.append(deliver.Done(one, self._seen.place, result))
 
     def add_filters(self, service: DaemonService, choice: Choice) -> Steps[None]:
         """The same with a filter for each layer; the strength becomes its opacity."""
@@ -117,15 +141,13 @@ class GimpHost:
 
     @at_once
     def deliver(self, harmonized: Harmonized) -> None:
-        """Keep the result until all are there."""
+        """Keep the pixels; all layers' are added in one undo step."""
         assert self._seen is not None
         self.show(text("writing", self.language), 1.0)
-        data = bytes(harmonized.plane.data)
+        self._came = bytes(harmonized.plane.data)
         if self._seen.edge is not None:
-            size = self._seen.rect[2:]
-            data = edges.recoloured(self.image, size, data, self._seen.form, self._seen.edge)
-        result = deliver.Pixels(self._seen, data, self.opacity)
-        self._done.append(deliver.Done(self.chosen[self.turn], self._seen.place, result))
+            size, form, edge = self._seen.rect[2:], self._seen.form, self._seen.edge
+            self._came = edges.recoloured(self.image, size, self._came, form, edge)
 
     def progress(self, progress: Progress) -> None:
         self.show(texts.stage(progress, self.language), progress.fraction)
@@ -153,6 +175,12 @@ class GimpHost:
         Gimp.progress_update((self.turn + fraction) / len(self.chosen))
 
 
+def proposed(choice: Choice, variant: Any) -> Choice:
+    """What is chosen, with one of the daemon's corrections."""
+    strength = min(STRONGEST, choice.strength * variant.strength)
+    return replace(choice, strength=strength, transform=variant.transform)
+
+
 def amounts_of(choice: Choice) -> dict[str, float]:
     """The amounts of the correction's parts by their names."""
     if choice.amounts is None:
@@ -168,7 +196,8 @@ def fitted(
     before, mask = bytes(small.shown.data), bytes(small.shown_mask.data)
     covered = max(mask, default=0)  # where it is covered most, the composite has the object's own colours
     places = [place for place, cover in enumerate(mask) if cover == covered]
-    return fit.best(*(b"".join(all_[3 * at : 3 * at + 3] for at in places) for all_ in (before, after)))
+    colours = [b"".join(all_[3 * at : 3 * at + 3] for at in places) for all_ in (before, after)]
+    return fit.best(*colours, offsets=filters.HAVE_OFFSETS)
 
 
 def filter_of(chosen: ChosenLayer, small: capture.Small, found: fit.Fit, strength: float) -> deliver.Done:

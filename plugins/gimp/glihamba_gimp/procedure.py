@@ -21,6 +21,7 @@ ENGLISH = {
     "tip": "Recolour the layer to fit what lies below it.",
     "strength": "Stren_gth",
     "editable": "As a filter that stays e_ditable",
+    "all": "_Keep all of them",
     "light": "Light",
     "warmth": "Warmth and tint",
     "contrast": "Contrast",
@@ -80,7 +81,8 @@ class Harmonize(Gimp.PlugIn):
             "strength: 0 (unchanged), 1 (the full correction) to 1.5. light, warmth, contrast, saturation, "
             "local: the amount of each part of the correction, -1 to 2; 1 is as predicted. editable: add a "
             "filter to the layer instead, whose opacity is the strength; returns the layer. scene: all, or a "
-            "colour label: only layers that have it count as the scene. edge: how many pixels of the "
+            "colour label: only layers that have it count as the scene. all: add every proposal, the first "
+            "one shown, the others hidden; not for filters. edge: how many pixels of the "
             "cut-out's rim are taken away and recoloured, 0 to 2; not for filters.",
             None,  # GIMP's Help would open GIMP's own manual
         )
@@ -91,6 +93,7 @@ class Harmonize(Gimp.PlugIn):
         for part in PARTS:
             procedure.add_double_argument(part, words(part), words("part tip"), -1.0, 2.0, 1.0, both)
         procedure.add_boolean_argument("editable", words("editable"), words("editable tip"), False, both)
+        procedure.add_boolean_argument("all", words("all"), words("keep all tip"), False, both)
         labels = Gimp.Choice.new()
         for number, label in enumerate(LABELS):
             labels.add(label, number, words("label " + label), "")

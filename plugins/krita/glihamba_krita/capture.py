@@ -12,8 +12,22 @@ from glihamba_client.window import Rect, window
 
 from . import pixels
 from .chosen import ChosenLayer
-from .nodes import PIXEL_LAYERS, above, find, frames, hide_above, is_drawn, is_hidden, own, show
+from .edges import Edge, edge_of
+from .labels import LABELS
+from .nodes import (
+    PIXEL_LAYERS,
+    above,
+    find,
+    hide_above,
+    hide_unlabelled,
+    is_drawn,
+    is_hidden,
+    keyframes,
+    own,
+    show,
+)
 from .pixels import Form, Space, size_of, space_of
+from .texts import text
 from .workspace import Style, Workspace
 
 
@@ -37,12 +51,18 @@ class Seen:
     """Checksum of what the layer showed in `rect`."""
     is_plain: bool
     """Whether the result is the composite on a layer of its own, not the layer's pixels clipped to it."""
-    is_whole: bool
-    """Whether nothing is selected, so that all of the layer is changed."""
+    selection: Selection | None
+    """What is selected of the layer; None where all of it is changed."""
     is_hidden: bool
     """Whether the person did not see the layer."""
     style: Style | None
     """What else a layer with a style needs."""
+    edge: Edge | None
+    """The rim that is to be cleaned up."""
+    time: int
+    """The frame of the document's animation that was read."""
+    frames: tuple[int, ...]
+    """The layer's keyframes; none if it is not animated."""
 
 
 class Reading:
@@ -85,9 +105,12 @@ class Reading:
             cover,
             self.looks,
             self.is_plain,
-            self.selection is None,
+            self.selection,
             self.is_hidden,
             style,
+            self.edge(alpha),
+            self.time,
+            self.frames,
         )
 
     def checked(self) -> Node:
@@ -98,8 +121,6 @@ class Reading:
         for group in above(node):
             if group.locked():
                 raise self.layer.refuse("locked group", group=group.name())
-        if frames(self.document, node) > 1:
-            raise self.layer.refuse("animated")
         return node
 
     def take(self, node: Node) -> None:
@@ -109,6 +130,7 @@ class Reading:
         self.space, self.own = space_of(document), space_of(node)
         self.is_plain = node.blendingMode() != "normal" or node.inheritAlpha()
         self.asl, self.opacity = node.layerStyleToAsl(), node.opacity()
+        self.time, self.frames = document.currentTime(), keyframes(document, node)
         self.selection = self.selection_of(node)
         self.rect, self.seen = self.bounds(node)
         self.window = window(self.seen, self.size)
@@ -123,6 +145,11 @@ class Reading:
             twin.setPassThroughMode(False)  # otherwise it has no projection of its own
             self.is_redrawn = True
         self.must_render = hide_above(twin) or self.is_redrawn
+        if self.layer.scene != LABELS[0]:
+            self.must_render = True
+            if not hide_unlabelled(twin, self.layer.scene):
+                label = text(f"label {self.layer.scene}", self.layer.language)
+                raise self.layer.refuse("no label", label=label)
         self.chosen = bytes(self.selection.pixelData(*self.rect)) if self.selection is not None else b""
         self.raw: Pixels = node.projectionPixelData(*self.rect)
         self.looks = zlib.crc32(node.toSvg().encode() if is_drawn(node) else self.raw)
@@ -151,11 +178,9 @@ class Reading:
 
     def bounds(self, node: Node) -> tuple[Rect, Rect]:
         """The part of the layer that is to be changed, and of that the part on the canvas."""
-        canvas, box = (0, 0, *self.size), node.bounds()
-        whole: Rect | None = (box.x(), box.y(), box.width(), box.height())
-        if any(is_drawing(child) for child in own(node.childNodes())):
-            whole = canvas  # a mask may move pixels, and Krita draws masks on the canvas only
-        elif self.is_plain:
+        canvas = (0, 0, *self.size)
+        whole = extent_of(node, self.size)
+        if whole is not None and self.is_plain:
             whole = overlap(whole, canvas)
         seen = overlap(whole, canvas)
         if whole is None or seen is None:
@@ -168,6 +193,12 @@ class Reading:
         if whole is None or seen is None:
             raise self.layer.refuse("selected nothing")
         return whole, seen
+
+    def edge(self, alpha: bytes) -> Edge | None:
+        """The layer's rim, where it can be cleaned up: a selection has an edge of its own."""
+        if not self.layer.edge or self.selection is not None or self.is_plain or self.asl:
+            return None
+        return edge_of(alpha, self.rect, self.layer.edge)
 
     def coverage(self, alpha: bytes) -> bytes:
         """Where the object is, one byte a pixel: the lesser of the layer's alpha and the selection."""
@@ -189,6 +220,14 @@ def picture(document: Document, rect: Rect) -> Pixels:
     root = document.rootNode()
     assert root is not None
     return root.projectionPixelData(*rect)
+
+
+def extent_of(node: Node, size: tuple[int, int]) -> Rect | None:
+    """Where a layer of a document of (width, height) may show anything; None where it is empty."""
+    if any(is_drawing(child) for child in own(node.childNodes())):
+        return 0, 0, *size  # a mask may move pixels, and Krita draws masks on the canvas only
+    box = node.bounds()
+    return (box.x(), box.y(), box.width(), box.height()) if box.width() > 0 and box.height() > 0 else None
 
 
 def is_drawing(child: Node) -> bool:

@@ -13,8 +13,11 @@ from .texts import refusal
 class ChosenLayer:
     """One layer of one document. Either may change or vanish at any time."""
 
-    def __init__(self, document: Document, node: Node, language: str = "") -> None:
-        self.document, self.language = document, language
+    def __init__(
+        self, document: Document, node: Node, language: str = "", scene: str = "all", edge: int = 0
+    ) -> None:
+        """scene: the colour label of the layers that count as the scene. edge: pixels of the rim to clean."""
+        self.document, self.language, self.scene, self.edge = document, language, scene, edge
         self.node_id, self.name = node.uniqueId(), node.name()
 
     def refuse(self, name: str, **fields: object) -> ClientError:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from glihamba_client.preview import PARTS
 
+from .labels import LABELS
 from .qt import (
     QButtonGroup,
     QComboBox,
@@ -36,6 +37,15 @@ def result_box(chosen: str, language: str) -> QComboBox:
         box.addItem(text(name, language), name)
         box.setItemData(box.count() - 1, text(tip, language), Qt.ItemDataRole.ToolTipRole)
     box.setCurrentIndex(box.findData(chosen))
+    return box
+
+
+def scene_box(language: str) -> QComboBox:
+    """The choice of the layers that count as the scene, by their colour label."""
+    box = QComboBox()
+    for label in LABELS:
+        box.addItem(text(f"label {label}", language), label)
+    box.setToolTip(text("scene tip", language))
     return box
 
 

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from krita import Krita, Node, View
 
 from glihamba_client.host import Pixels, Steps
 
-from . import curves, pixels
+from . import curves, edges, pixels
 from .capture import Seen
 from .chosen import ChosenLayer
-from .nodes import find, is_drawn, is_open, own, selected_in, view_of
+from .edges import Edge
+from .nodes import find, is_drawn, is_open, keyframes, own, selected_in, view_of
 from .pixels import size_of, space_of
 from .qt import QUuid
 from .results import base_of, home_of, name_of, results_in
@@ -28,6 +29,7 @@ from .texts import text
 from .undo import name_next_step
 from .workspace import Workspace
 
+ERASE = "erase"  # Krita's name of the blending mode
 PATIENCE = 3.0  # seconds for Krita to do what it was asked
 LATE = 60.0  # seconds for Krita to make the group: it would still make one after we had given up
 UNSEEN = 2.0  # levels of 255 by which curves may be off without a word
@@ -43,6 +45,8 @@ class Delivery:
     ) -> None:
         self.layer, self.seen, self.workspace, self.document = layer, seen, workspace, layer.document
         self.is_editable = is_editable
+        self.eraser: Node | None = None
+        """A layer that erases the rim of the object."""
         self.notes: list[str] = []
         """What the person is to be told of the result."""
 
@@ -51,6 +55,11 @@ class Delivery:
         seen = self.seen
         given = pixels.cropped(raw, seen.window, seen.rect) if seen.is_plain else raw
         result = given if isinstance(given, bytearray) else bytearray(given)
+        if self.layer.edge and (seen.edge is None or self.is_editable):
+            self.note("no edge")
+        elif seen.edge is not None:
+            yield from edges.recolour(result, seen.form.space.depth, size_of(seen.rect), seen.edge)
+            self.eraser = self.eraser or (yield from self.erasing(seen.edge))
         pixels.set_alpha(result, seen.form.space.depth, seen.style.alpha if seen.style else seen.cover)
         yield None
         rect = seen.rect
@@ -66,6 +75,16 @@ class Delivery:
         layer.setPixelData(done, *rect)
         return layer
 
+    def erasing(self, edge: Edge) -> Steps[Node]:
+        """The layer that erases the rim, not yet in the document."""
+        rect, space = self.seen.rect, self.seen.space
+        raw = yield from self.workspace.converted(edges.eraser(edge), size_of(rect), pixels.SRGB_8, space)
+        name = text("edge layer", self.layer.language, layer=base_of(self.layer.name))
+        layer = self.document.createNode(name, "paintlayer")
+        layer.setBlendingMode(ERASE)
+        layer.setPixelData(raw, *rect)
+        return layer
+
     def editable(self, result: Pixels) -> Steps[Node]:
         """The result as a filter layer with curves, for the look that the layer has in its group by now."""
         seen, node = self.seen, self.layer.node()
@@ -78,35 +97,45 @@ class Delivery:
         if fitted.error > UNSEEN:
             self.note("curves off", levels=f"{fitted.error:.1f}")
         try:
-            layer = self.workspace.filter_layer(fitted, seen.space, seen.is_whole)
+            layer = self.workspace.filter_layer(fitted, seen.space, seen.selection is None)
         except OSError as error:
             raise self.layer.refuse("curves not written", reason=error) from error
-        if not seen.is_whole:
+        if seen.selection is not None:
             layer.setPixelData(seen.cover, *seen.rect)  # of a filter layer this is its mask
         return layer
 
     def note(self, name: str, **fields: object) -> None:
         self.notes.append(text(name, self.layer.language, layer=self.layer.name, **fields))
 
-    def add(self, result: Node) -> Steps[None]:
-        """Raises `ClientError` when the result no longer fits or Krita does not take it."""
+    def add(self, results: Sequence[Node]) -> Steps[None]:
+        """Add the results of one layer: the first one on top, the others hidden below it.
+
+        Raises `ClientError` when they no longer fit or Krita does not take them. Krita makes a step of its
+        own for each result that joins a group which is there already.
+        """
         yield from self.check_same()
         node, before = self.place(), self.active()
         home = home_of(node)
         earlier = results_in(home) if home is not None else []
-        result.setName(name_of(self.layer.name, len(earlier), self.layer.language))
-        if result.type() == "paintlayer":
-            result.setInheritAlpha(not self.seen.is_plain or node.inheritAlpha())
+        count = sum(one.blendingMode() != ERASE for one in earlier)
+        for number, result in enumerate(results):
+            result.setName(name_of(self.layer.name, count + number, self.layer.language))
+            result.setVisible(number == 0)
+            if result.type() == "paintlayer":
+                result.setInheritAlpha(not self.seen.is_plain or node.inheritAlpha())
+        upwards = list(reversed(results))
+        if self.eraser is not None and len(earlier) == count:
+            upwards.append(self.eraser)
         words = text("undo", self.layer.language)
-        if home is not None:
-            name_next_step(words)
-            home.addChildNode(result, earlier[-1])
-        elif self.seen.is_plain:
-            name_next_step(words)
-            node.parentNode().addChildNode(result, node)
+        if home is not None or self.seen.is_plain:
+            parent, below = (node.parentNode(), node) if home is None else (home, earlier[-1])
+            for result in upwards:
+                name_next_step(words)
+                parent.addChildNode(result, below)
+                below = result
         else:
             front = yield from self.bring_to_front()
-            home = yield from self.grouped(result, words)
+            home = yield from self.grouped(upwards, words)
             if home is None and self.is_active(self.layer.node_id):
                 yield from self.activate(before)
             if front is not None:
@@ -114,7 +143,7 @@ class Delivery:
             if home is None:
                 raise self.layer.refuse("not added")
         keep = home if home is not None and before == self.layer.node_id else find(self.document, before)
-        yield from self.settle(keep or node, node, home, result)
+        yield from self.settle(keep or node, node, home, *results)
 
     # --- whether the result still fits ------------------------------------------------------------
 
@@ -129,6 +158,10 @@ class Delivery:
         """Raises `ClientError` when the layer no longer shows what was read of it."""
         yield from self.until(self.is_still)
         node, looks = self.place(), 0
+        if keyframes(self.document, node) != self.seen.frames:
+            raise self.layer.refuse("moved")
+        if len(self.seen.frames) > 1 and self.document.currentTime() != self.seen.time:
+            return  # it shows another frame by now
         if is_drawn(node):
             looks = zlib.crc32(node.toSvg().encode())
         else:
@@ -143,8 +176,8 @@ class Delivery:
 
     # --- the group ----------------------------------------------------------------------------------
 
-    def grouped(self, result: Node, words: str) -> Steps[Node | None]:
-        """A group of the layer and its result, or None where Krita makes none."""
+    def grouped(self, results: Sequence[Node], words: str) -> Steps[Node | None]:
+        """A group of the layer and its results, from the lowest up, or None where Krita makes none."""
         view = self.view()
         if view is None:
             return None
@@ -167,9 +200,9 @@ class Delivery:
         group, node = self.group(outer), find(self.document, self.layer.node_id)
         if group is None or node is None:
             return None
-        # Node.addChildNode would be an undo step of its own. This is none: the group keeps the result, and
-        # leaves and comes back with it.
-        group.setChildNodes([node, result])
+        # Node.addChildNode would be an undo step of its own. This is none: the group keeps the results, and
+        # leaves and comes back with them.
+        group.setChildNodes([node, *results])
         yield from self.until(self.is_still)  # otherwise the next call would wait for all the drawing
         self.document.refreshProjection()
         return group

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from krita import Canvas, DockWidget, DockWidgetFactory, DockWidgetFactoryBase, Krita
 
-from glihamba_client import __version__, settings, texts
+from glihamba_client import __version__, lut, settings, texts
 from glihamba_client.client import Task
 from glihamba_client.errors import ClientError
 from glihamba_client.harmonize_layer import Service
@@ -21,10 +21,11 @@ from glihamba_proto.errors import Failure
 
 from . import table
 from .chosen import ChosenLayer
-from .controls import Pictures, Sliders, Variants, result_box
+from .controls import Pictures, Sliders, Variants, result_box, scene_box
 from .look import Look, Placed, amounts_of, image, look_at
 from .nodes import selected_in
 from .qt import (
+    QCheckBox,
     QComboBox,
     QFormLayout,
     QFrame,
@@ -34,6 +35,7 @@ from .qt import (
     QPushButton,
     QScrollArea,
     QSizePolicy,
+    QSpinBox,
     Qt,
     QTimer,
     QVBoxLayout,
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
 
 NAME = f"krita/{__version__}"
 PERCENT = 100
+WIDEST_EDGE = 2  # pixels
 SPACE = 5  # pixels
 WAITING, WORKING, WATCHING = 30, 1, 400  # milliseconds
 
@@ -87,6 +90,14 @@ class HarmonizeDocker(DockWidget):
         self.variants = Variants(self.language, self.choose)
         self.sliders = Sliders(self.language, lambda: self.redraw.start(0))
         self.model, self.results = QComboBox(), result_box("pixels", self.language)
+        self.keep_all = QCheckBox(text("keep all", self.language))
+        self.keep_all.setToolTip(text("keep all tip", self.language))
+        self.scene = scene_box(self.language)
+        self.scene.activated.connect(self.preview)
+        self.edge = QSpinBox()
+        self.edge.setRange(0, WIDEST_EDGE)
+        self.edge.setSuffix(" px")
+        self.edge.setToolTip(text("edge tip", self.language))
         self.kept_model = ""
         self.model.activated.connect(self.preview)
         self.preview_button = self.button("preview", self.preview)
@@ -98,6 +109,8 @@ class HarmonizeDocker(DockWidget):
         self.progress_bar.setRange(0, PERCENT)
         form = QFormLayout()
         form.addRow(text("model", self.language), self.model)
+        form.addRow(text("scene", self.language), self.scene)
+        form.addRow(text("edge", self.language), self.edge)
         form.addRow(text("result", self.language), self.results)
         inner = QWidget()
         layout = QVBoxLayout(inner)
@@ -107,6 +120,7 @@ class HarmonizeDocker(DockWidget):
             self.name,
             self.pictures,
             self.variants,
+            self.keep_all,
             self.sliders,
             self.reset_button,
             self.table_button,
@@ -146,7 +160,7 @@ class HarmonizeDocker(DockWidget):
         if self.is_busy():
             return
         document, node = plugin[0].chosen()
-        self.layer = ChosenLayer(document, node, self.language)
+        self.layer = ChosenLayer(document, node, self.language, self.scene.currentData())
         self.look = None
         self.cancelled = False
         self.status.setText("")
@@ -190,21 +204,28 @@ class HarmonizeDocker(DockWidget):
         service: Service | None = None
         daemon = DaemonService(chosen, name=NAME)
         amounts = amounts_of(self.sliders.amounts())
-        choice = Choice(chosen.model, self.sliders.strength(), None, amounts)
+        choices = [Choice(chosen.model, self.sliders.strength(), None, amounts)]
         if self.look is not None and self.part is not None and self.is_of(node.uniqueId()):
-            variant = self.look.variants[self.variants.chosen()]
-            choice = Choice(chosen.model, self.strength() * variant.strength, variant.transform, amounts)
+            choices = [
+                Choice(chosen.model, self.strength(one) * one.strength, one.transform, amounts)
+                for one in self.wanted(self.look)
+            ]
             service = Placed(daemon, self.part)
         self.cancelled = False
         self.status.setText("")
-        self.job = plugin[0].begin(document, [node], chosen, choice, self, service)
+        scene, edge = self.scene.currentData(), self.edge.value()
+        self.job = plugin[0].begin(document, [node], chosen, choices, self, service, scene, edge)
         self.show_state()
 
-    def strength(self) -> float:
-        """How much of the chosen correction's own strength; no more than the daemon takes."""
-        assert self.look is not None
-        own = float(self.look.variants[self.variants.chosen()].strength)
-        return min(self.sliders.strength(), checks.STRONGEST / own)
+    def wanted(self, look: Look) -> list[Any]:
+        """The corrections to add: the chosen one, and the others if all shall be kept."""
+        chosen = look.variants[self.variants.chosen()]
+        others = [one for one in look.variants if one is not chosen]
+        return [chosen, *others] if self.keep_all.isChecked() else [chosen]
+
+    def strength(self, variant: Any) -> float:
+        """How much of a correction's own strength; no more than the daemon takes."""
+        return min(self.sliders.strength(), checks.STRONGEST / float(variant.strength))
 
     def cancel(self) -> None:
         self.cancelled = True
@@ -225,8 +246,9 @@ class HarmonizeDocker(DockWidget):
         if self.look is None:
             return
         number = self.variants.chosen()
-        amounts, strength = self.sliders.amounts(), self.strength()
-        table.save(path, self.look.variants[number], strength, amounts, self.name.text())
+        variant = self.look.variants[number]
+        amounts, strength = self.sliders.amounts(), self.strength(variant)
+        lut.save(path, variant, strength, amounts, self.name.text())
         left = self.look.pictures[number].local_levels(strength, amounts)
         self.message(text("table saved", self.language, path=path, levels=f"{left:.1f}"), False)
 
@@ -237,8 +259,9 @@ class HarmonizeDocker(DockWidget):
         """Draw the picture after, for the sliders as they are. Takes about 20 ms."""
         if self.look is None:
             return
-        picture = self.look.pictures[self.variants.chosen()]
-        drawn = picture.pixels(self.strength(), self.sliders.amounts())
+        number = self.variants.chosen()
+        strength = self.strength(self.look.variants[number])
+        drawn = self.look.pictures[number].pixels(strength, self.sliders.amounts())
         self.pictures.show_after(image(self.look.composite, drawn))
 
     def show_look(self) -> None:
@@ -261,6 +284,7 @@ class HarmonizeDocker(DockWidget):
         self.cancel_button.setEnabled(busy)
         self.progress_bar.setVisible(busy)
         self.variants.setVisible(self.look is not None)
+        self.keep_all.setVisible(self.look is not None)
         self.pictures.setEnabled(self.look is not None)
         self.table_button.setEnabled(self.look is not None)
 

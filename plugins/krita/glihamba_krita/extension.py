@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from typing import Any
 
 from krita import Document, Extension, Krita, Node, View, Window
@@ -77,7 +78,7 @@ class HarmonizeExtension(Extension):
         document, node = self.chosen()
         nodes = self.all_chosen() or [node]
         dialog = ProgressDialog(main_window(), node.name(), chosen.language, self.message)
-        self.begin(document, nodes, chosen, Choice(chosen.model, chosen.strength), dialog)
+        self.begin(document, nodes, chosen, [Choice(chosen.model, chosen.strength)], dialog)
         dialog.show()
 
     def chosen(self) -> tuple[Document, Node]:
@@ -115,16 +116,22 @@ class HarmonizeExtension(Extension):
         document: Document,
         nodes: list[Node],
         chosen: Settings,
-        choice: Choice,
+        choices: Sequence[Choice],
         window: JobWindow,
         service: Service | None = None,
+        scene: str = "all",
+        edge: int = 0,
     ) -> LayerJob:
-        """Begin a job; its first step comes when Krita has drawn."""
+        """Begin a job; its first step comes when Krita has drawn.
+
+        choices: the corrections to add, the first one shown. scene, edge: see `ChosenLayer`.
+        """
         is_editable = chosen.result == "curves"
         hosts = [
-            KritaHost(document, node, window, self.turns, chosen.language, is_editable) for node in nodes
+            KritaHost(document, node, window, self.turns, chosen.language, is_editable, scene, edge)
+            for node in nodes
         ]
-        steps = harmonized(hosts, service or DaemonService(chosen, name=NAME), choice, chosen.language)
+        steps = harmonized(hosts, service or DaemonService(chosen, name=NAME), choices, chosen.language)
         job = LayerJob(hosts, window, steps, self.jobs.remove)
         self.jobs.append(job)
         QTimer.singleShot(0, job.step)

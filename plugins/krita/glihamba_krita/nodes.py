@@ -6,6 +6,7 @@ from typing import TypeVar
 
 from krita import Document, Krita, Node, View, Window
 
+from .labels import LABELS
 from .qt import QUuid, sip
 
 T = TypeVar("T")
@@ -100,11 +101,18 @@ def show(node: Node) -> None:
             one.setVisible(True)
 
 
-def frames(document: Document, node: Node) -> int:
-    """How many keyframes the node has."""
+def keyframes(document: Document, node: Node) -> tuple[int, ...]:
+    """The times of the node's keyframes."""
     if not node.animated():
-        return 0
-    return sum(node.hasKeyframeAtTime(time) for time in range(document.animationLength() + 1))
+        return ()
+    return tuple(time for time in range(document.animationLength() + 1) if node.hasKeyframeAtTime(time))
+
+
+def moves(document: Document, node: Node) -> bool:
+    """Whether the node, or anything in it, has several keyframes."""
+    if len(keyframes(document, node)) > 1:
+        return True
+    return any(moves(document, child) for child in own(node.childNodes()))
 
 
 def hide_above(node: Node) -> bool:
@@ -120,6 +128,37 @@ def hide_above(node: Node) -> bool:
             is_above = is_above or sibling.uniqueId() == node.uniqueId()
         node, parent = parent, parent.parentNode()
     return found
+
+
+def labelled(found: list[Node], label: str) -> bool:
+    """Whether a visible layer among these, or in groups among them, has the colour label."""
+    return any(
+        node.visible() and (LABELS[node.colorLabel()] == label or labelled(children(node), label))
+        for node in found
+    )
+
+
+def hide_unlabelled(node: Node, label: str) -> bool:
+    """Hide every layer but this one and those with the colour label, or in a group that has it.
+
+    Returns whether anything with the label is left to be seen beside the node.
+    """
+    kept = {one.uniqueId().toString() for one in (node, *above(node))}
+    is_left = False
+    todo = children(above(node)[-1])
+    while todo:
+        one = todo.pop()
+        if one.uniqueId() == node.uniqueId():
+            continue
+        if one.uniqueId().toString() in kept:
+            todo += children(one)
+        elif LABELS[one.colorLabel()] == label:
+            is_left = is_left or one.visible()
+        elif labelled([one], label):
+            todo += children(one)
+        elif one.visible():
+            one.setVisible(False)
+    return is_left
 
 
 def is_open(document: Document) -> bool:

@@ -160,6 +160,12 @@ def where(coverage: bytes, touched: bytes) -> bytes:
     return both.to_bytes(len(coverage), "little")
 
 
+def either(one: bytes, other: bytes) -> bytes:
+    """Not 0 where either coverage is not 0; both of one length."""
+    both = int.from_bytes(one, "little") | int.from_bytes(other, "little")
+    return both.to_bytes(len(one), "little")
+
+
 def set_alpha(raw: bytearray, depth: str, coverage: bytes) -> None:
     """Write a coverage of 0 to 255 as the alpha of pixels of the depth U8, U16 or F32."""
     tables = _ALPHA[depth]

@@ -18,6 +18,7 @@ try:
     )
     from PyQt5.QtWidgets import (
         QButtonGroup,
+        QCheckBox,
         QComboBox,
         QDialog,
         QDialogButtonBox,
@@ -35,6 +36,7 @@ try:
         QScrollArea,
         QSizePolicy,
         QSlider,
+        QSpinBox,
         QToolButton,
         QVBoxLayout,
         QWidget,
@@ -57,6 +59,7 @@ except ImportError:  # Krita 6
     )
     from PyQt6.QtWidgets import (
         QButtonGroup,
+        QCheckBox,
         QComboBox,
         QDialog,
         QDialogButtonBox,
@@ -74,6 +77,7 @@ except ImportError:  # Krita 6
         QScrollArea,
         QSizePolicy,
         QSlider,
+        QSpinBox,
         QToolButton,
         QVBoxLayout,
         QWidget,
@@ -81,6 +85,7 @@ except ImportError:  # Krita 6
 
 __all__ = [
     "QButtonGroup",
+    "QCheckBox",
     "QComboBox",
     "QDialog",
     "QDialogButtonBox",
@@ -105,6 +110,7 @@ __all__ = [
     "QSize",
     "QSizePolicy",
     "QSlider",
+    "QSpinBox",
     "QTimer",
     "QToolButton",
     "QUuid",

@@ -65,7 +65,7 @@ def _patterns() -> list[re.Pattern[str]]:
     """How results are named in every language."""
     found = []
     for code in LANGUAGES:
-        for name in ("EDITOR.name", "KRITA.name again"):
+        for name in ("EDITOR.name", "KRITA.name again", "KRITA.edge layer"):
             plain = re.escape(messages.text(name, code, layer="\0", number="\1"))
             found.append(re.compile(plain.replace("\0", "(?P<layer>.*)").replace("\1", r"\d+"), re.S))
     return found

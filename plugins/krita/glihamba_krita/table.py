@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
 
-from glihamba_client.errors import ClientError
-from glihamba_client.lut import cube
+from glihamba_client.lut import SUFFIX
 
 from .qt import QFileDialog, QWidget
 from .texts import text
-
-SUFFIX = "cube"
 
 
 def ask_where(parent: QWidget, name: str, language: str, chosen: Callable[[str], None]) -> None:
@@ -22,11 +17,3 @@ def ask_where(parent: QWidget, name: str, language: str, chosen: Callable[[str],
     dialog.setDefaultSuffix(SUFFIX)
     dialog.fileSelected.connect(chosen)
     dialog.open()
-
-
-def save(path: str, variant: Any, strength: float, amounts: Mapping[str, float], name: str) -> None:
-    """Write the table of a variant. Raises ClientError FILE_NOT_WRITTEN."""
-    try:
-        Path(path).write_text(cube(variant, strength, amounts, name), "ascii", "backslashreplace")
-    except OSError as error:
-        raise ClientError("FILE_NOT_WRITTEN", path=path, reason=error.strerror) from error

@@ -46,6 +46,8 @@ class Workspace:
         """Copy the document."""
         self._copy = document.clone()
         self._copy.setBatchmode(True)
+        if self._copy.currentTime() != document.currentTime():
+            self._copy.setCurrentTime(document.currentTime())
         return self._copy
 
     def close(self) -> None:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import socket
 import ssl
+import stat
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from google.protobuf.message import DecodeError
@@ -18,7 +21,7 @@ from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
 from glihamba_client import __version__
 from glihamba_client.errors import ClientError, error_of
-from glihamba_client.grpclib_api import metadata_of, socket_of
+from glihamba_client.grpclib_api import metadata_of, pinging, socket_of
 from glihamba_client.host import Capture, Harmonized, Plane, Progress
 from glihamba_client.streams import Assembler, first_request, note_of, notice, picture, pixel_requests
 from glihamba_proto import PROTOCOL, messages, places, shared_file
@@ -28,6 +31,7 @@ from glihamba_proto.harmonizer_grpc import HarmonizerStub
 from glihamba_proto.messages import ERROR_KEY, NOTE_KEY, Note
 
 NAME = f"glihamba_client/{__version__}"
+PING_EVERY, PING_PATIENCE = 3.0, 5.0  # seconds: a daemon that was stopped is noticed within 8
 T = TypeVar("T")
 
 
@@ -174,7 +178,7 @@ class Client:
         )
         gathered = Assembler(report, self._language)
         with _Failures(self.endpoint) as failures:
-            channel = self._channel()
+            channel = self._channel(info.pings)
             try:
                 stub = HarmonizerStub(channel)
                 async with stub.Harmonize.open(metadata=self._metadata) as stream:
@@ -202,11 +206,14 @@ class Client:
             composite=picture("composite", composite),
             mask=picture("mask", mask),
         )
-        return await self._unary("Predict", request, None)
+        pings = (await self.info()).pings
+        return await self._unary("Predict", request, None, pings)
 
-    async def _unary(self, method: str, request: Any, timeout: float | None = 10.0) -> Any:
+    async def _unary(
+        self, method: str, request: Any, timeout: float | None = 10.0, pings: bool = False
+    ) -> Any:
         with _Failures(self.endpoint) as failures:
-            channel = self._channel()
+            channel = self._channel(pings)
             try:
                 async with getattr(HarmonizerStub(channel), method).open(
                     metadata=self._metadata, timeout=timeout
@@ -221,12 +228,29 @@ class Client:
             raise ClientError("BAD_RESULT")
         return answer
 
-    def _channel(self) -> Channel:
+    def _channel(self, pings: bool = False) -> Channel:
+        """A connection for one call. `pings`: the daemon answers them, so one that does not is noticed."""
+        config = pinging(PING_EVERY, PING_PATIENCE) if pings else None
+        if path := self._local_socket():
+            return Channel(path=path, config=config)
         context = None
         if self.endpoint.tls:
             context = ssl.create_default_context(cafile=self.endpoint.certificate or None)
             context.set_alpn_protocols(["h2"])
-        return Channel(self.endpoint.host, self.endpoint.port, ssl=context)
+            context.hostname_checks_common_name = False  # a name there may be any text
+        return Channel(self.endpoint.host, self.endpoint.port, ssl=context, config=config)
+
+    def _local_socket(self) -> str:
+        """The path of this daemon's Unix socket if it can be used from here, else nothing."""
+        name = self.endpoint.socket
+        if not name or Path(name).name != name or not hasattr(socket, "AF_UNIX"):
+            return ""
+        path = places.runtime_folder() / name
+        try:
+            found = path.lstat()
+        except OSError:  # out of a sandbox's reach
+            return ""
+        return str(path) if stat.S_ISSOCK(found.st_mode) and found.st_uid == os.geteuid() else ""
 
 
 async def _exchange(stream: Any, first: Any, capture: Capture, chunk_bytes: int, gathered: Assembler) -> None:
@@ -282,6 +306,12 @@ def _watch_the_line(stream: Any) -> None:
             pass  # a system without this option notices later
 
 
+def _certificate_fault(error: ssl.SSLError) -> str:
+    """The catalogue's case for what is wrong with a daemon's certificate, or nothing for anything else."""
+    numbers = {9: "NOT_YET", 10: "EXPIRED", 62: "HOST", 64: "HOST"}  # OpenSSL's X509_V_ERR
+    return numbers.get(getattr(error, "verify_code", 0), "")
+
+
 class _Failures:
     """Turns whatever the connection raises into `ClientError`."""
 
@@ -296,7 +326,9 @@ class _Failures:
         if isinstance(error, GRPCError):
             raise self._refused(error) from error
         if isinstance(error, ssl.SSLError):
-            raise ClientError("TLS_FAILED", address=self._where, reason=error) from error
+            raise ClientError(
+                "TLS_FAILED", case=_certificate_fault(error), address=self._where, reason=error
+            ) from error
         if isinstance(error, (asyncio.TimeoutError, TimeoutError)):
             raise self._gone(sent=False) from error
         if isinstance(error, (StreamTerminatedError, ProtocolError, OSError)):
@@ -306,7 +338,8 @@ class _Failures:
     def _gone(self, sent: bool) -> ClientError:
         """Nothing answers, or not any more. One on another machine is not started anew by trying again."""
         if self._where.is_remote:
-            return ClientError("REMOTE_GONE", address=self._where)
+            lost = ClientError("DAEMON_LOST", case="REMOTE", address=self._where)
+            return lost if sent else ClientError("REMOTE_GONE", address=self._where)
         return ClientError("DAEMON_LOST" if sent else "NO_ANSWER", address=self._where)
 
     def _refused(self, error: GRPCError) -> ClientError:
@@ -318,8 +351,11 @@ class _Failures:
             return error_of(note_in(trailers, code, detail))
         if error.status is Status.UNAUTHENTICATED:
             return ClientError("BAD_TOKEN", detail)
-        if error.status is Status.CANCELLED:
-            return ClientError("CANCELLED", detail)
+        if error.status is Status.CANCELLED:  # by the daemon: what we cancel ourselves does not come here
+            return ClientError("DAEMON_LOST", case="SILENT", address=self._where)
+        if error.status is Status.RESOURCE_EXHAUSTED:  # by gRPC itself
+            is_long = "larger than max" in detail
+            return ClientError("BAD_REQUEST", detail) if is_long else ClientError("QUEUE_FULL", jobs="?")
         if error.status is Status.UNIMPLEMENTED:
             return ClientError("SERVER_TOO_OLD", version="?", client=__version__)
         if error.status is Status.UNAVAILABLE:

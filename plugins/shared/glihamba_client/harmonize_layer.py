@@ -56,6 +56,11 @@ def harmonize_layer(host: Host, service: Service, choice: Choice = AS_PREDICTED)
 def _harmonized(host: Host, service: Service, choice: Choice) -> Steps[Harmonized]:
     """The whole result. The captured pixels are freed with this frame, before the delivery begins."""
     capture = yield from until_cancelled(host, host.capture())
+    return (yield from harmonize_capture(host, service, capture, choice))
+
+
+def harmonize_capture(host: Host, service: Service, capture: Capture, choice: Choice) -> Steps[Harmonized]:
+    """Check, send, wait: the whole result of what a host has captured. Raises `ClientError`."""
     check_capture(capture)
     job = service.start(capture, choice)
     try:

@@ -96,7 +96,10 @@ AS_PREDICTED = Choice()
 
 @dataclass(frozen=True)
 class Harmonized:
-    """The whole result: a plane shaped like the foreground (or else the composite), and its story."""
+    """The whole result: a plane shaped like the foreground (or else the composite), and its story.
+
+    transform: the contract's `Transform` that was applied; None from an older daemon.
+    """
 
     plane: Plane
     model: str = ""
@@ -104,11 +107,12 @@ class Harmonized:
     seconds_queued: float = 0.0
     seconds_computed: float = 0.0
     warnings: Sequence[str] = field(default=())
+    transform: Any = None
 
 
 @dataclass(frozen=True)
 class Progress:
-    """`stage` is a name of the contract's `Progress.Stage`, or CONNECTING or STARTING before it.
+    """`stage` is a name of the contract's `Progress.Stage`, or CONNECTING, STARTING, BUSY or AGAIN before it.
 
     `fraction` is of the whole job, 0 to 1. `queue_position` counts the jobs ahead, 0: next.
     """

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
 import shutil
 import subprocess
@@ -21,8 +20,9 @@ from typing import Any
 from glihamba_client.client import Client
 from glihamba_client.errors import ClientError
 from glihamba_client.host import Progress
-from glihamba_proto import endpoint, messages, places
+from glihamba_proto import documents, endpoint, messages, places
 from glihamba_proto.endpoint import Endpoint
+from glihamba_proto.files import open_private, private_folder, refuse_foreign
 from glihamba_proto.messages import Note
 
 ALREADY_RUNNING = 3  # exit status of `glihamba serve` when another daemon has the lock
@@ -31,6 +31,8 @@ RETRY = 5.0  # seconds between two starts while another daemon holds the lock
 LOOK = 2.0  # seconds for an answer while a daemon is looked for; one that lives answers in milliseconds
 FROZEN = 4.0  # seconds without an answer of a daemon that holds the lock and has said where it answers
 WARMING = 60.0  # seconds from its start on in which a daemon may be silent: it reads libraries from disk
+
+FLATPAK_MARK = Path("/.flatpak-info")  # every Flatpak's sandbox has it
 
 # An editor's bundle points these at its own libraries, which are not the daemon's.
 _BUNDLE = (
@@ -42,11 +44,18 @@ _BUNDLE = (
 def installed_command() -> list[str]:
     """How the daemon is started: what install.py noted in the data folder, else `glihamba` on PATH.
 
-    Raises `ClientError` NOT_INSTALLED.
+    Raises `ClientError` NOT_INSTALLED, COMMAND_REFUSED.
     """
     note = places.command_file()
+    with contextlib.suppress(FileNotFoundError):
+        if os.name == "posix" and note.stat().st_mode & 0o002:
+            raise ClientError("COMMAND_REFUSED", path=note)
+        try:
+            refuse_foreign(note)
+        except PermissionError:
+            raise ClientError("COMMAND_REFUSED", path=note) from None
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
-        command = json.loads(note.read_text("utf-8"))["command"]
+        command = documents.read(note)["command"]
         if command and all(isinstance(word, str) for word in command) and shutil.which(command[0]):
             return list(command)
     found = shutil.which("glihamba")
@@ -81,7 +90,8 @@ async def connect(
 ) -> Endpoint:
     """The running daemon; starts one when none answers. `command` replaces the installed one.
 
-    Raises `ClientError`: NOT_INSTALLED, START_FAILED with the log's place, START_SLOW, DAEMON_FROZEN.
+    Raises `ClientError`: NOT_INSTALLED, START_FAILED with the log's place, START_SLOW, DAEMON_FROZEN, and
+    SANDBOXED where a sandbox explains the first two.
     """
     report(Progress("CONNECTING"))
     asked, silent = time.monotonic(), endpoint.read(places.endpoint_file())
@@ -89,6 +99,19 @@ async def connect(
     if found is not None:
         return found
     report(Progress("STARTING"))
+    try:
+        return await _started(command, silent, asked, limit)
+    except ClientError as error:
+        if error.code in ("NOT_INSTALLED", "START_FAILED") and (case := sandbox()):
+            app = os.environ.get("FLATPAK_ID") or os.environ.get("SNAP_NAME") or "APP"
+            raise ClientError("SANDBOXED", case=case, app=app, folder=places.data_folder()) from error
+        raise
+
+
+async def _started(
+    command: Sequence[str] | None, silent: Endpoint | None, asked: float, limit: float
+) -> Endpoint:
+    """Start the daemon and wait for it. silent: the endpoint at the time `asked`, when none answered."""
     environment = dict(os.environ) if command else without_bundle(os.environ)
     log = places.log_folder() / places.LAUNCH_LOG
     words = [*(command or installed_command()), "--idle-exit"]
@@ -109,6 +132,13 @@ async def connect(
     raise ClientError("START_SLOW", seconds=round(limit), log=log)
 
 
+def sandbox() -> str:
+    """The catalogue's case for the sandbox that this program runs in: FLATPAK, SNAP, or nothing."""
+    if FLATPAK_MARK.exists():
+        return "FLATPAK"
+    return "SNAP" if os.environ.get("SNAP") and os.environ.get("SNAP_NAME") else ""
+
+
 def _is_frozen(silent: Endpoint | None) -> bool:
     """Whether the daemon of this file, which holds the lock, has had time enough to answer."""
     if silent is None or time.time() < silent.started + WARMING:
@@ -122,8 +152,9 @@ def launch(command: Sequence[str], log: Path, environment: Mapping[str, str]) ->
     What it prints before its own log is open goes to `log`. Raises `ClientError` START_FAILED.
     """
     try:
-        log.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        output = log.open("wb")
+        is_named = bool(os.environ.get(places.LOG_DIR, "").strip())
+        private_folder(log.parent, is_named=is_named)
+        output = open(log, "wb", opener=open_private)  # noqa: SIM115 - it is closed below
     except OSError as error:
         reason = Note("CANNOT_SERVE.LOG", {"path": log, "reason": error.strerror})
         raise ClientError("START_FAILED", log=log, reason=reason) from error

@@ -10,10 +10,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from itertools import product
 from operator import mul
+from pathlib import Path
 from typing import Any
 
+from glihamba_client.errors import ClientError
 from glihamba_client.preview import PARTS, terms
 
+SUFFIX = "cube"
 SIZE = 33  # entries a side, what video editors use; between entries a quadratic is off by 1/16,000 at most
 
 
@@ -24,6 +27,14 @@ def cube(
     clean = "".join(letter for letter in title if letter.isprintable() and letter not in '"').strip()
     head = (f'TITLE "{clean}"', f"LUT_3D_SIZE {SIZE}", "DOMAIN_MIN 0 0 0", "DOMAIN_MAX 1 1 1")
     return "\n".join((*head, *_entries(change_everywhere(variant, strength, amounts)))) + "\n"
+
+
+def save(path: str, variant: Any, strength: float, amounts: Mapping[str, float], title: str) -> None:
+    """Write the table to a file. Arguments are those of `cube`. Raises `ClientError` FILE_NOT_WRITTEN."""
+    try:
+        Path(path).write_text(cube(variant, strength, amounts, title), "ascii", "backslashreplace")
+    except OSError as error:
+        raise ClientError("FILE_NOT_WRITTEN", path=path, reason=error.strerror) from error
 
 
 def change_everywhere(

@@ -8,6 +8,7 @@ from typing import Any
 from glihamba_client import launcher, remote
 from glihamba_client.client import NAME, Client, Task
 from glihamba_client.host import AS_PREDICTED, Capture, Choice, Harmonized, Plane
+from glihamba_client.patience import patiently
 from glihamba_client.settings import Settings
 from glihamba_proto.endpoint import Endpoint
 
@@ -31,15 +32,18 @@ class DaemonService:
 
     def start(self, capture: Capture, choice: Choice = AS_PREDICTED) -> Task[Harmonized]:
         async def work(task: Task[Harmonized]) -> Harmonized:
-            client = Client(await self.connect(task), self._name, self.settings.language)
-            return await client.harmonize(
-                capture,
-                model=choice.model or self.settings.model,
-                strength=choice.strength,
-                transform=choice.transform,
-                amounts=choice.amounts,
-                report=task.report,
-            )
+            async def attempt() -> Harmonized:
+                client = Client(await self.connect(task), self._name, self.settings.language)
+                return await client.harmonize(
+                    capture,
+                    model=choice.model or self.settings.model,
+                    strength=choice.strength,
+                    transform=choice.transform,
+                    amounts=choice.amounts,
+                    report=task.report,
+                )
+
+            return await patiently(attempt, task.report)
 
         return Task(work, "glihamba-job")
 
@@ -50,8 +54,11 @@ class DaemonService:
         """
 
         async def work(task: Task[Any]) -> Any:
-            client = Client(await self.connect(task), self._name, self.settings.language)
-            return await client.predict(composite, mask, model=model or self.settings.model)
+            async def attempt() -> Any:
+                client = Client(await self.connect(task), self._name, self.settings.language)
+                return await client.predict(composite, mask, model=model or self.settings.model)
+
+            return await patiently(attempt, task.report)
 
         return Task(work, "glihamba-predict")
 

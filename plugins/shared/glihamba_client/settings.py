@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from glihamba_client.errors import ClientError
+from glihamba_proto import documents
 from glihamba_proto.checks import STRONGEST
 from glihamba_proto.files import replacing
 
@@ -46,7 +47,7 @@ def read(path: Path) -> Settings:
     still wants, so it is not silently replaced. Names a newer version may have added are passed over.
     """
     try:
-        values = json.loads(path.read_text("utf-8"))
+        values = documents.read(path)
         known = {field.name: type(field.default) for field in fields(Settings)}
         chosen = {name: value for name, value in values.items() if name in known}
         for name, value in chosen.items():

@@ -91,6 +91,7 @@ class Assembler:
             seconds_queued=end.seconds_queued,
             seconds_computed=end.seconds_computed,
             warnings=warnings(end, self._language),
+            transform=end.transform if end.HasField("transform") else None,
         )
 
     def _begin(self, header: Any) -> None:

@@ -1,4 +1,5 @@
 from PyQt5.QtWidgets import QButtonGroup as QButtonGroup
+from PyQt5.QtWidgets import QCheckBox as QCheckBox
 from PyQt5.QtWidgets import QComboBox as QComboBox
 from PyQt5.QtWidgets import QDialog as QDialog
 from PyQt5.QtWidgets import QDialogButtonBox as QDialogButtonBox
@@ -17,6 +18,7 @@ from PyQt5.QtWidgets import QPushButton as QPushButton
 from PyQt5.QtWidgets import QScrollArea as QScrollArea
 from PyQt5.QtWidgets import QSizePolicy as QSizePolicy
 from PyQt5.QtWidgets import QSlider as QSlider
+from PyQt5.QtWidgets import QSpinBox as QSpinBox
 from PyQt5.QtWidgets import QToolButton as QToolButton
 from PyQt5.QtWidgets import QVBoxLayout as QVBoxLayout
 from PyQt5.QtWidgets import QWidget as QWidget

@@ -12,10 +12,13 @@ from gimp_kit import OBJECT, SIZE, Gimp
 VENDOR = os.environ["TEST_VENDOR"]
 sys.path += [VENDOR, os.path.dirname(os.path.dirname(VENDOR))]
 from glihamba_gimp.canvas import CanvasPreview  # noqa: E402
+from glihamba_gimp.filters import HAVE_OFFSETS  # noqa: E402
 from glihamba_gimp.fit import Fit  # noqa: E402
 
 DARKER = Fit(((0.5, 0.0, 0.0), (0.0, 0.5, 0.0), (0.0, 0.0, 0.5)), 0.0)
 LIFTED = Fit(((0.9, 0.0, 0.0, 0.05), (0.0, 0.9, 0.0, 0.05), (0.0, 0.0, 0.9, 0.05)), 0.0)
+if not HAVE_OFFSETS:
+    LIFTED = Fit(((1.4, 0.1, 0.0), (0.0, 1.4, 0.1), (0.1, 0.0, 1.4)), 0.0)
 WHOLE = (0, 0, *SIZE)
 
 

@@ -4,10 +4,24 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import gimp_kit as kit
-from gimp_screen import TITLE, after_each, click, gone, open_dialog, picture, predicted, press, show, windows  # noqa: F401
+from gimp_screen import (
+    TITLE,
+    added,
+    after_each,  # noqa: F401
+    click,
+    gone,
+    leave,
+    open_dialog,
+    picture,
+    predicted,
+    press,
+    show,
+    windows,
+)
 
 # Places in the dialog.
 STRENGTH, DIVIDER, STATISTICS = (628, 122), (248, 223), (236, 330)
@@ -38,9 +52,7 @@ def case_model_and_strength(t):
     time.sleep(1)
     t.screenshot("choices.png")
     press("alt+a")
-    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"))
-    kit.until(gone)
-    assert kit.get(added) == pixels
+    assert kit.get(added(image, "pasted (harmonized)")) == pixels
 
 
 def case_preview_and_cancel(t):
@@ -74,8 +86,7 @@ def case_preview_and_cancel(t):
     kit.until(lambda: kit.seen(image) == seen)
     press("alt+v")
     kit.until(lambda: kit.seen(image) == split)
-    press("Escape")
-    kit.until(gone)
+    leave()
     kit.until(lambda: kit.seen(image) == seen)
     kit.same(kit.state(image), before)
     assert not image.is_dirty()
@@ -123,10 +134,31 @@ def case_variant(t):
     time.sleep(0.5)
     t.screenshot("variant.png")
     press("alt+a")
-    added = kit.until(lambda: kit.layer(image, "pasted (harmonized)"))
-    kit.until(gone)
-    apart = [sum(abs(a - b) for a, b in zip(kit.get(added), raw, strict=True)) for raw in pixels]
+    made = kit.get(added(image, "pasted (harmonized)"))
+    apart = [sum(abs(a - b) for a, b in zip(made, raw, strict=True)) for raw in pixels]
     assert apart[0] < apart[1] / 6, apart
+
+
+def case_keep_all_in_one_undo_step(t):
+    """The picture that was clicked is shown, the others are hidden in the same group."""
+    image, layer = kit.scene(soft=0)
+    show(image)
+    before = kit.state(image)
+    predicted(image, layer)
+    first = kit.seen(image)
+    time.sleep(1)
+    click(*STATISTICS, TITLE)
+    kit.until(lambda: kit.seen(image) != first)
+    press("alt+k")
+    time.sleep(0.5)
+    t.screenshot("keep-all.png")
+    press("alt+a")
+    *results, _ = added(image, "pasted (harmonized)", 3).get_children()
+    assert [one.get_visible() for one in results] == [True, False, False]
+    assert len({kit.get(one) for one in results}) == 3
+    press("ctrl+z")
+    kit.until(lambda: not kit.layer(image, "pasted (harmonized)"))
+    kit.same(kit.state(image), before)
 
 
 def case_several_in_one_undo_step(t):
@@ -137,13 +169,38 @@ def case_several_in_one_undo_step(t):
     before = kit.state(image)
     predicted(image, lower)
     press("alt+a")
-    kit.until(lambda: kit.layer(image, "upper (harmonized)"))
-    kit.until(gone)
+    added(image, "upper (harmonized)")
     time.sleep(0.5)
     t.screenshot("several.png")
     assert kit.layer(image, "pasted (harmonized)")
     press("ctrl+z")
     kit.until(lambda: not kit.layer(image, "upper (harmonized)"))
+    kit.same(kit.state(image), before)
+
+
+def case_look_up_table(t):
+    """The correction that is shown is saved where the person says. The image stays as it was."""
+    image, layer = kit.scene()
+    show(image)
+    before = kit.state(image)
+    predicted(image, layer)
+    time.sleep(1)
+    press("alt+u")
+    kit.until(lambda: windows("look-up table"))
+    time.sleep(0.5)
+    path = os.path.join(tempfile.mkdtemp(), "shot.cube")
+    press("ctrl+a")
+    subprocess.run(["xdotool", "type", "--delay", "30", path], check=True)
+    t.screenshot("table.png")
+    press("Return")
+    kit.until(lambda: os.path.exists(path))
+    time.sleep(1)
+    t.screenshot("table-saved.png")
+    with open(path) as file:
+        lines = file.read().splitlines()
+    assert lines[:2] == ['TITLE "pasted"', "LUT_3D_SIZE 33"], lines[:2]
+    assert len(lines) == 4 + 33**3, len(lines)
+    leave()
     kit.same(kit.state(image), before)
 
 
@@ -161,8 +218,7 @@ def case_help_is_our_own(t):
         press("Escape")
         kit.until(lambda: not windows("^Harmonize: help$"))
         assert not gone()
-    press("Escape")
-    kit.until(gone)
+    leave()
 
 
 def case_settings(t):
@@ -188,6 +244,4 @@ def case_settings(t):
     press("ctrl+a", "BackSpace", *["Tab"] * 5, "Up", "alt+o")  # the list: the system's, German, English
     kit.until(lambda: not windows("^Harmonize: settings$"))
     assert kept().items() >= {**old, "language": "de", "remote": ""}.items()
-    time.sleep(1)  # until the dialog has the keys again
-    press("Escape")
-    kit.until(gone)
+    leave()

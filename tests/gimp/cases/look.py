@@ -7,6 +7,7 @@ import gimp_kit as kit
 from gimp_kit import Gimp
 from gimp_screen import (
     TITLE,
+    added,
     after_each,  # noqa: F401
     click,
     gone,
@@ -41,14 +42,13 @@ def case_menu_dialog_result_undo_repeat(t):
     time.sleep(1)
     t.screenshot("dialog.png")
     press("Return")
-    added = kit.until(lambda: kit.layer(image, "cup (harmonized)"))
-    kit.until(gone)
+    group = added(image, "cup (harmonized)")
     time.sleep(1)
     t.screenshot("result.png")
     after = kit.seen(image)
     assert after != seen
-    assert layer.get_parent().get_id() == added.get_id()
-    assert [one.get_id() for one in image.get_selected_layers()] == [added.get_id()]
+    assert layer.get_parent().get_id() == group.get_id()
+    assert [one.get_id() for one in image.get_selected_layers()] == [group.get_id()]
     t.fact("size", (image.get_width(), image.get_height()))
     kit.write(t.path("demo.before"), seen)
     kit.write(t.path("demo.after"), after)
@@ -66,8 +66,7 @@ def case_menu_dialog_result_undo_repeat(t):
     kit.until(lambda: not kit.layer(image, "cup (harmonized)"))
 
     press("ctrl+f")
-    kit.until(lambda: kit.layer(image, "cup (harmonized)"))
-    time.sleep(0.5)
+    added(image, "cup (harmonized)")
     assert kit.seen(image) == after, "repeated without a question"
 
 

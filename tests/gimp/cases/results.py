@@ -104,3 +104,23 @@ def case_again_with_more_in_the_group(t):
     assert names == ["pasted (harmonized)", *["pasted (harmonized) #1"] * 2], names
     assert len(group.get_children()) == 3
     assert [one.get_id() for one in around.get_children()][1] == group.get_id()
+
+
+def case_all_of_them(t):
+    """Every proposal is in the group: the first one shown, the others hidden. A second run replaces them."""
+    image, layer = kit.scene(soft=0)
+    one = kit.harmonize(image, layer)
+    wanted, pixels = kit.seen(image), kit.get(kit.result(one))
+    group = kit.harmonize(image, layer, all=True)
+    *results, original = group.get_children()
+    assert original.get_id() == layer.get_id()
+    assert [each.get_visible() for each in results] == [True, False, False]
+    assert kit.seen(image) == wanted
+    found = [kit.get(each) for each in results]
+    assert found[0] == pixels
+    assert len(set(found)) == 3, "each is another correction"
+    again = kit.harmonize(image, layer, all=True)
+    assert len(again.get_children()) == 4
+    kit.harmonize(image, layer)
+    assert len(again.get_children()) == 2
+    assert image.get_selected_layers()[0].get_id() == again.get_id()

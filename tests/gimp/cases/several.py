@@ -115,7 +115,7 @@ def case_one_progress(t):
 
     image, lower, upper = two()
     host = Watched(image, [lower, upper])
-    run(host.add_pixels(DaemonService(), Choice()))
+    run(host.add_pixels(DaemonService(), [Choice()]))
     assert [one.get_name() for one in host.added] == ["lower (harmonized)", "upper (harmonized)"]
     assert {turn for turn, _ in words} == {0, 1}
     assert fractions == sorted(fractions), fractions

@@ -7,7 +7,7 @@ import threading
 
 import gimp_kit as kit
 from gimp_kit import OBJECT, SIZE, Gimp
-from held import BEGAN, BUSY, FOLDER, GAVE_UP, HOLD, command, hold, let_go, person, process, python
+from held import BEGAN, FOLDER, GAVE_UP, HOLD, endless, hold, let_go, mend, person, process, python
 
 LINK = os.environ["GLIHAMBA_DATA_DIR"]  # the link that the plug-in follows
 
@@ -163,10 +163,11 @@ def case_queue_is_full(t):
         jobs.append(DaemonService(name="another program").start(capture))
         kit.until(lambda: os.path.exists(BEGAN))
         kit.until(lambda: jobs[-1].progress().stage in ("PREPARING", "QUEUED"))
-    kit.refused(image, [layer], BUSY)
-    for job in jobs:
-        job.cancel()
-    let_go()
+    later = threading.Timer(1.0, let_go)
+    later.start()
+    assert kit.harmonize(image, layer).get_name() == "pasted (harmonized)"
+    later.join()
+    assert all(job.result().plane.width == 8 for job in jobs)
 
 
 def case_daemon_not_installed(t):
@@ -194,28 +195,23 @@ def case_daemon_of_another_version(t):
 
 
 def case_daemon_not_running_then_killed(t):
-    """The daemon is started, killed in the middle of a job, and started again by the next job."""
+    """The daemon is started, killed in the middle of a job, and another is started, which does the job."""
     began = t.path("began")
-    slow = (
-        "import pathlib, time; from glihamba.engine.runner import Runner; "
-        f"Runner.run = lambda *_: (pathlib.Path({began!r}).touch(), time.sleep(600)); "
-        "from glihamba.cli import main; main()"
-    )
-    folder = elsewhere(t, "fresh", command=[*python(slow), "serve", "--device", "cpu"])
+    folder = elsewhere(t, "fresh", command=endless(began))
     image, layer = kit.scene()
 
     def kill():
         kit.until(lambda: os.path.exists(began))
-        os.kill(process(folder), signal.SIGKILL)
+        mend(folder)
+        killed.append(process(folder))
+        os.kill(killed[0], signal.SIGKILL)
 
+    killed: list = []
     killer = threading.Thread(target=kill)
     killer.start()
-    kit.refused(image, [layer], "ended in the middle of the job, and nothing was changed.")
-    killer.join()
-    killed = process(folder)
-    kit.write(os.path.join(folder, "daemon.json"), kit.json.dumps({"command": command()}).encode())
     kit.harmonize(image, layer)
-    assert process(folder) != killed
+    killer.join()
+    assert process(folder) != killed[0]
     os.kill(process(folder), signal.SIGTERM)
 
 

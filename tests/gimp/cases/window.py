@@ -48,7 +48,7 @@ def counted(image, layer):
     pixels.read, pixels.write = reading, writing
     try:
         host = GimpHost(image, [layer])
-        run(host.add_pixels(Service(), Choice("tiny")))
+        run(host.add_pixels(Service(), [Choice("tiny")]))
     finally:
         pixels.read, pixels.write = read, write
     return host.added[-1], count

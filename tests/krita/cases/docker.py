@@ -274,3 +274,99 @@ def case_look_up_table(t):
     shown.save_table(os.path.join(path, "in the way.cube"))
     assert "can’t be written (" in shown.status.text(), shown.status.text()
     assert not kit.said(), kit.said()
+
+
+def applied(document, shown, label):
+    """The result of Apply with the layers of that colour label as the scene."""
+    shown.scene.setCurrentIndex(shown.scene.findData(label))
+    shown.preview_button.click()
+    yield lambda: not shown.is_busy()
+    if shown.look is None:
+        return None
+    shown.apply_button.click()
+    yield lambda: not shown.is_busy()
+    return bytes(kit.layer(document, "pasted (harmonized)").pixelData(*OBJECT))
+
+
+def case_scene_of_a_colour_label(t):
+    """What lacks the label is left out of the picture that is harmonized with; the document keeps it."""
+    green, red = 2, 6  # Krita's numbers
+    document, _, shown = yield from previewed()
+    wanted = yield from applied(document, shown, "all")
+    document, layer, shown = yield from previewed()
+    width, height = document.width(), document.height()
+    wall = document.createNode("wall", "paintlayer")
+    wall.setPixelData(bytes((40, 230, 250, 255)) * (width * height), 0, 0, width, height)
+    document.rootNode().addChildNode(wall, kit.layer(document, "scene"))
+    yield from kit.ready(document, layer)
+    kit.layer(document, "scene").setColorLabel(green)
+    wall.setColorLabel(red)
+    yield from kit.drawn(document)
+    before = kit.seen(document)
+    assert (yield from applied(document, shown, "violet")) is None
+    assert shown.status.text() == (
+        "No layer that is seen below “pasted” has the colour label Violet. Give it to the scene's layers, or "
+        "choose another scene."
+    ), shown.status.text()
+    assert kit.seen(document) == before
+    assert (yield from applied(document, shown, "green")) == wanted
+    yield 0.5
+    t.screenshot("labels.png")
+    assert wall.visible()
+    yield from kit.undo(document)
+    yield from kit.ready(document, layer)
+    assert (yield from applied(document, shown, "red")) != wanted
+    shown.scene.setCurrentIndex(0)
+
+
+def case_keep_all(t):
+    """All corrections lie in one group, the chosen one shown, the others hidden; one undo takes all back."""
+    document, _, shown = yield from previewed()
+    count = len(shown.look.variants)
+    shown.variants._buttons[1].click()
+    shown.keep_all.setChecked(True)
+    yield 0.3
+    t.screenshot("keep-all.png")
+    wanted = middle(shown.pictures.after)
+    before, tree = kit.seen(document), kit.tree(document.rootNode())
+    shown.apply_button.click()
+    yield lambda: not shown.is_busy()
+    shown.keep_all.setChecked(False)
+    yield from kit.drawn(document)
+    group = kit.layer(document, "pasted (harmonized)").parentNode()
+    found = [(node.name(), node.visible()) for node in group.childNodes()]
+    assert found == [
+        ("pasted", True),
+        *[(f"pasted (harmonized {number})", False) for number in range(count, 1, -1)],
+        ("pasted (harmonized)", True),
+    ], found
+    assert near(seen_middle(document), wanted, 3), (seen_middle(document), wanted)
+    looks = {bytes(node.pixelData(*OBJECT)) for node in group.childNodes()}
+    assert len(looks) == count + 1, "each is another correction"
+    yield from kit.undo(document)
+    kit.same(kit.tree(document.rootNode()), tree)
+    assert kit.seen(document) == before
+
+
+def case_keep_all_of_a_layer_that_has_a_result(t):
+    """They join the group that is there already."""
+    document, layer, shown = yield from previewed()
+    shown.apply_button.click()
+    yield lambda: not shown.is_busy()
+    yield from kit.ready(document, layer)
+    shown.preview_button.click()
+    yield lambda: not shown.is_busy()
+    shown.keep_all.setChecked(True)
+    shown.apply_button.click()
+    yield lambda: not shown.is_busy()
+    shown.keep_all.setChecked(False)
+    yield from kit.drawn(document)
+    group = layer.parentNode()
+    found = [(node.name(), node.visible()) for node in group.childNodes()]
+    assert found == [
+        ("pasted", True),
+        ("pasted (harmonized)", True),
+        ("pasted (harmonized 4)", False),
+        ("pasted (harmonized 3)", False),
+        ("pasted (harmonized 2)", True),
+    ], found

@@ -149,17 +149,6 @@ def case_locked(t):
     assert layer.locked()
 
 
-def case_animated(t):
-    document, layer = yield from kit.scene()
-    layer.enableAnimation()
-    document.setCurrentTime(7)
-    yield 0.4
-    named = kit.undo_text()
-    krita.action("add_duplicate_frame").trigger()
-    yield lambda: layer.hasKeyframeAtTime(7) and kit.undo_text() != named
-    yield from refused(document, "“pasted” is animated, and one result cannot fit all of its frames.")
-
-
 def case_transparency_mask(t):
     document, layer = yield from kit.scene()
     document.setSelection(kit.selection(34, 22, 12, 12))

@@ -17,6 +17,7 @@ import torch
 import triton
 from torch import Tensor
 
+from glihamba_proto import documents
 from glihamba_proto.files import replacing
 
 WARPS_WANTED = 12  # on each multiprocessor, so that some compute while others wait for memory
@@ -107,7 +108,7 @@ def _known() -> dict[str, Plan]:
         if not _read:
             _read = True
             with contextlib.suppress(OSError, ValueError, TypeError, AttributeError):
-                _plans.update({key: Plan(**plan) for key, plan in json.loads(_file().read_text()).items()})
+                _plans.update({key: Plan(**plan) for key, plan in documents.read(_file()).items()})
         return _plans
 
 

@@ -4,6 +4,9 @@ from typing import Any
 
 from gi.repository import Babl, Gegl, GLib, GObject
 
+MAJOR_VERSION: int
+MINOR_VERSION: int
+
 class RunMode(IntEnum):
     INTERACTIVE = 0
     NONINTERACTIVE = 1

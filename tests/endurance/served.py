@@ -1,0 +1,68 @@
+"""A real daemon in a process of its own for the endurance runs, with its memory and descriptors."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from glihamba_proto import endpoint, interpreter
+
+SERVE = interpreter.module(sys.executable, "glihamba", "serve", "--device", "cpu")
+PATIENCE = 300.0  # seconds
+
+
+@contextlib.contextmanager
+def home() -> Iterator[Path]:
+    """A data folder for the run; the environment points to it, and what was started in it ends."""
+    with tempfile.TemporaryDirectory(prefix="glihamba-endurance-") as name:
+        folder = Path(name)
+        os.environ |= {"GLIHAMBA_DATA_DIR": name, "GLIHAMBA_DEFAULT_MODEL": "statistics"}
+        os.environ["GLIHAMBA_EXIT_MINUTES"] = "5"
+        try:
+            yield folder
+        finally:
+            with contextlib.suppress(psutil.Error, AttributeError):
+                psutil.Process(endpoint.read(folder / "run" / "endpoint.json").pid).kill()  # type: ignore[union-attr]
+
+
+class Served:
+    """A daemon that serves `folder` until it is left."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __enter__(self) -> Served:
+        self.process = subprocess.Popen(SERVE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.measured = psutil.Process(self.process.pid)
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            found = endpoint.read(self.folder / "run" / "endpoint.json")
+            if found is not None and found.pid == self.process.pid:
+                break
+            assert self.process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        self.endpoint = found
+        return self
+
+    def __exit__(self, *_: Any) -> None:
+        self.process.terminate()
+        self.process.wait(PATIENCE)
+
+    def megabytes(self) -> float:
+        return self.measured.memory_info().rss / 1e6
+
+    def descriptors(self) -> int:
+        return self.measured.num_fds() if hasattr(self.measured, "num_fds") else 0
+
+    def log_bytes(self) -> int:
+        return sum(path.stat().st_size for path in (self.folder / "logs").glob("*"))
