@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import bar, json_option, print_json, print_table, say
+from glihamba.commands.common import bar, json_option, print_json, print_table, refuse_unwritable, say
 
 
 @click.group()
@@ -72,6 +72,42 @@ def convert(file: Path, architecture: str, name: str, folder: Path, licence: str
         print_json(asdict(record))
     else:
         click.echo(f"Written: {folder / name}.safetensors ({record.bytes / 1e6:.1f} MB) and its record.")
+
+
+@models.command()
+@click.argument("name")
+@click.option(
+    "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path), help="The .onnx file."
+)
+@click.option(
+    "--side",
+    type=click.IntRange(16, 4096),
+    help="Pixels a side of its pictures.  [default: the network's own]",
+)
+@json_option
+def onnx(name: str, output: Path, side: int | None, as_json: bool) -> None:
+    """Write model NAME as an ONNX file (opset 20), and check it with onnxruntime.
+
+    The file takes composite (1,3,S,S) and mask (1,1,S,S) in [0,1], and gives harmonized (1,3,S,S). Needs the
+    extra onnx. A network that ONNX cannot express is refused.
+
+    \b
+      glihamba models onnx my-hdnet -o my-hdnet.onnx
+    """
+    from glihamba.commands.training import NeedsExtra
+    from glihamba.models import load, onnx_file
+
+    refuse_unwritable(output)
+    try:
+        apart = onnx_file.write_onnx(load(name), output, side)
+    except ModuleNotFoundError as error:
+        raise NeedsExtra(
+            f"This needs {error.name}, which is not installed: pip install 'glihamba[onnx]'"
+        ) from None
+    if as_json:
+        print_json({"onnx": str(output), "opset": onnx_file.OPSET, "apart": apart})
+    else:
+        click.echo(f"Written: {output}, opset {onnx_file.OPSET}. onnxruntime agrees to {apart:.1g}.")
 
 
 @models.command()

@@ -1,0 +1,71 @@
+"""A network as an ONNX file, for programs without PyTorch; onnxruntime checks it before it is written."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from glihamba.errors import BadRequest
+from glihamba_proto.files import replacing
+
+if TYPE_CHECKING:
+    from glihamba.networks.base import Harmonizer
+
+OPSET = 20
+CLOSE = 1e-4  # greatest difference of a value in [0,1] from PyTorch's
+INPUTS, OUTPUT = ("composite", "mask"), "harmonized"
+
+
+class NotInOnnx(BadRequest):
+    """A network that ONNX cannot express, or computes otherwise; `str(error)` says why."""
+
+
+def write_onnx(network: Harmonizer, path: Path, side: int | None = None) -> float:
+    """Write the network for pictures of `side` x `side` pixels, its working size if that is None.
+
+    The file takes `composite` (1,3,S,S) and `mask` (1,1,S,S), float32 in [0,1], and gives `harmonized`
+    (1,3,S,S). Returns the greatest difference from PyTorch on a picture of noise. Raises NotInOnnx, and
+    ModuleNotFoundError without the extra `onnx`.
+    """
+    import onnxruntime  # before the work that it checks
+    import torch
+
+    side = side or network.working_size
+    g = torch.Generator().manual_seed(0)
+    composite, mask = torch.rand(1, 3, side, side, generator=g), torch.zeros(1, 1, side, side)
+    mask[..., side // 4 : side // 2, side // 4 : 3 * side // 4] = 1
+    network = network.eval()
+    with torch.no_grad(), tempfile.TemporaryDirectory() as folder:
+        expected = network(composite, mask).numpy()
+        made = Path(folder, "network.onnx")
+        try:
+            torch.onnx.export(
+                network,
+                (composite, mask),
+                made,
+                input_names=list(INPUTS),
+                output_names=[OUTPUT],
+                opset_version=OPSET,
+                dynamo=True,
+                external_data=False,
+                verbose=False,
+            )
+        except Exception as error:  # torch raises what the failing stage raises
+            reason = str(error).strip().splitlines()[0][:200]
+            raise NotInOnnx(
+                f"{network.architecture} cannot be written as ONNX: a part of it depends on the picture's"
+                f" values in a way that ONNX does not express ({type(error).__name__}: {reason})."
+            ) from error
+        session = onnxruntime.InferenceSession(made, providers=["CPUExecutionProvider"])
+        (got,) = session.run(None, dict(zip(INPUTS, (composite.numpy(), mask.numpy()), strict=True)))
+        apart = float(np.abs(got - expected).max())
+        if not apart <= CLOSE:
+            raise NotInOnnx(
+                f"onnxruntime computes another picture than PyTorch, by {apart:.2g} of 1: nothing is written."
+            )
+        with replacing(path) as part:
+            part.write_bytes(made.read_bytes())
+    return apart
