@@ -135,7 +135,8 @@ def test_there_is_a_resolution_only_if_there_was_one(
     tmp_path: Path, source: str, target: str, has_one: bool
 ) -> None:
     path = tmp_path / f"in.{FORMATS[source]}"
-    Image.fromarray(scene()).save(path, dpi=(300, 300) if has_one else None)
+    resolution: dict[str, Any] = {"dpi": (300, 300)} if has_one else {}
+    Image.fromarray(scene()).save(path, **resolution)
     picture, output = image_files.read(path), tmp_path / f"out.{FORMATS[target]}"
     image_files.write(output, picture.pixels, picture)
     found = told(output)

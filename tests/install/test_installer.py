@@ -79,7 +79,8 @@ def test_a_dry_run_of_the_tests_does_nothing(tmp_path: Path) -> None:
     whole = install("test", "--dry-run", "--prefix", tmp_path / "there")
     assert "-m pytest --numprocesses" in whole.stdout
     fast = install("test", "--fast", "--dry-run", "--prefix", tmp_path / "there")
-    assert fast.stdout.splitlines()[-1] == f"{whole.stdout.splitlines()[-1]} --fast"
+    assert "-m pytest --numprocesses" in fast.stdout
+    assert fast.stdout.rstrip().endswith(" --fast")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -13,7 +13,7 @@ from glihamba_client.window import Rect, window
 from . import pixels
 from .chosen import ChosenLayer
 from .edges import Edge, edge_of
-from .labels import LABELS
+from .labels import LABELS, WORDS
 from .nodes import (
     PIXEL_LAYERS,
     above,
@@ -148,7 +148,7 @@ class Reading:
         if self.layer.scene != LABELS[0]:
             self.must_render = True
             if not hide_unlabelled(twin, self.layer.scene):
-                label = text(f"label {self.layer.scene}", self.layer.language)
+                label = text(WORDS[self.layer.scene], self.layer.language)
                 raise self.layer.refuse("no label", label=label)
         self.chosen = bytes(self.selection.pixelData(*self.rect)) if self.selection is not None else b""
         self.raw: Pixels = node.projectionPixelData(*self.rect)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from glihamba_client.preview import PARTS
 
-from .labels import LABELS
+from .labels import WORDS
 from .qt import (
     QButtonGroup,
     QComboBox,
@@ -43,8 +43,8 @@ def result_box(chosen: str, language: str) -> QComboBox:
 def scene_box(language: str) -> QComboBox:
     """The choice of the layers that count as the scene, by their colour label."""
     box = QComboBox()
-    for label in LABELS:
-        box.addItem(text(f"label {label}", language), label)
+    for label, words in WORDS.items():
+        box.addItem(text(words, language), label)
     box.setToolTip(text("scene tip", language))
     return box
 
