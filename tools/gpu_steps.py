@@ -153,9 +153,13 @@ def recipe_text(name: str) -> str:
 
 
 def stretched(text: str, length: int) -> str:
-    """The recipe with its rate's milestones moved so that they fit a training of `length` steps."""
-    own = re.search(r"^steps = (\d+)", text, re.M)
+    """The recipe with its rate's milestones moved so that they fit a training of `length` steps.
+
+    Of a recipe in epochs, both become steps. One that only extends another is left as it is.
+    """
+    own = re.search(r"^(?:steps|epochs) = (\d+)", text, re.M)
     share = length / int(own[1]) if own else 1.0
+    text = re.sub(r"^epochs = \d+", f"steps = {length}", text, flags=re.M)
 
     def moved(found: re.Match[str]) -> str:
         milestones = [round(int(number) * share) for number in re.findall(r"\d+", found[1])]

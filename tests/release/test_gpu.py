@@ -187,12 +187,14 @@ def test_a_shorter_training_lowers_its_rate_sooner() -> None:
     text = 'model = "x"\nsteps = 8000\nmilestones = [4000, 5500, 7000]\n'
     assert gpu_steps.stretched(text, 800) == text.replace("[4000, 5500, 7000]", "[400, 550, 700]")
     assert gpu_steps.stretched("steps = 5\n", 800) == "steps = 5\n"
+    text = "epochs = 120\nmilestones = [60, 90]\n"
+    assert gpu_steps.stretched(text, 800) == "steps = 800\nmilestones = [400, 600]\n"
 
 
 def test_every_recipe_says_its_length_as_it_is_read() -> None:
     for recipe in (REPOSITORY / "training" / "glihamba_training" / "recipes").glob("*.toml"):
         text = recipe.read_text("utf-8")
-        assert re.search(r"^steps = \d+", text, re.M), recipe
+        assert re.search(r"^(steps|epochs) = \d+|^extends = ", text, re.M), recipe
         if "milestones" in text:
             assert gpu_steps.stretched(text, 1) != text, recipe
 
