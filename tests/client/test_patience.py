@@ -8,12 +8,12 @@ import signal
 import socket
 import stat
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import until
 
 from glihamba_client import client as client_module
 from glihamba_client import launcher, patience
@@ -26,16 +26,8 @@ from glihamba_proto import endpoint as record
 from glihamba_proto import places
 
 SERVE = [sys.executable, "-m", "glihamba", "serve", "--device", "cpu"]
-PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 Make = Callable[..., Capture]
 posix = pytest.mark.skipif(os.name != "posix", reason="signals")
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def tried(codes: list[str], monkeypatch: pytest.MonkeyPatch) -> tuple[list[str], str | None]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import PATIENCE, until
 
 from glihamba.daemon.planes import Reception
 from glihamba.daemon.server import Daemon
@@ -22,7 +22,6 @@ from glihamba_proto import shared_file
 from glihamba_proto.endpoint import Endpoint
 from glihamba_proto.shared_file import SharedFile
 
-PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 Make = Callable[..., Capture]
 
 pytestmark = pytest.mark.skipif(not shared_file.AVAILABLE, reason="this system has no pread and O_NOFOLLOW")
@@ -33,13 +32,6 @@ def begin(endpoint: Endpoint, capture: Capture) -> Task[Harmonized]:
         return await Client(endpoint).harmonize(capture, model="statistics-full", report=task.report)
 
     return Task(work)
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture

@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import grpc
 import pytest
+from waiting import PATIENCE, until
 
 from glihamba.daemon.jobs import Patience
 from glihamba_proto import harmonizer_pb2 as pb
-
-PATIENCE = 3600.0  # seconds; pytest's limit is shorter
-
-
-def until(condition: Callable[[], Any]) -> None:
-    """Wait long for a condition. Fails if it never becomes true."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 @pytest.mark.parametrize("sent", ["nothing", "a start", "a trickle"])

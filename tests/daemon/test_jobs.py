@@ -13,20 +13,11 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from waiting import PATIENCE, until
 
 from glihamba.daemon.jobs import Jobs
 from glihamba.networks.statistics import Statistics
 from glihamba_proto import harmonizer_pb2 as pb
-
-PATIENCE = 3600.0  # seconds; pytest's limit is shorter
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Wait long for a condition. Fails if it never becomes true."""
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def gone(reference: weakref.ref[Any]) -> bool:

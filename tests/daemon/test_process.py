@@ -19,22 +19,14 @@ from typing import Any
 
 import grpc
 import pytest
+from waiting import PATIENCE, until
 
 from glihamba import __version__
 from glihamba.daemon import standard_error
 from glihamba_proto import endpoint as record
 from glihamba_proto.endpoint import Endpoint
 
-PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 posix = pytest.mark.skipif(os.name != "posix", reason="this system has no POSIX modes and signals")
-
-
-def until(condition: Callable[[], Any]) -> Any:
-    deadline = time.monotonic() + PATIENCE
-    while not (found := condition()):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-    return found
 
 
 SCRIPT = """

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import queue
 import stat
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,6 +13,7 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from waiting import until
 
 from glihamba.daemon import service as service_module
 from glihamba.daemon.jobs import Patience
@@ -22,7 +22,6 @@ from glihamba_proto import shared_file
 from glihamba_proto.chunks import chunks
 from glihamba_proto.shared_file import SharedFile
 
-PATIENCE = 3600.0  # seconds; pytest's limit is shorter
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
 
 pytestmark = pytest.mark.skipif(not shared_file.AVAILABLE, reason="this system has no pread and O_NOFOLLOW")
@@ -99,13 +98,6 @@ def begin(said: SimpleNamespace, folder: Path) -> Iterator[Callable[..., Storing
     for each in begun:
         each.half_close()
         each.answers.cancel()
-
-
-def until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 def test_the_same_bytes_as_in_messages(peer: Any, begin: Any, said: SimpleNamespace, folder: Path) -> None:

@@ -8,8 +8,6 @@ and the log stay flat.
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import sys
 import time
@@ -22,7 +20,7 @@ import grpc
 sys.path.append(str(Path(__file__).resolve().parents[1] / "helpers"))
 
 from job_pictures import object_mask, picture
-from served import Served, home
+from served import Served, by_command, home
 
 from glihamba_proto import harmonizer_pb2 as pb
 
@@ -164,10 +162,4 @@ def run(messages: int, seed: int, seconds: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument("--seconds", type=float, default=1e9)
-    options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
-    print(json.dumps(run(options.messages, options.seed, options.seconds)))
+    by_command(run, __doc__, "messages", 1_000_000)

@@ -10,9 +10,7 @@ second.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
-import json
 import os
 import random
 import signal
@@ -26,7 +24,7 @@ sys.path.append(str(Path(__file__).resolve().parents[1] / "helpers"))
 
 import numpy as np
 from job_pictures import object_mask, picture
-from served import home
+from served import by_command, home
 
 from glihamba import cli
 from glihamba.commands import harmonize
@@ -127,10 +125,4 @@ def run(kills: int, seed: int, seconds: float) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--kills", type=int, default=3000)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
-    parser.add_argument("--seconds", type=float, default=1e9)
-    options = parser.parse_args()
-    print(f"seed {options.seed}", flush=True)
-    print(json.dumps(run(options.kills, options.seed, options.seconds)))
+    by_command(run, __doc__, "kills", 3000)

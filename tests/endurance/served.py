@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
+import json
 import os
+import random
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,17 @@ from glihamba_proto import endpoint, interpreter
 
 SERVE = interpreter.module(sys.executable, "glihamba", "serve", "--device", "cpu")
 PATIENCE = 300.0  # seconds
+
+
+def by_command(run: Callable[[int, int, float], Any], about: str, count: str, default: int) -> None:
+    """What a script does when it is called: `run` so many rounds from a seed, and print what it returns."""
+    parser = argparse.ArgumentParser(description=about)
+    parser.add_argument(f"--{count}", dest="count", type=int, default=default)
+    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 32))
+    parser.add_argument("--seconds", type=float, default=1e9)
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    print(json.dumps(run(options.count, options.seed, options.seconds)))
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import Any
 
 import krita_app
 import pytest
+from certificates import make_certificate
 from krita_app import Profile
 
 from glihamba import settings
@@ -21,7 +22,7 @@ SCRIPT = krita_app.HERE / "cases" / "trouble.py"
 def remote(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """The settings for a daemon behind TLS, with a token that it does not accept."""
     folder = tmp_path_factory.mktemp("remote")
-    certificate, key = certificate_for_loopback(folder)
+    certificate, key = make_certificate(folder)
     for name in ("right", "wrong"):
         (folder / f"{name}.token").write_text(f"{name}-token-of-{'x' * 20}")
     wanted = settings.in_force({}, data_dir=folder / "data", device="cpu")
@@ -32,36 +33,6 @@ def remote(daemon: Daemon, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             "token_file": str(folder / "wrong.token"),
             "ca_file": str(certificate),
         }
-
-
-def certificate_for_loopback(folder: Path) -> tuple[Path, Path]:
-    import datetime
-    import ipaddress
-
-    from cryptography import x509
-    from cryptography.hazmat.primitives import hashes, serialization
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test")])
-    now = datetime.datetime.now(datetime.timezone.utc)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem, plain = serialization.Encoding.PEM, serialization.NoEncryption()
-    (folder / "cert.pem").write_bytes(certificate.public_bytes(pem))
-    (folder / "key.pem").write_bytes(key.private_bytes(pem, serialization.PrivateFormat.PKCS8, plain))
-    return folder / "cert.pem", folder / "key.pem"
 
 
 @pytest.fixture(scope="module")

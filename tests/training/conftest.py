@@ -13,6 +13,15 @@ from PIL import Image
 from training_pictures import RECIPE
 
 
+@pytest.fixture
+def one_thread():
+    """PyTorch computes in one thread, so that a training gives the same numbers again."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 def encoded(pixels: np.ndarray, kind: str) -> bytes:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, kind, **({"quality": 95} if kind == "JPEG" else {}))

@@ -19,12 +19,7 @@ from glihamba_training.synthesis.batch import Batch
 OWN = dataclasses.replace(RECIPE, own_answers=True)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def batch(seed: int, size: int = 8) -> Batch:

@@ -31,9 +31,7 @@ NARROW: dict[str, dict[str, Any]] = {
 OF_ABLATIONS = [name for name in recipe_names() if "/" in name]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_every_row_has_a_recipe_and_every_ablation_recipe_a_row():

@@ -33,13 +33,7 @@ from glihamba_training.run.sources import open_source
 from glihamba_training.run.train import _trainer, train
 from glihamba_training.synthesis.settings import SynthesisSettings
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def written(path: Path, recipe: Recipe) -> Path:

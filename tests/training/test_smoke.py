@@ -51,9 +51,7 @@ SOON: dict[str, dict[str, Any]] = {
 RECIPES = [name for name in recipe_names() if "/" not in name]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    torch.set_num_threads(1)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("name", SMOKE)

@@ -8,7 +8,6 @@ import json
 from pathlib import Path
 
 import pytest
-import torch
 from click.testing import CliRunner
 from training_pictures import RECIPE, iharmony4
 
@@ -22,13 +21,7 @@ from glihamba_training.run.validation import held_out, validation_triples
 from glihamba_training.scoring.protocols import PROTOCOLS
 from glihamba_training.synthesis.pairs import Pairs
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def test_a_training_is_scored_on_pictures_that_it_never_sees(tmp_path):
