@@ -72,6 +72,7 @@ MARKERS = {
     "examples/test_editor.py": ["processes"],
     "pipeline/test_full_size.py": ["bench"],
     "daemon/test_process.py": ["processes"],
+    "daemon/test_renewal.py": ["processes"],
     "daemon/test_networks.py": ["kernels"],
     "networks/test_networks.py": ["slow"],
     "networks/test_frih.py": ["slow"],
