@@ -17,7 +17,7 @@ import numpy as np
 os.environ.setdefault("VIPS_WARNING", "0")  # any value silences libvips' warnings, and failures still raise
 import pyvips
 
-from glihamba import other_files, picture_metadata, settings
+from glihamba import other_files, picture_metadata, settings, simple_profile
 from glihamba.picture_metadata import Extra
 from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError
@@ -243,7 +243,7 @@ def encoded(path: Path, pixels: Array, like: Picture) -> bytes:
     if kind == "jpeg" and like.has_alpha:
         pixels = pixels[:, :, :-1]
     if kind == "webp" and pixels.shape[2] < 3:
-        pixels, profile = gray_to_rgb(pixels), b""
+        pixels, profile = _gray_in_srgb(pixels, profile), b""
     image = _with_header(np.ascontiguousarray(pixels), like, profile)
     options: dict[str, dict[str, Any]] = {
         # A filtered row deflates better at level 3 than an unfiltered one at level 6, and sooner.
@@ -304,6 +304,15 @@ def rescaled(pixels: Array, dtype: Any, *, encode: bool = False) -> Array:
 def gray_to_rgb(pixels: Array) -> Array:
     """Convert gray (H, W, 1) to RGB (H, W, 3), and gray with alpha (H, W, 2) to (H, W, 4)."""
     return np.concatenate([pixels[:, :, :1]] * 3 + [pixels[:, :, 1:]], axis=2)
+
+
+def _gray_in_srgb(pixels: Array, profile: bytes) -> Array:
+    """Gray (H, W, 1 or 2), in its profile if it has one, as sRGB (H, W, 3 or 4) of the same type."""
+    simple = simple_profile.parsed(profile) if simple_profile.space_of(profile) == "gray" else None
+    if simple is None:
+        return gray_to_rgb(pixels)
+    linear = simple.to_srgb(rescaled(pixels[:, :, :1], np.float32))
+    return np.concatenate([rescaled(linear, pixels.dtype, encode=True), pixels[:, :, 1:]], axis=2)
 
 
 def _refuse_unsupported(image: Any, path: Path) -> None:

@@ -20,7 +20,6 @@ from cli_pictures import (
     save_mask,
     scene,
     wide_gamut,
-    words,
 )
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
@@ -238,12 +237,6 @@ def test_wide_gamut_with_transparency(service: LocalService, tmp_path: Path, dty
     assert np.array_equal(after.pixels[..., 3], before[..., 3])
     assert np.array_equal(after.pixels[marked() == 0], before[marked() == 0])
     assert not np.array_equal(after.pixels, before)
-
-
-def test_floats_in_another_profile_are_refused(service: LocalService, tmp_path: Path) -> None:
-    composite = save(tmp_path / "in.tif", scene("float32"), wide_gamut())
-    said = words(service, composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
-    assert said.endswith("convert it to linear sRGB, or to 16 bits.")
 
 
 def test_a_profile_for_reading_only_is_refused_before_the_work(tmp_path: Path) -> None:
