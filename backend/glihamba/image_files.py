@@ -1,7 +1,7 @@
 """Read and write picture files at full depth, with their colour profile and metadata.
 
-The formats are PNG, JPEG, TIFF and WebP. Pictures are gray or RGB, with or without alpha, in 8 bits, 16 bits
-or float (TIFF). CMYK, Lab, several pages and animations raise BadPicture.
+The formats are PNG, JPEG, TIFF and WebP, and AVIF for reading. Pictures are gray or RGB, with or without
+alpha, in 8 bits, 16 bits or float (TIFF). CMYK, Lab, several pages and animations raise BadPicture.
 """
 
 from __future__ import annotations
@@ -50,7 +50,9 @@ _SUFFIXES = {
     ".tiff": "tiff",
     ".webp": "webp",
 }
-SUFFIXES = tuple(_SUFFIXES)
+SUFFIXES = tuple(_SUFFIXES)  # of what is written
+READ_SUFFIXES = (*SUFFIXES, ".avif")
+_READS_AVIF = bool(pyvips.type_find("VipsOperation", "heifload_buffer"))
 _SIDE_LIMIT = {"png": 2**31 - 1, "jpeg": 65535, "tiff": 2**31 - 1, "webp": 16383}
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float32}
 _KEPT = ("exif-", "xmp-", "iptc-", "icc-profile-data", "resolution-unit", "photoshop-data")
@@ -119,6 +121,8 @@ def read(path: Path) -> Picture:
         pixels = turned.numpy()
     except pyvips.Error as error:
         raise _unreadable(path, error, tags) from error
+    if kind == "heif" and not turned.get_typeof("icc-profile-data"):
+        _refuse_other_light(data, path)
     pixels = pixels.reshape(turned.height, turned.width, turned.bands).astype(
         _TYPES[turned.format], copy=False
     )
@@ -151,7 +155,9 @@ def _loaded(path: Path) -> tuple[bytes, str]:
     if not kind:
         if other := other_files.what_is(head):
             raise BadPicture(f"{path} is {other.what}: {other.remedy}.")
-        raise BadPicture(f"{path} is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these.")
+        raise BadPicture(
+            f"{path} is not a PNG, JPEG, TIFF, WebP or AVIF picture: convert it to one of these."
+        )
     return data, kind
 
 
@@ -184,8 +190,26 @@ def _notes(path: Path, data: bytes, kind: str, has_other_channel: bool) -> tuple
 
 def _kind_of(head: bytes) -> str:
     """The format of a file by its first bytes; empty for none of ours."""
+    if _READS_AVIF and other_files.is_avif(head):
+        return "heif"
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
     return "" if kind == "webp" and head[8:12] != b"WEBP" else kind
+
+
+def _refuse_other_light(data: bytes, path: Path) -> None:
+    """Refuse an AVIF without a profile whose numbers say that its colours are not sRGB's."""
+    light = other_files.light_of(data)
+    if light is not None and not light.is_srgb:
+        raise BadPicture(
+            f"{path} has its colours described by numbers (primaries {light.primaries}, transfer "
+            f"{light.transfer}) that are not sRGB's: export it as PNG or TIFF with a profile first."
+        )
+
+
+def output_name(composite: Path) -> str:
+    """How the result of a composite is called in a folder of results; it keeps its format if we write it."""
+    is_written = composite.suffix.lower() in _SUFFIXES
+    return composite.name if is_written else f"{composite.name}.png"
 
 
 def check_target(path: Path, picture: Picture | None = None) -> None:
