@@ -27,6 +27,7 @@ from glihamba.daemon.jobs import Jobs, Patience
 from glihamba.daemon.renewal import Handover
 from glihamba.daemon.service import HarmonizerService
 from glihamba.daemon.shared_files import SharedFiles
+from glihamba.engine.device import keep_memory_together
 from glihamba.engine.runner import Runner
 from glihamba.settings import Settings
 from glihamba_proto import PROTOCOL
@@ -79,6 +80,7 @@ def serve(
     the process should end with (2 and 3). Raises BadSetting for a setting out of range.
     """
     settings = settings or settings_table.in_force()
+    keep_memory_together()
     daemon = Daemon(
         settings,
         host=host,
