@@ -52,6 +52,7 @@ MARKERS = {
     "release/test_gpu.py": ["bench"],
     "test_style.py": [],
     "install/test_packages.py": ["install"],
+    "install/test_two_prefixes.py": ["install"],
     "cluster": ["cluster"],
     "cli/test_metadata.py": ["processes"],
     "client/test_patience.py": ["processes"],
