@@ -70,7 +70,10 @@ def look(
 
 def table(changes: Sequence[Change]) -> Table:
     """Means over pictures. No column says which method is better."""
-    columns = tuple(Column("", name, 1) for name in ("change", "light", "|light|", "warmth", "|warmth|"))
+    columns = tuple(
+        Column("", name, 1)
+        for name in ("change", "light", "light, either way", "warmth", "warmth, either way")
+    )
     lines = []
     for model in dict.fromkeys(each.model for each in changes):
         own = [each for each in changes if each.model == model]
