@@ -76,6 +76,8 @@ MARKERS = {
     "daemon/test_renewal.py": ["processes"],
     "daemon/test_networks.py": ["kernels"],
     "networks/test_networks.py": ["slow"],
+    "networks/test_onnx_export.py": ["slow"],
+    "models/test_hub.py": ["processes"],
     "networks/test_frih.py": ["slow"],
     "models/test_shipped.py": ["bench"],
     "engine/test_busy_neighbour.py": ["bench"],

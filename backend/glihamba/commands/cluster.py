@@ -20,9 +20,8 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import Bar, bar, print_json, say
+from glihamba.commands.common import Bar, NeedsExtra, bar, print_json, say
 from glihamba.commands.pictures import Picture, Worker, pairs
-from glihamba.commands.training import NeedsExtra
 from glihamba_client.host import Choice
 from glihamba_proto.files import replacing
 
@@ -215,9 +214,7 @@ def _ray() -> Any:
         import ray
         import ray.data
     except ModuleNotFoundError as error:
-        raise NeedsExtra(
-            f"This needs {error.name}, which is not installed: pip install 'glihamba[cluster]'"
-        ) from None
+        raise NeedsExtra(error, "cluster") from None
     return ray
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from glihamba.errors import BadRequest
+from glihamba.errors import BadRequest, HarmonizeError
 from glihamba_proto import interpreter
 from glihamba_proto.messages import printable
 
@@ -22,6 +22,15 @@ device_option = click.option(
     type=click.Choice(["auto", "cpu", "cuda"]),
     help="Where the network runs.  [default: auto; environment: GLIHAMBA_DEVICE]",
 )
+
+
+class NeedsExtra(HarmonizeError):
+    """A library of one of the extras in pyproject.toml is not installed."""
+
+    def __init__(self, missing: ModuleNotFoundError, extra: str) -> None:
+        super().__init__(
+            f"This needs {missing.name}, which is not installed: pip install 'glihamba[{extra}]'"
+        )
 
 
 def serve_command(device: str | None = None) -> list[str]:

@@ -8,13 +8,15 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import device_option, json_option, print_json, print_table, refuse_unwritable
+from glihamba.commands.common import device_option, json_option, print_json, refuse_unwritable
 from glihamba.commands.development import print_development
+from glihamba.commands.looking import print_changes
 from glihamba.commands.scoring import (
     costs_of,
     is_iharmony4,
     label_of,
     named_in,
+    print_scores,
     protocols_named,
     score,
     scoring_device,
@@ -37,7 +39,10 @@ def split_names(
 
 
 data_option = click.option(
-    "--data", required=True, type=_folder, help="iHarmony4 (IHD_test.txt), or photographs: a folder or tars."
+    "--data",
+    required=True,
+    type=_folder,
+    help="iHarmony4 (IHD_test.txt), photographs (a folder or tars), or real composites.",
 )
 protocol_option = click.option(
     "--protocol",
@@ -129,6 +134,8 @@ def evaluate(
     is better). Scores are of all pictures, of each subset and of each range of the foreground's share. For
     iHarmony4 the papers' figures stand beside them. Figures of different protocols differ by up to 1 dB.
     The protocol strict is ours. The others are those of the methods' public code.
+    Of real composites (folders composite and mask), whose true colours nobody knows, it prints how far each
+    model changes them, and --report shows each before and after.
 
     \b
       glihamba evaluate --data iharmony4/ --model statistics,glihamba-tiny --protocol strict,fullres
@@ -156,6 +163,14 @@ def evaluate(
         raise BadRequest(
             f"{data} is iHarmony4, which has its own composites. Leave out --pasted: it is for photographs."
         )
+    if training_module("data.shown").without_truth(data):
+        if results or protocols or harmonious or pasted or complexity:
+            raise BadRequest(
+                f"Nobody knows the true colours of the pictures in {data}, so nothing is scored: only"
+                " --model, --count, --report, --csv and --json go with them."
+            )
+        print_changes(data, names, device, count, report, csv_file, as_json)
+        return
     where = scoring_device(device)
     sources = scoring.with_best_of(sources_of(scoring, data, chosen, [*names, *results], where))
     watch = watch_over(names)
@@ -258,17 +273,3 @@ def compare(
     for path in (report, csv_file):
         if path:
             click.echo(f"Written: {path}")
-
-
-def print_scores(table: Any) -> None:
-    """Print a table of `glihamba_training.report.tables` and its note."""
-    columns = ["", *([">Pictures"] if any(line.pictures for line in table.lines) else [])]
-    columns += [">" + f"{column.group} {column.name}".strip() for column in table.columns]
-    sources = any(line.source for line in table.lines)
-    rows = []
-    for line in table.lines:
-        cells = [line.method, *([line.pictures] if ">Pictures" in columns else [])]
-        cells += [table.text(line, index) for index in range(len(table.columns))]
-        rows.append([*cells, *([line.source or "measured here"] if sources else [])])
-    print_table([*columns, *(["Source"] if sources else [])], rows, table.title)
-    click.echo(f"{table.note}\n")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -17,8 +16,8 @@ from glihamba.commands.common import (
     refuse_unwritable,
 )
 from glihamba.commands.evaluation import split_names
-from glihamba.commands.scoring import scoring_device
-from glihamba.commands.training import counting, missing_data, training_module
+from glihamba.commands.scoring import networks_of, pictures_of
+from glihamba.commands.training import counting, training_module
 from glihamba.errors import BadRequest
 
 _data_option = click.option(
@@ -72,8 +71,8 @@ def figure(
     if output.suffix.lower() not in (".png", ".jpg"):
         raise BadRequest(f"{output} is not a .png or .jpg file: name one for the figure.")
     refuse_unwritable(output)
-    networks = _networks(models, device)
-    pictures = _shown(data, names, count)
+    networks = networks_of(models, device)
+    pictures = pictures_of(data, names, count)
     with bar() as shown:
         drawn = training_module("report.figure").figure(pictures, networks, side, counting(shown, "Drawing"))
     drawn.save(output)
@@ -112,8 +111,8 @@ def page(
       glihamba preference page --data real_composites/ --models glihamba-tiny,runs/x/last.ckpt -o vote.html
     """
     refuse_unwritable(output)
-    networks = _networks(models, device)
-    pictures = _shown(data, names, count)
+    networks = networks_of(models, device)
+    pictures = pictures_of(data, names, count)
     with bar() as shown:
         pairs = training_module("report.preference").write_page(
             pictures, networks, output, seed=seed, progress=counting(shown, "Harmonizing")
@@ -138,17 +137,3 @@ def scores(votes: tuple[Path, ...], as_json: bool) -> None:
         return
     rows = [[s.method, f"{s.score:.3f}", f"{s.won:g}", f"{s.votes:,}"] for s in standings]
     print_table(["Method", ">B-T score", ">Won", ">Votes"], rows)
-
-
-def _networks(models: tuple[str, ...], device: str | None) -> dict[str, Any]:
-    found: dict[str, Any] = training_module("scoring.evaluate").load_models(models, scoring_device(device))
-    if None in found.values():
-        raise BadRequest("The composite is shown anyway: leave it out of --models.")
-    return found
-
-
-def _shown(data: Path, names: tuple[str, ...], count: int) -> Any:
-    try:
-        return training_module("data.shown").shown(data, names, count)
-    except FileNotFoundError as error:
-        raise missing_data(error, data) from error

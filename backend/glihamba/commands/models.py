@@ -10,7 +10,17 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import bar, json_option, print_json, print_table, refuse_unwritable, say
+from glihamba.commands import hub
+from glihamba.commands.common import (
+    NeedsExtra,
+    bar,
+    json_option,
+    print_json,
+    print_table,
+    refuse_unwritable,
+    say,
+)
+from glihamba_proto.files import replacing
 
 
 @click.group()
@@ -20,6 +30,10 @@ def models() -> None:
     A model is a safetensors file with a record of its origin, licence, training data and quality. Models
     are in the package and in the folder models of your data folder.
     """
+
+
+models.add_command(hub.push)
+models.add_command(hub.pull)
 
 
 @models.command("list")
@@ -94,20 +108,20 @@ def onnx(name: str, output: Path, side: int | None, as_json: bool) -> None:
     \b
       glihamba models onnx my-hdnet -o my-hdnet.onnx
     """
-    from glihamba.commands.training import NeedsExtra
-    from glihamba.models import load, onnx_file
+    from glihamba.models import load
+    from glihamba.networks.onnx_export import OPSET, as_onnx
 
     refuse_unwritable(output)
     try:
-        apart = onnx_file.write_onnx(load(name), output, side)
+        data, apart = as_onnx(load(name), side)
     except ModuleNotFoundError as error:
-        raise NeedsExtra(
-            f"This needs {error.name}, which is not installed: pip install 'glihamba[onnx]'"
-        ) from None
+        raise NeedsExtra(error, "onnx") from None
+    with replacing(output) as part:
+        part.write_bytes(data)
     if as_json:
-        print_json({"onnx": str(output), "opset": onnx_file.OPSET, "apart": apart})
+        print_json({"onnx": str(output), "opset": OPSET, "apart": apart})
     else:
-        click.echo(f"Written: {output}, opset {onnx_file.OPSET}. onnxruntime agrees to {apart:.1g}.")
+        click.echo(f"Written: {output}, opset {OPSET}. onnxruntime agrees to {apart:.1g}.")
 
 
 @models.command()

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from glihamba.commands.common import json_option, print_json, print_table, refuse_unwritable
-from glihamba.commands.evaluation import count_option, csv_option, print_scores
-from glihamba.commands.scoring import protocols_named, score
+from glihamba.commands.evaluation import count_option, csv_option
+from glihamba.commands.scoring import print_scores, protocols_named, score
 from glihamba.commands.training import missing_data, training_module
 from glihamba.errors import BadRequest
 

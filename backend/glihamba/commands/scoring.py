@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import bar
+from glihamba.commands.common import bar, print_table
 from glihamba.commands.training import missing_data, training_module
 from glihamba.errors import BadRequest
 
@@ -139,3 +139,33 @@ def scoring_device(wish: str | None) -> str:
     if chosen.notice is not None:
         click.echo(sentence(chosen.notice, "en"), err=True)
     return chosen.kind
+
+
+def networks_of(models: tuple[str, ...], device: str | None) -> dict[str, Any]:
+    """Return networks by name. Raises BadRequest for the composite, which is no network."""
+    found: dict[str, Any] = training_module("scoring.evaluate").load_models(models, scoring_device(device))
+    if None in found.values():
+        raise BadRequest("The composite is there anyway: leave it out of the models.")
+    return found
+
+
+def pictures_of(data: Path, names: tuple[str, ...], count: int) -> Any:
+    """Return the pictures to look at with these names, else the first `count`."""
+    try:
+        return training_module("data.shown").shown(data, names, count)
+    except FileNotFoundError as error:
+        raise missing_data(error, data) from error
+
+
+def print_scores(table: Any) -> None:
+    """Print a table of `glihamba_training.report.tables` and its note."""
+    columns = ["", *([">Pictures"] if any(line.pictures for line in table.lines) else [])]
+    columns += [">" + f"{column.group} {column.name}".strip() for column in table.columns]
+    sources = any(line.source for line in table.lines)
+    rows = []
+    for line in table.lines:
+        cells = [line.method, *([line.pictures] if ">Pictures" in columns else [])]
+        cells += [table.text(line, index) for index in range(len(table.columns))]
+        rows.append([*cells, *([line.source or "measured here"] if sources else [])])
+    print_table([*columns, *(["Source"] if sources else [])], rows, table.title)
+    click.echo(f"{table.note}\n")

@@ -12,17 +12,13 @@ from typing import Any
 
 import click
 
-from glihamba.commands.common import bar, json_option, print_json
-from glihamba.errors import BadRequest, HarmonizeError
+from glihamba.commands.common import NeedsExtra, bar, json_option, print_json
+from glihamba.errors import BadRequest
 from glihamba.models.registry import BadRecord
 
 EXTRA = ("lightning", "tensorboard", "tomli", "cv2", "jinja2", "markupsafe")
 _folder = click.Path(exists=True, file_okay=False, path_type=Path)
 _file = click.Path(exists=True, dir_okay=False, path_type=Path)
-
-
-class NeedsExtra(HarmonizeError):
-    """The libraries for training or for the cluster are not installed."""
 
 
 @click.command()
@@ -278,6 +274,4 @@ def training_module(module: str) -> Any:
     except ModuleNotFoundError as error:
         if (error.name or "").split(".")[0] not in EXTRA:
             raise
-        raise NeedsExtra(
-            f"This needs {error.name}, which is not installed: pip install 'glihamba[train]'"
-        ) from None
+        raise NeedsExtra(error, "train") from None

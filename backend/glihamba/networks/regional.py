@@ -146,8 +146,11 @@ class SelfAttention(nn.Module):
 
     def forward(self, features: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B,C,h,w) -> the same. The mask is not read: the ablation calls this in LTL's place."""
-        query, key, value = self.project_in(features).flatten(2).transpose(1, 2).chunk(3, dim=-1)
-        attended = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        heads = (
+            self.project_in(features).flatten(2).transpose(1, 2).unsqueeze(1)
+        )  # one, as ONNX wants four axes
+        query, key, value = heads.chunk(3, dim=-1)
+        attended = F.scaled_dot_product_attention(query, key, value).squeeze(1).transpose(1, 2)
         return features + self.project_out(attended.reshape(len(features), -1, *features.shape[2:]))
 
 
@@ -179,14 +182,30 @@ class PatchesToLocation(nn.Module):
         for index, (old, new) in enumerate(zip(features, content, strict=True)):
             usable = share[index, 0] > 0
             where = foreground[index, 0]
-            if usable.any() and where.any():
-                means, spreads, contents = (kind[index][:, usable].T for kind in patches)
-                tokens = new[:, where].T
-                likeness = (tokens @ contents.T).softmax(-1)
-                tokens = tokens * (likeness @ spreads) + likeness @ means  # Eq. 4 and 5
-                old = old.masked_scatter(where, tokens.T.to(old.dtype))
+            means, spreads, contents = (kind[index].flatten(1).T for kind in patches)
+            if torch.compiler.is_compiling():  # a graph has fixed shapes: all tokens attend, some are taken
+                lent = self.lend(new.flatten(1).T, means, spreads, contents, ~usable.flatten())
+                old = torch.where(where & usable.any(), lent.T.view_as(old), old)
+            elif usable.any() and where.any():
+                kept = usable.flatten()
+                lent = self.lend(new[:, where].T, means[kept], spreads[kept], contents[kept])
+                old = old.masked_scatter(where, lent.T.to(old.dtype))
             translated.append(old)
         return torch.stack(translated)
+
+    @staticmethod
+    def lend(
+        tokens: Tensor, means: Tensor, spreads: Tensor, contents: Tensor, hidden: Tensor | None = None
+    ) -> Tensor:
+        """tokens (T,C) with the look of the patches (P,C) that are like them (Eq. 4 and 5).
+
+        Patches where `hidden` (P) is true lend nothing.
+        """
+        likeness = tokens @ contents.T
+        if hidden is not None:
+            likeness = likeness.masked_fill(hidden, torch.finfo(likeness.dtype).min)
+        likeness = likeness.softmax(-1)
+        return tokens * (likeness @ spreads) + likeness @ means
 
     def describe(self, features: Tensor, background: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Each patch's share of background (B,1,29,29), its mean, deviation (Eq. 3) and content (B,C,29,29).

@@ -80,3 +80,6 @@ def _backward(ctx: Any, dy: Tensor) -> tuple[Tensor | None, ...]:
 
 
 traced_ss2d.register_autograd(_backward, setup_context=_keep)
+
+OPERATOR = torch.ops.glihamba.ss2d.default
+"""What a traced network calls."""

@@ -44,6 +44,11 @@ def shown(root: Path, names: Sequence[str] = (), most: int | None = None) -> lis
     return [found[name] for name in names] if names else list(found.values())
 
 
+def without_truth(root: Path) -> bool:
+    """Whether the folder holds real composites, whose true colours nobody knows."""
+    return _folders(root) is not None and not iharmony4.is_copy(root)
+
+
 def _folders(root: Path) -> tuple[Path, Path] | None:
     """The folders of composites and of masks, None if there is a truth to be had."""
     for composites, masks in FOLDERS:

@@ -41,6 +41,11 @@ class Section:
     text: str = ""
     folded: bool = False
 
+    @property
+    def errors(self) -> bool:
+        """Whether pictures of errors are shown, whose colours must be explained."""
+        return any(name.startswith("error of") for case in self.cases for name, _ in case.stills)
+
 
 @dataclass(frozen=True)
 class Page:

@@ -77,12 +77,12 @@ def cases(
         planes = scoring.planes(triple)
         height, width = triple.composite.shape[:2]
         shapes[triple.name] = f"{width} / {height}"
-        pixels[triple.name, "real"] = _uri(_levels(planes.real)), ""
+        pixels[triple.name, "real"] = data_uri(_levels(planes.real)), ""
         for model in {m for w in wanted if w.picture == triple.name for m in (COMPOSITE, w.before, w.after)}:
             got = scoring.harmonized(triple, planes, methods[model])
             if scoring.background == "masked":
                 got = planes.mask * got + (1 - planes.mask) * planes.real
-            pixels[triple.name, model] = _uri(_levels(got)), _uri(error_picture(got, planes.real))
+            pixels[triple.name, model] = data_uri(_levels(got)), data_uri(error_picture(got, planes.real))
     found = []
     for each in wanted:
         name = each.picture
@@ -113,9 +113,10 @@ def _levels(picture: Tensor) -> np.ndarray:
     return (picture[0].permute(1, 2, 0) * 255).round().clamp(0, 255).byte().numpy()
 
 
-def _uri(pixels: np.ndarray) -> str:
+def data_uri(pixels: np.ndarray) -> str:
+    """(H,W,3) uint8 as a JPEG inside the page, its longer side at most LONGEST."""
     image = Image.fromarray(pixels)
     image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
     stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=88)
+    image.save(stream, "JPEG", quality=92, subsampling=0)
     return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

@@ -5,8 +5,6 @@ GKNet's Table 3 (Shen et al. 2023) ranks methods so, where there is no truth to 
 
 from __future__ import annotations
 
-import base64
-import io
 import json
 import math
 import random
@@ -17,16 +15,15 @@ from pathlib import Path
 
 import numpy as np
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from glihamba.errors import BadRequest
 from glihamba.networks.base import Harmonizer
 from glihamba_proto.files import replacing
 from glihamba_training.data.shown import Shown
 from glihamba_training.report.figure import harmonized
+from glihamba_training.report.pictures import data_uri
 from glihamba_training.scoring.evaluate import COMPOSITE
 
-LONGEST = 512  # pixels of a picture's longer side
 _ROUNDS, _STILL = 10_000, 1e-10
 
 
@@ -63,7 +60,7 @@ def write_page(
     for number, picture in enumerate(pictures):
         answers = {name: harmonized(picture, network) for name, network in methods.items()}
         stored[picture.name] = {
-            name: _uri(pixels) for name, pixels in {COMPOSITE: picture.composite, **answers}.items()
+            name: data_uri(pixels) for name, pixels in {COMPOSITE: picture.composite, **answers}.items()
         }
         progress(number + 1, len(pictures))
     chance = random.Random(seed)
@@ -142,11 +139,3 @@ def _votes(file: Path) -> list[tuple[str, str, float]]:
         return [(vote["left"], vote["right"], shares[vote["better"]]) for vote in votes]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadVotes(f"{file} is not a file of votes that the page has saved: give another.") from error
-
-
-def _uri(pixels: np.ndarray) -> str:
-    image = Image.fromarray(pixels)
-    image.thumbnail((LONGEST, LONGEST), Image.Resampling.LANCZOS)
-    stream = io.BytesIO()
-    image.save(stream, "JPEG", quality=92, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(stream.getvalue()).decode()

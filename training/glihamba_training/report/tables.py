@@ -159,9 +159,8 @@ def _grouped(
     protocol = rows[0].protocol
     found = {(s.model, s.group): s for s in summaries}
     counts = {s.group: s.pictures for s in summaries}
-    places = [  # papers print no SSIM: no column for it where nothing is measured
-        (group, name) for group in groups for name in metrics if group in counts or name != "ssim"
-    ]
+    # Papers print no SSIM. Of all pictures it is enough: with it in each group the table is too wide to see.
+    places = [(group, name) for group in groups for name in metrics if group == "all" or name != "ssim"]
     columns = [replace(_column("", m), group=f"{group} ({counts.get(group, 0):,})") for group, m in places]
     lines = []
     for model in dict.fromkeys(row.model for row in rows):

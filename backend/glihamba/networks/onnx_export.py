@@ -1,4 +1,4 @@
-"""A network as an ONNX file, for programs without PyTorch; onnxruntime checks it before it is written."""
+"""A network as an ONNX file, for programs without PyTorch. onnxruntime checks it. Needs the extra `onnx`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from glihamba.errors import BadRequest
-from glihamba_proto.files import replacing
 
 if TYPE_CHECKING:
     from glihamba.networks.base import Harmonizer
@@ -23,15 +22,17 @@ class NotInOnnx(BadRequest):
     """A network that ONNX cannot express, or computes otherwise; `str(error)` says why."""
 
 
-def write_onnx(network: Harmonizer, path: Path, side: int | None = None) -> float:
-    """Write the network for pictures of `side` x `side` pixels, its working size if that is None.
+def as_onnx(network: Harmonizer, side: int | None = None) -> tuple[bytes, float]:
+    """The file's content, for pictures of `side` x `side` pixels, the network's working size if that is None.
 
     The file takes `composite` (1,3,S,S) and `mask` (1,1,S,S), float32 in [0,1], and gives `harmonized`
-    (1,3,S,S). Returns the greatest difference from PyTorch on a picture of noise. Raises NotInOnnx, and
-    ModuleNotFoundError without the extra `onnx`.
+    (1,3,S,S). With it comes the greatest difference from PyTorch on a picture of noise. Raises NotInOnnx, and
+    ModuleNotFoundError without the extra.
     """
     import onnxruntime  # before the work that it checks
     import torch
+
+    from glihamba.ops.onnx_scan import TRANSLATIONS
 
     side = side or network.working_size
     g = torch.Generator().manual_seed(0)
@@ -50,6 +51,7 @@ def write_onnx(network: Harmonizer, path: Path, side: int | None = None) -> floa
                 output_names=[OUTPUT],
                 opset_version=OPSET,
                 dynamo=True,
+                custom_translation_table=TRANSLATIONS,
                 external_data=False,
                 verbose=False,
             )
@@ -66,6 +68,4 @@ def write_onnx(network: Harmonizer, path: Path, side: int | None = None) -> floa
             raise NotInOnnx(
                 f"onnxruntime computes another picture than PyTorch, by {apart:.2g} of 1: nothing is written."
             )
-        with replacing(path) as part:
-            part.write_bytes(made.read_bytes())
-    return apart
+        return made.read_bytes(), apart
