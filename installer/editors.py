@@ -23,6 +23,8 @@ KRITA_PLUGIN = (
     "actions/glihamba_krita.action",
 )
 GIMP_PLUGIN = "glihamba"
+# The installations that use a plugin, see `sharing`. It lies where no new plugin replaces it.
+KRITA_NOTE, GIMP_NOTE = "pykrita/glihamba_krita.installations.json", "glihamba/installations.json"
 _ENABLED = "enable_glihamba_krita"
 
 
@@ -41,6 +43,11 @@ class Krita:
     def folder(self) -> Path:
         """The folder that plugins/assemble.py writes the plugin into."""
         return self.resources
+
+    @property
+    def note(self) -> Path:
+        """Where the installations that use the plugin are noted."""
+        return self.resources / KRITA_NOTE
 
     @property
     def has_plugin(self) -> bool:
@@ -65,7 +72,7 @@ class Krita:
 
     def remove(self) -> None:
         """Delete the plugin, our line in kritarc, and the folders that are empty then."""
-        for name in KRITA_PLUGIN:
+        for name in (*KRITA_PLUGIN, KRITA_NOTE):
             if (self.resources / name).exists():
                 delete(self.resources / name)
         for folder in (self.resources / "pykrita", self.resources / "actions", self.resources):
@@ -101,6 +108,11 @@ class Gimp:
 
     host = "gimp"
     use = "In GIMP, once it is started anew: Filters > Enhance > Harmonize"
+
+    @property
+    def note(self) -> Path:
+        """Where the installations that use the plugin are noted."""
+        return self.folder / GIMP_NOTE
 
     @property
     def has_plugin(self) -> bool:

@@ -113,12 +113,6 @@ class Root:
         numbers = [int(p.name[4:]) for p in self.path.glob("env-*") if p.name[4:].isdigit()]
         return f"env-{max(numbers, default=0) + 1}"
 
-    def plugins_of_others(self) -> list[dict[str, str]]:
-        """Return the plugins of an installation in the usual place, which stay when this one is removed."""
-        usual = default_root(), places.default_data_folder()
-        others = [Root(path) for path in usual if path.resolve() != self.path.resolve()]
-        return [entry for root in others for entry in (root.load().current or {}).get("plugins", [])]
-
     def refuse_foreign(self) -> None:
         """Raise InstallError unless the folder is absent, empty or ours, and an environment works in it."""
         if bad := [c for c in str(self.path) if c in UNUSABLE or not c.isprintable()]:

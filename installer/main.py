@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from installer import editors, machine
+from installer import editors, machine, sharing
 from installer.console import CommandFailed, Console, InstallError, clean_environment
 from installer.layout import Root, default_root
 from installer.steps import Installation, Options, checkout_hash, stop_daemon
@@ -128,13 +128,10 @@ def uninstall(options: argparse.Namespace) -> int:
     with root.locked():
         if current := root.load().current:
             stop_daemon(root, current["env"], Console(None, 0))
-            others = root.plugins_of_others()
-            for entry in current.get("plugins", []):
-                editor = editors.of(entry)
-                if entry in others:
-                    print(f"Left in {editor.kind}: the plugin, which another installation uses")
-                else:
-                    editor.remove()
+            for editor in map(editors.of, current.get("plugins", [])):
+                if others := sharing.release(editor, root):
+                    users = ", ".join(map(str, others))
+                    print(f"Left in {editor.kind}: the plugin, which the installation in {users} uses")
         root.remove(purge=options.purge)
     if left := root.vanish():
         print(f"Left in {root.path}: {', '.join(left)}")

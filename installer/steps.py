@@ -21,7 +21,7 @@ from pathlib import Path
 
 from glihamba_proto import interpreter
 from glihamba_proto.files import private_folder
-from installer import editors, machine
+from installer import editors, machine, sharing
 from installer.console import CommandFailed, Console, InstallError, clean_environment
 from installer.layout import CHECKOUT, WINDOWS, Root, State, delete, write_whole
 
@@ -165,6 +165,7 @@ class Installation:
                 self.console.run(command, extra=self.options.extra)
                 if not self.console.dry:
                     editor.enable()
+                    sharing.add(editor, self.root)
             except (CommandFailed, OSError) as error:
                 last = getattr(error, "tail", str(error)).strip().splitlines()
                 notes.append(f"not into {editor.kind}: {last[-1] if last else error}")

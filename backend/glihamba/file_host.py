@@ -1,7 +1,7 @@
 """A host whose pictures are files. The command line uses it where a plugin uses Krita or GIMP.
 
 Integers without a profile are sRGB, and floats without one are linear light with sRGB's primaries. A picture
-with another RGB profile is sent as linear floats, so that no colour is clipped, and the result is converted
+with another profile is sent as linear floats, so that no colour is clipped, and the result is converted
 back to the profile. Gray stays gray. Pixels outside the mask are copied from the composite.
 """
 
@@ -15,9 +15,10 @@ from typing import Literal
 import numpy as np
 import pyvips
 
-from glihamba import image_files
+from glihamba import image_files, simple_profile
 from glihamba.image_files import Array, BadPicture, Picture
 from glihamba.masks import LUMA, FaintMask, coverage_in
+from glihamba.simple_profile import SimpleProfile
 from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError, refuse
 from glihamba_client.host import Capture, Harmonized, Plane, Progress, at_once
@@ -174,14 +175,12 @@ def _without_other(picture: Picture) -> Array:
 def to_srgb(picture: Picture) -> tuple[Array, Transfer]:
     """Return the pixels to send, (H, W, 3 or 4) with sRGB's primaries, and their transfer function."""
     pixels = _without_other(picture)
-    pixels = image_files.gray_to_rgb(pixels) if pixels.shape[2] < 3 else pixels
     form = _form(picture)
     if form != "convert":
-        return pixels, form
-    image = _vips(pixels[:, :, :3], "rgb16" if pixels.dtype == np.uint16 else "srgb", picture.profile)
-    linear = _linear(image)
-    alpha = image_files.rescaled(pixels[:, :, 3:], np.float32)
-    return np.concatenate([linear, alpha], axis=2), "linear"
+        return image_files.gray_to_rgb(pixels) if picture.is_gray else pixels, form
+    count = 1 if picture.is_gray else 3
+    alpha = image_files.rescaled(pixels[:, :, count:], np.float32)
+    return np.concatenate([_imported(pixels[:, :, :count], picture), alpha], axis=2), "linear"
 
 
 def from_srgb(result: Array, picture: Picture) -> Array:
@@ -192,10 +191,11 @@ def from_srgb(result: Array, picture: Picture) -> Array:
     colours = result[:, :, :3]
     if _form(picture) == "convert":
         # Converting there and back has an error of up to 0.3 % of a dark value, which is subtracted.
-        own = picture.pixels[:, :, :3]
-        value = own + _exported(colours, picture)
-        value -= _exported(to_srgb(picture)[0][:, :, :3], picture)
-        return np.clip(value, 0, np.iinfo(own.dtype).max).astype(own.dtype)
+        own = picture.pixels[:, :, : 1 if picture.is_gray else 3]
+        change = _exported(colours, picture) - _exported(to_srgb(picture)[0][:, :, :3], picture)
+        if own.dtype == np.float32:
+            return own + change
+        return np.clip(own + change, 0, np.iinfo(own.dtype).max).astype(own.dtype)
     if not picture.is_gray:
         return colours
     luma = colours.astype(np.float32) @ LUMA
@@ -203,11 +203,30 @@ def from_srgb(result: Array, picture: Picture) -> Array:
     return gray.astype(colours.dtype)[:, :, None]
 
 
+def _imported(colours: Array, picture: Picture) -> Array:
+    """Convert (H, W, 1 or 3) colours in the file's profile to linear sRGB, float32 and unclipped."""
+    if simple := _simple(picture):
+        return simple.to_srgb(image_files.rescaled(colours, np.float32))
+    return _linear(_vips(colours, "rgb16" if colours.dtype == np.uint16 else "srgb", picture.profile))
+
+
 def _exported(colours: Array, picture: Picture) -> Array:
-    """Convert linear sRGB to the file's profile, as int32 from 0 to the sample type's full scale."""
+    """Convert linear sRGB to the file's profile: float32, or int32 from 0 to the integers' full scale."""
+    if simple := _simple(picture):
+        found = simple.from_srgb(colours, LUMA)
+        if picture.pixels.dtype == np.float32:
+            return found
+        return image_files.rescaled(found, picture.pixels.dtype).astype(np.int32)
     xyz = _vips(colours, "scrgb", picture.profile).colourspace("xyz")
     own: Array = xyz.icc_export(pcs="xyz", depth=8 * picture.pixels.dtype.itemsize, intent="relative").numpy()
     return own.astype(np.int32)
+
+
+def _simple(picture: Picture) -> SimpleProfile | None:
+    """The profile of gray or of floats, which libvips would round; None where libvips converts."""
+    if not picture.is_gray and picture.pixels.dtype != np.float32:
+        return None
+    return simple_profile.parsed(picture.profile)
 
 
 def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
@@ -216,21 +235,18 @@ def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
     Raises BadPicture for a profile that cannot be used.
     """
     is_float = picture.pixels.dtype == np.float32
-    if picture.is_gray or not picture.profile:
-        return "linear" if is_float and not picture.profile else "srgb"
-    steps = np.linspace(0, 65535, 7).astype(np.uint16)
-    probe = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(7, 49, 3)
-    image = _vips(probe, "rgb16", picture.profile)
-    try:
-        linear = _linear(image)
-    except pyvips.Error as error:
-        raise BadPicture(
-            f"{picture.path} has a colour profile that does not fit its pixels: assign the right one first."
-        ) from error
-    value = probe.astype(np.float32) / 65535
+    if not picture.profile:
+        return "linear" if is_float else "srgb"
+    if picture.is_gray and simple_profile.space_of(picture.profile) == "rgb":
+        return "srgb"  # some programs give gray the profile that its colours would have had
+    value, linear = _probed(picture)
     if np.abs(linear_to_srgb(linear) - value).max() < 1.5 / 255:
         return "srgb"
-    if not is_float:
+    if is_float and np.abs(linear - value).max() < 1e-3:
+        return "linear"
+    if _simple(picture) is None:
+        if is_float:
+            raise _no_simple_profile(picture)
         try:
             _exported(linear, picture)
         except pyvips.Error as error:  # the profiles of scanners and cameras can only be read
@@ -238,12 +254,37 @@ def _form(picture: Picture) -> Literal["srgb", "linear", "convert"]:
                 f"{picture.path} has a colour profile that can be read but not written: "
                 "convert it to sRGB first."
             ) from error
-        return "convert"
-    if np.abs(linear - value).max() < 1e-3:
-        return "linear"
-    raise BadPicture(
-        f"{picture.path} holds floats in a colour profile other than sRGB's: "
-        "convert it to linear sRGB, or to 16 bits."
+    return "convert"
+
+
+def _probed(picture: Picture) -> tuple[Array, Array]:
+    """Values all over the range, and the linear sRGB that the file's profile makes of them.
+
+    Both are float32, (H, W, 1 or 3) and (H, W, 3). Raises BadPicture for a profile that cannot be used.
+    """
+    steps = np.linspace(0, 65535, 7).astype(np.uint16)
+    if picture.is_gray:
+        probe = np.linspace(0, 65535, 33).astype(np.uint16).reshape(1, -1, 1)
+    else:
+        probe = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(7, 49, 3)
+    value = probe.astype(np.float32) / 65535
+    if simple := _simple(picture):
+        return value, simple.to_srgb(value)
+    if picture.is_gray:
+        raise _no_simple_profile(picture)
+    try:
+        return value, _linear(_vips(probe, "rgb16", picture.profile))
+    except pyvips.Error as error:
+        raise BadPicture(
+            f"{picture.path} has a colour profile that does not fit its pixels: assign the right one first."
+        ) from error
+
+
+def _no_simple_profile(picture: Picture) -> BadPicture:
+    kind = "gray" if picture.is_gray else "floats"
+    return BadPicture(
+        f"{picture.path} holds {kind} in a colour profile that is not made of curves and a matrix: "
+        "convert it to sRGB or to linear light first."
     )
 
 

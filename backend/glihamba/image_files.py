@@ -1,7 +1,7 @@
 """Read and write picture files at full depth, with their colour profile and metadata.
 
-The formats are PNG, JPEG, TIFF and WebP. Pictures are gray or RGB, with or without alpha, in 8 bits, 16 bits
-or float (TIFF). CMYK, Lab, several pages and animations raise BadPicture.
+The formats are PNG, JPEG, TIFF and WebP, and AVIF for reading. Pictures are gray or RGB, with or without
+alpha, in 8 bits, 16 bits or float (TIFF). CMYK, Lab, several pages and animations raise BadPicture.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import numpy as np
 os.environ.setdefault("VIPS_WARNING", "0")  # any value silences libvips' warnings, and failures still raise
 import pyvips
 
-from glihamba import other_files, picture_metadata, settings
+from glihamba import other_files, picture_metadata, settings, simple_profile
 from glihamba.picture_metadata import Extra
 from glihamba.srgb import linear_to_srgb
 from glihamba_client.errors import ClientError
@@ -50,7 +50,9 @@ _SUFFIXES = {
     ".tiff": "tiff",
     ".webp": "webp",
 }
-SUFFIXES = tuple(_SUFFIXES)
+SUFFIXES = tuple(_SUFFIXES)  # of what is written
+READ_SUFFIXES = (*SUFFIXES, ".avif")
+_READS_AVIF = bool(pyvips.type_find("VipsOperation", "heifload_buffer"))
 _SIDE_LIMIT = {"png": 2**31 - 1, "jpeg": 65535, "tiff": 2**31 - 1, "webp": 16383}
 _TYPES = {"uchar": np.uint8, "ushort": np.uint16, "float": np.float32, "double": np.float32}
 _KEPT = ("exif-", "xmp-", "iptc-", "icc-profile-data", "resolution-unit", "photoshop-data")
@@ -119,6 +121,8 @@ def read(path: Path) -> Picture:
         pixels = turned.numpy()
     except pyvips.Error as error:
         raise _unreadable(path, error, tags) from error
+    if kind == "heif" and not turned.get_typeof("icc-profile-data"):
+        _refuse_other_light(data, path)
     pixels = pixels.reshape(turned.height, turned.width, turned.bands).astype(
         _TYPES[turned.format], copy=False
     )
@@ -151,7 +155,9 @@ def _loaded(path: Path) -> tuple[bytes, str]:
     if not kind:
         if other := other_files.what_is(head):
             raise BadPicture(f"{path} is {other.what}: {other.remedy}.")
-        raise BadPicture(f"{path} is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these.")
+        raise BadPicture(
+            f"{path} is not a PNG, JPEG, TIFF, WebP or AVIF picture: convert it to one of these."
+        )
     return data, kind
 
 
@@ -184,8 +190,26 @@ def _notes(path: Path, data: bytes, kind: str, has_other_channel: bool) -> tuple
 
 def _kind_of(head: bytes) -> str:
     """The format of a file by its first bytes; empty for none of ours."""
+    if _READS_AVIF and other_files.is_avif(head):
+        return "heif"
     kind = next((kind for magic, kind in _MAGIC.items() if head.startswith(magic)), "")
     return "" if kind == "webp" and head[8:12] != b"WEBP" else kind
+
+
+def _refuse_other_light(data: bytes, path: Path) -> None:
+    """Refuse an AVIF without a profile whose numbers say that its colours are not sRGB's."""
+    light = other_files.light_of(data)
+    if light is not None and not light.is_srgb:
+        raise BadPicture(
+            f"{path} has its colours described by numbers (primaries {light.primaries}, transfer "
+            f"{light.transfer}) that are not sRGB's: export it as PNG or TIFF with a profile first."
+        )
+
+
+def output_name(composite: Path) -> str:
+    """How the result of a composite is called in a folder of results; it keeps its format if we write it."""
+    is_written = composite.suffix.lower() in _SUFFIXES
+    return composite.name if is_written else f"{composite.name}.png"
 
 
 def check_target(path: Path, picture: Picture | None = None) -> None:
@@ -243,7 +267,7 @@ def encoded(path: Path, pixels: Array, like: Picture) -> bytes:
     if kind == "jpeg" and like.has_alpha:
         pixels = pixels[:, :, :-1]
     if kind == "webp" and pixels.shape[2] < 3:
-        pixels, profile = gray_to_rgb(pixels), b""
+        pixels, profile = _gray_in_srgb(pixels, profile), b""
     image = _with_header(np.ascontiguousarray(pixels), like, profile)
     options: dict[str, dict[str, Any]] = {
         # A filtered row deflates better at level 3 than an unfiltered one at level 6, and sooner.
@@ -304,6 +328,15 @@ def rescaled(pixels: Array, dtype: Any, *, encode: bool = False) -> Array:
 def gray_to_rgb(pixels: Array) -> Array:
     """Convert gray (H, W, 1) to RGB (H, W, 3), and gray with alpha (H, W, 2) to (H, W, 4)."""
     return np.concatenate([pixels[:, :, :1]] * 3 + [pixels[:, :, 1:]], axis=2)
+
+
+def _gray_in_srgb(pixels: Array, profile: bytes) -> Array:
+    """Gray (H, W, 1 or 2), in its profile if it has one, as sRGB (H, W, 3 or 4) of the same type."""
+    simple = simple_profile.parsed(profile) if simple_profile.space_of(profile) == "gray" else None
+    if simple is None:
+        return gray_to_rgb(pixels)
+    linear = simple.to_srgb(rescaled(pixels[:, :, :1], np.float32))
+    return np.concatenate([rescaled(linear, pixels.dtype, encode=True), pixels[:, :, 1:]], axis=2)
 
 
 def _refuse_unsupported(image: Any, path: Path) -> None:

@@ -54,8 +54,39 @@ def what_is(head: bytes) -> Other | None:
             return Other("a camera's raw file", "develop it first")
         if brand in _BRANDS:
             return Other(f"a {_BRANDS[brand]} picture", _EXPORT)
-        return Other("an AVIF picture" if brand[:3] == b"avi" else "a film", _EXPORT)
+        if brand == b"avis":
+            one = "save the frame that you mean as a file of its own"
+            return Other("an animated AVIF picture", one)
+        return Other("an AVIF picture" if is_avif(head) else "a film", _EXPORT)
     return None
+
+
+def is_avif(head: bytes) -> bool:
+    """Whether a file begins as an AVIF picture does, by the brands that it names. Animated ones do not."""
+    if head[4:8] != b"ftyp" or head[8:12] == b"avis":
+        return False
+    end = min(int.from_bytes(head[:4], "big"), len(head))
+    return b"avif" in {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
+
+
+class Light(NamedTuple):
+    """What an AVIF says of its colours by the numbers of ITU-T H.273."""
+
+    primaries: int
+    transfer: int
+
+    @property
+    def is_srgb(self) -> bool:
+        # 2: unspecified. 1 and 6, BT.709 and BT.601, are written for sRGB by many programs.
+        return self.primaries in (1, 2) and self.transfer in (1, 2, 6, 13)
+
+
+def light_of(data: bytes) -> Light | None:
+    """The colours that an AVIF describes by numbers; None if it does not."""
+    at = data.find(b"colrnclx", 0, 1 << 16)
+    if at < 0 or len(data) < at + 12:
+        return None
+    return Light(*struct.unpack(">HH", data[at + 8 : at + 12]))
 
 
 def is_animated_png(data: bytes) -> bool:

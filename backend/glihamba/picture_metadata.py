@@ -265,7 +265,44 @@ def _directory(data: bytes) -> dict[int, _Entry]:
     return found
 
 
+def _classic(data: bytes) -> bytes:
+    """What a BigTIFF says of its picture as a small TIFF of the usual kind. Raises struct.error."""
+    order, made = _order(data), bytearray(data[:2])
+    made += struct.pack(order + "HI", 42, 8)
+
+    def directory(at: int, wanted: frozenset[int] | None) -> int:
+        """Copy the directory at this place; returns where the copy lies."""
+        (count,) = struct.unpack_from(order + "Q", data, at)
+        entries = []
+        for entry in range(min(count, 1000)):
+            place = at + 8 + 20 * entry
+            tag, kind, number, far = struct.unpack_from(order + "HHQQ", data, place)
+            size = _SIZES.get(kind, 0) * number
+            if tag in (_EXIF_IFD, _GPS_IFD) and wanted is not None:
+                first = far if kind in (16, 18) else struct.unpack_from(order + "I", data, place + 12)[0]
+                entries.append((tag, 4, 1, struct.pack(order + "I", directory(first, None))))
+            elif 0 < size <= 1 << 24 and (wanted is None or tag in wanted):
+                begin = far if size > 8 else place + 12
+                entries.append((tag, kind, number, data[begin : begin + size]))
+        copy, body = bytearray(struct.pack(order + "H", len(entries))), bytearray()
+        where = len(made)
+        for tag, kind, number, value in entries:
+            copy += struct.pack(order + "HHI", tag, kind, number)
+            if len(value) > 4:
+                copy += struct.pack(order + "I", where + 2 + 12 * len(entries) + 4 + len(body))
+                body += value + bytes(len(value) % 2)
+            else:
+                copy += value.ljust(4, b"\0")
+        made.extend(copy + bytes(4) + body)
+        return where
+
+    first = directory(struct.unpack_from(order + "Q", data, 8)[0], _TELLING | {*_RESOLUTION, _IPTC})
+    struct.pack_into(order + "I", made, 4, first)
+    return bytes(made)
+
+
 def _of_tiff(data: bytes) -> Extra:
+    data = _classic(data) if _is_big(data) else data
     source, exif = Image.Exif(), Image.Exif()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of damaged tags, which are left out
@@ -277,7 +314,7 @@ def _of_tiff(data: bytes) -> Extra:
         if within := _within(source, tag):
             exif.get_ifd(tag).update(within)
             exif[tag] = exif.get_ifd(tag)
-    found = {} if _is_big(data) else _directory(data)
+    found = _directory(data)
     unit = found[_RESOLUTION[2]].value if _RESOLUTION[2] in found else b"\2\0"
     has_resolution = _RESOLUTION[0] in found and max(unit[:2]) in (2, 3)
     iptc = found[_IPTC].value.rstrip(b"\0") if _IPTC in found else b""

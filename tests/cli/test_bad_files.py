@@ -22,7 +22,7 @@ def damaged() -> dict[str, tuple[bytes, str]]:
     large = Image.fromarray(np.random.default_rng(1).integers(0, 255, (200, 200, 3), np.uint8))
     return {
         "zero.png": (b"", "is empty (0 bytes): get a whole copy of it."),
-        "text.png": (b"hello", "is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these."),
+        "text.png": (b"hello", "is not a PNG, JPEG, TIFF, WebP or AVIF picture: convert it to one of these."),
         "gif.png": (encoded(large, "GIF"), "is a GIF picture: export it as PNG or TIFF first."),
         "half.png": (encoded(large, "PNG")[:20000], "is damaged or cut short"),
         "half.jpg": (encoded(large, "JPEG")[:4000], "is damaged or cut short"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,11 @@ from cli_pictures import (
     save_mask,
     scene,
     wide_gamut,
-    words,
 )
 from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from glihamba import image_files
+from glihamba import image_files, other_files
 from glihamba.commands.local import LocalService
 from glihamba.file_host import FileHost, read_mask
 from glihamba.image_files import BadPicture
@@ -240,12 +240,6 @@ def test_wide_gamut_with_transparency(service: LocalService, tmp_path: Path, dty
     assert not np.array_equal(after.pixels, before)
 
 
-def test_floats_in_another_profile_are_refused(service: LocalService, tmp_path: Path) -> None:
-    composite = save(tmp_path / "in.tif", scene("float32"), wide_gamut())
-    said = words(service, composite, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
-    assert said.endswith("convert it to linear sRGB, or to 16 bits.")
-
-
 def test_a_profile_for_reading_only_is_refused_before_the_work(tmp_path: Path) -> None:
     """The profile can be read, but the result cannot be written with it."""
     composite = save(tmp_path / "in.tif", scene(), input_only())
@@ -264,13 +258,76 @@ def test_gray_stays_gray_in_jpeg(service: LocalService, tmp_path: Path) -> None:
         assert image.mode == "L"
 
 
-def test_premultiplied_tiff_is_read_as_straight(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("dtype", "error"), [("uint8", 4), ("uint16", 4), ("float32", 1e-6)])
+@pytest.mark.parametrize("is_big", [False, True])
+def test_premultiplied_tiff_is_read_as_straight(
+    service: LocalService, tmp_path: Path, dtype: str, error: float, is_big: bool
+) -> None:
     """Premultiplied 8-bit colour is not exact. Taken as straight colour it would be wrong by hundreds."""
-    straight = scene(channels=4)
-    image = pyvips.Image.new_from_array(straight, interpretation="srgb")
-    image.tiffsave(str(tmp_path / "in.tif"), premultiply=True)
-    pixels = image_files.read(tmp_path / "in.tif").pixels.astype(int)
-    assert np.abs(pixels - straight).max() <= 4
+    straight = scene(dtype, 4)
+    kind = {"uint8": "srgb", "uint16": "rgb16", "float32": "scrgb"}[dtype]
+    image = pyvips.Image.new_from_array(straight, interpretation=kind)
+    image.tiffsave(str(tmp_path / "in.tif"), premultiply=True, bigtiff=is_big)
+    assert tiff_tag(tmp_path / "in.tif", 338) == 1, "associated alpha"
+    read = image_files.read(tmp_path / "in.tif").pixels
+    assert np.abs(read.astype(float) - straight).max() <= error
+    harmonized(service, tmp_path / "in.tif", save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
+    after = image_files.read(tmp_path / "out.tif").pixels
+    assert tiff_tag(tmp_path / "out.tif", 338) == 2, "straight alpha"
+    assert np.array_equal(after[marked() == 0], read[marked() == 0])
+    assert np.array_equal(after[:, :, 3], read[:, :, 3])
+
+
+def tiff_tag(path: Path, tag: int) -> int:
+    return dict(other_files._first_tags(path.read_bytes()))[tag][0]
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+def test_bigtiff_is_read_with_its_metadata(service: LocalService, tmp_path: Path, order: str) -> None:
+    before = scene("uint16")
+    path = big_tiff(tmp_path / "in.tif", before, order)
+    assert np.array_equal(image_files.read(path).pixels, before)
+    harmonized(service, path, save_mask(tmp_path / "mask.png"), tmp_path / "out.tif")
+    after = image_files.read(tmp_path / "out.tif").pixels
+    assert np.array_equal(after[marked() == 0], before[marked() == 0])
+    assert not np.array_equal(after, before)
+    for name in ("out.tif", "out.jpg"):
+        harmonized(service, path, save_mask(tmp_path / "mask.png"), tmp_path / name)
+        with Image.open(tmp_path / name) as image:
+            found = image.getexif()
+            assert found[0x013B] == "Ada Lovelace"
+            assert found.get_ifd(0x8769)[0x8827] == 400, "the speed, of the directory within"
+
+
+def big_tiff(path: Path, pixels: np.ndarray, order: str) -> Path:
+    """An uncompressed BigTIFF of 16-bit colours with an artist, in that byte order."""
+    sign = "<" if order == "little" else ">"
+    height, width, _ = pixels.shape
+    data = pixels.astype(f"{sign}u2").tobytes()
+    artist = b"Ada Lovelace\0".ljust(16, b"\0")
+    speed = struct.pack(sign + "H", 400).ljust(8, b"\0")
+    exif = struct.pack(sign + "QHHQ", 1, 0x8827, 3, 1) + speed + bytes(8)
+    begin = 16 + 8 + 20 * 11 + 8
+    exif_at, data_at = begin + len(artist), begin + len(artist) + len(exif)
+    entries: list[tuple[int, int, int, bytes]] = [
+        (256, 3, 1, struct.pack(sign + "H", width)),
+        (257, 3, 1, struct.pack(sign + "H", height)),
+        (258, 3, 3, struct.pack(sign + "3H", 16, 16, 16)),
+        (259, 3, 1, struct.pack(sign + "H", 1)),
+        (262, 3, 1, struct.pack(sign + "H", 2)),
+        (273, 16, 1, struct.pack(sign + "Q", data_at)),
+        (277, 3, 1, struct.pack(sign + "H", 3)),
+        (278, 3, 1, struct.pack(sign + "H", height)),
+        (279, 16, 1, struct.pack(sign + "Q", len(data))),
+        (0x013B, 2, 13, struct.pack(sign + "Q", begin)),
+        (0x8769, 18, 1, struct.pack(sign + "Q", exif_at)),
+    ]
+    made = (b"II" if order == "little" else b"MM") + struct.pack(sign + "HHHQ", 43, 8, 0, 16)
+    made += struct.pack(sign + "Q", len(entries))
+    for tag, kind, count, value in entries:
+        made += struct.pack(sign + "HHQ", tag, kind, count) + value.ljust(8, b"\0")
+    path.write_bytes(made + bytes(8) + artist + exif + data)
+    return path
 
 
 def test_a_note_says_that_a_large_webp_is_slow(

@@ -38,7 +38,7 @@ OTHERS = {
     "a.jp2": (b"\0\0\0\x0cjP  \r\n" + bytes(90), "is a JPEG 2000 picture: export"),
     "a.exr": (b"\x76\x2f\x31\x01" + bytes(90), "is an OpenEXR picture: convert it to a float TIFF first."),
     "a.heic": (b"\0\0\0\x18ftypheic" + bytes(90), "is a HEIC picture: export"),
-    "a.avif": (b"\0\0\0\x18ftypavif" + bytes(90), "is an AVIF picture: export"),
+    "a.avif": (b"\0\0\0\x18ftypavis" + bytes(90), "is an animated AVIF picture: save the frame"),
     "a.cr3": (b"\0\0\0\x18ftypcrx " + bytes(90), "is a camera's raw file: develop it first."),
     "a.raf": (b"FUJIFILMCCD-RAW " + bytes(90), "is a camera's raw file: develop it first."),
     "a.kra": (archive("application/x-krita"), "is a Krita document: export the picture and the layer's mask"),
@@ -47,7 +47,7 @@ OTHERS = {
     "a.svg": (b"<svg xmlns='x'/>", "is an SVG drawing: export"),
     "a.png": (
         b"\x7fELF" + bytes(90),
-        "is not a PNG, JPEG, TIFF or WebP picture: convert it to one of these.",
+        "is not a PNG, JPEG, TIFF, WebP or AVIF picture: convert it to one of these.",
     ),
 }
 

@@ -175,6 +175,26 @@ def test_a_running_job_keeps_the_daemon(
     assert daemon.returncode == 0
 
 
+def test_refused_calls_do_not_keep_a_daemon(
+    process: Callable[..., Any], home: Path, said: SimpleNamespace
+) -> None:
+    daemon = process(options="idle_exit_minutes=0.05")
+    endpoint = endpoint_of(daemon, home)
+    peer = said.Peer(f"127.0.0.1:{endpoint.port}", endpoint.token)
+    codes = set()
+    while daemon.poll() is None:
+        try:
+            peer.harmonize(said.plain_job(model="none"))
+            peer.harmonize([said.pb.HarmonizeRequest()])
+        except grpc.RpcError as error:
+            codes.add(said.told(error)[1])
+    peer.channel.close()
+    daemon.communicate(timeout=PATIENCE)
+    assert daemon.returncode == 0
+    assert codes >= {"UNKNOWN_MODEL"}
+    assert "nobody has needed it" in (home / "logs" / "daemon.log").read_text("utf-8")
+
+
 def test_the_server_is_there_before_torch_is() -> None:
     code = "import glihamba.daemon.server, sys; print('torch' in sys.modules, 'numba' in sys.modules)"
     shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -15,9 +15,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import psutil
 
 from glihamba_proto import endpoint, interpreter
+from glihamba_proto import harmonizer_pb2 as pb
 
 SERVE = interpreter.module(sys.executable, "glihamba", "serve", "--device", "cpu")
 PATIENCE = 300.0  # seconds
@@ -72,11 +74,36 @@ class Served:
         self.process.terminate()
         self.process.wait(PATIENCE)
 
-    def megabytes(self) -> float:
-        return self.measured.memory_info().rss / 1e6
+    def state(self) -> tuple[float, int]:
+        """Megabytes of memory, and descriptors."""
+        descriptors = self.measured.num_fds() if hasattr(self.measured, "num_fds") else 0
+        return self.measured.memory_info().rss / 1e6, descriptors
 
-    def descriptors(self) -> int:
-        return self.measured.num_fds() if hasattr(self.measured, "num_fds") else 0
+    def growth(self, settled: tuple[float, int]) -> dict[str, Any]:
+        """What the daemon held when it had settled, and what it holds now."""
+        now = self.state()
+        return {
+            "megabytes": [round(settled[0]), round(now[0])],
+            "descriptors": [settled[1], now[1]],
+            "log_bytes": sum(path.stat().st_size for path in (self.folder / "logs").glob("*")),
+        }
 
-    def log_bytes(self) -> int:
-        return sum(path.stat().st_size for path in (self.folder / "logs").glob("*"))
+    def check_flat(self, facts: dict[str, Any]) -> None:
+        """Fail if what `growth` found has grown."""
+        (before, after), (few, many) = facts["megabytes"], facts["descriptors"]
+        assert after < before + 60, facts
+        assert many < few + 20, facts
+        assert facts["log_bytes"] < 10 << 20, facts
+
+    def quiet(self) -> None:
+        """Wait until the daemon has no job, and has closed the connections of those who left."""
+        call = grpc.insecure_channel(str(self.endpoint)).unary_unary(
+            "/glihamba.v1.Harmonizer/GetServerInfo",
+            pb.GetServerInfoRequest.SerializeToString,
+            pb.ServerInfo.FromString,
+        )
+        right = (("authorization", f"Bearer {self.endpoint.token}"),)
+        deadline = time.monotonic() + PATIENCE
+        while (info := call(pb.GetServerInfoRequest(), metadata=right)).job_running or info.jobs_waiting:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)

@@ -1,6 +1,6 @@
 """The endurance runs, each for `--endurance SECONDS`; without the option they are left out.
 
-`python tests/endurance/fuzz.py` and `kills.py` run one of them with a seed and a length of choice.
+`python tests/endurance/fuzz.py`, `kills.py` and `load.py` run one of them with a seed and a length of choice.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 HERE = Path(__file__).resolve().parent
 
 
-@pytest.mark.parametrize("script", ["fuzz.py", "kills.py"])
+@pytest.mark.parametrize("script", ["fuzz.py", "kills.py", "load.py"])
 def test_it_endures(script: str, pytestconfig: pytest.Config) -> None:
     seconds = pytestconfig.option.endurance
     if not seconds:

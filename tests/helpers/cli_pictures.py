@@ -88,13 +88,29 @@ def wide_gamut() -> bytes:
     def xyz(*values: float) -> bytes:
         return b"XYZ " + bytes(4) + b"".join(map(_fixed, values))
 
-    curve = b"para" + bytes(4) + (0).to_bytes(2, "big") + bytes(2) + _fixed(2.2)
+    curve = gamma(2.2)
     primaries = {
         b"rXYZ": xyz(0.67348, 0.27904, -0.00194),
         b"gXYZ": xyz(0.16566, 0.67534, 0.02998),
         b"bXYZ": xyz(0.12505, 0.04562, 0.79687),
     }
     return _profile(b"mntr", {**primaries, b"rTRC": curve, b"gTRC": curve, b"bTRC": curve})
+
+
+def gray_profile(curve: bytes) -> bytes:
+    """A gray ICC profile with that curve, a `curv` or `para` tag."""
+    return _profile(b"mntr", {b"kTRC": curve}, b"GRAY")
+
+
+def gamma(value: float) -> bytes:
+    """A curve of ICC: a power."""
+    return b"para" + bytes(4) + (0).to_bytes(2, "big") + bytes(2) + _fixed(value)
+
+
+def curve_of(values: Any) -> bytes:
+    """A curve of ICC: a table of values from 0 to 1."""
+    numbers = np.rint(np.asarray(values) * 65535).astype(">u2")
+    return b"curv" + bytes(4) + len(numbers).to_bytes(4, "big") + numbers.tobytes()
 
 
 def input_only() -> bytes:
@@ -116,8 +132,8 @@ def _fixed(value: float) -> bytes:
     return round(value * 65536).to_bytes(4, "big", signed=True)
 
 
-def _profile(kind: bytes, tags: dict[bytes, bytes]) -> bytes:
-    """An RGB profile of that class, written byte by byte as the ICC format says."""
+def _profile(kind: bytes, tags: dict[bytes, bytes], space: bytes = b"RGB ") -> bytes:
+    """A profile of that class and space, written byte by byte as the ICC format says."""
 
     def text(value: str) -> bytes:
         raw = value.encode("utf-16-be")
@@ -139,7 +155,7 @@ def _profile(kind: bytes, tags: dict[bytes, bytes]) -> bytes:
         data += bytes(-len(data) % 4)
         table += name + (offset + len(body)).to_bytes(4, "big") + len(data).to_bytes(4, "big")
         body += data
-    header = (offset + len(body)).to_bytes(4, "big") + bytes(4) + b"\x04\x30\x00\x00" + kind + b"RGB XYZ "
+    header = (offset + len(body)).to_bytes(4, "big") + bytes(4) + b"\x04\x30\x00\x00" + kind + space + b"XYZ "
     header += bytes(12) + b"acsp" + bytes(28) + _fixed(0.9642) + _fixed(1.0) + _fixed(0.8249)
     return header.ljust(128, b"\0") + len(tags).to_bytes(4, "big") + table + body
 

@@ -50,7 +50,7 @@ def serve(idle_exit: str | None, device: str | None, **options: Any) -> None:
     """
     os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # gRPC reads it when it is imported
     from glihamba import settings as table
-    from glihamba.daemon import server
+    from glihamba.daemon import renewal, server
     from glihamba_proto import messages
     from glihamba_proto.errors import Failure
 
@@ -59,11 +59,19 @@ def serve(idle_exit: str | None, device: str | None, **options: Any) -> None:
         minutes = None
         if idle_exit is not None:
             minutes = settings.exit_minutes if idle_exit == BY_ITSELF else _minutes(idle_exit)
-        server.serve(**options, idle_exit_minutes=minutes, settings=settings, announce=_announce)
+        next_process = server.serve(
+            **options,
+            idle_exit_minutes=minutes,
+            settings=settings,
+            announce=_announce,
+            before=renewal.taken(),
+        )
     except Failure as error:
         if idle_exit == BY_ITSELF:  # an editor started it, perhaps in another language
             click.echo(messages.line_of(error.note), err=True)
         raise
+    if next_process is not None:
+        renewal.replace_process(next_process)
 
 
 def _announce(line: str) -> None:

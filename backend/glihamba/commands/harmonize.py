@@ -88,10 +88,10 @@ def harmonize(
 ) -> int:
     """Recolour the object that MASK marks in COMPOSITE so that it fits its scene.
 
-    Files are PNG, JPEG, TIFF or WebP. The bit depth, the colour profile, EXIF, XMP and transparency are
-    kept. Pixels outside the mask do not change (PNG, TIFF and WebP are written without loss, JPEG at
-    quality 95). The mask has the size of the picture as displayed. If it has transparency, that is the
-    mask, otherwise its brightness.
+    Files are PNG, JPEG, TIFF or WebP, and AVIF as input. The bit depth, the colour profile, EXIF, XMP and
+    transparency are kept. Pixels outside the mask do not change (PNG, TIFF and WebP are written without
+    loss, JPEG at quality 95). The mask has the size of the picture as displayed. If it has transparency,
+    that is the mask, otherwise its brightness.
 
     With folders, each composite is paired with the mask of its name (photo.jpg with photo.png). Bad files
     are skipped and listed at the end, and the exit status is 1 if there were any.
@@ -125,7 +125,9 @@ def harmonize(
         )
     service = _service(options)
     if output is not None and output.is_dir() and not several:
-        output = output / composite.name
+        from glihamba.image_files import output_name
+
+        output = output / output_name(composite)
     work = Worker(service, Choice(options["model"], options["strength"], amounts=_message(amount)))
     if variants or lut:
         return _choices(work, composite, mask, output, Wanted(variants, lut, amount), as_json)

@@ -66,11 +66,11 @@ def pairs(composites: Path, masks: Path, output: Path) -> list[Picture]:
 
     Raises BadPicture for folders that cannot be used. A composite without a mask is returned with the reason.
     """
-    from glihamba.image_files import SUFFIXES, BadPicture
+    from glihamba.image_files import READ_SUFFIXES, BadPicture, output_name
 
     def pictures(folder: Path) -> list[Path]:
         return sorted(
-            p for p in folder.iterdir() if p.suffix.lower() in SUFFIXES and not p.name.startswith(".")
+            p for p in folder.iterdir() if p.suffix.lower() in READ_SUFFIXES and not p.name.startswith(".")
         )
 
     if not masks.is_dir():
@@ -79,7 +79,7 @@ def pairs(composites: Path, masks: Path, output: Path) -> list[Picture]:
         raise BadPicture(f"{composites} is a folder, so the output must be one too, but {output} is a file.")
     found = pictures(composites)
     if not found:
-        raise BadPicture(f"There are no pictures ({', '.join(SUFFIXES)}) in {composites}.")
+        raise BadPicture(f"There are no pictures ({', '.join(READ_SUFFIXES)}) in {composites}.")
     try:
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -89,7 +89,7 @@ def pairs(composites: Path, masks: Path, output: Path) -> list[Picture]:
     by_stem: dict[str, list[Path]] = {}
     for path in pictures(masks):
         by_stem.setdefault(_stem(path), []).append(path)
-    return [Picture(path, _mask_of(path, masks, by_stem), output / path.name) for path in found]
+    return [Picture(path, _mask_of(path, masks, by_stem), output / output_name(path)) for path in found]
 
 
 def _stem(path: Path) -> str:
@@ -99,9 +99,9 @@ def _stem(path: Path) -> str:
 
 def passed_over(folder: Path) -> list[str]:
     """The names of the files in a folder of composites that are no pictures of ours, hidden ones left out."""
-    from glihamba.image_files import SUFFIXES
+    from glihamba.image_files import READ_SUFFIXES
 
-    names = (p.name for p in folder.iterdir() if p.is_file() and p.suffix.lower() not in SUFFIXES)
+    names = (p.name for p in folder.iterdir() if p.is_file() and p.suffix.lower() not in READ_SUFFIXES)
     return sorted(name for name in names if not name.startswith("."))
 
 

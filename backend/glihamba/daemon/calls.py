@@ -23,7 +23,7 @@ TOLD_EVERY = 60.0  # seconds between two lines of the log about refused tokens
 
 
 class Calls(grpc.ServerInterceptor):
-    """Lets a call through if it carries one of the tokens; `note` hears of each that does.
+    """Lets a call through if it carries one of the tokens; `note` hears of each that is not refused.
 
     A call of one message whose message does not come within `patience` seconds is ended by `end_silent`.
     """
@@ -34,11 +34,16 @@ class Calls(grpc.ServerInterceptor):
         self._silent: dict[object, tuple[float, Callable[[], object]]] = {}
         self._lock = threading.Lock()
         self._refused, self._told = 0, time.monotonic()
+        self._answering = 0
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a call of one message is being answered."""
+        return self._answering > 0
 
     def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
         given = next((value for key, value in details.invocation_metadata if key == "authorization"), None)
         if given is not None and self._is_right(given.encode()):
-            self._note()
             return self._guarded(continuation(details))
         with self._lock:
             self._refused += 1
@@ -70,6 +75,7 @@ class Calls(grpc.ServerInterceptor):
 
             def stream(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
                 yield from handler.stream_stream(_decoded(messages, handler.request_deserializer), context)
+                self._note()
 
             return grpc.stream_stream_rpc_method_handler(stream, None, handler.response_serializer)
 
@@ -81,9 +87,22 @@ class Calls(grpc.ServerInterceptor):
                     raise BadRequest(case="STREAM_EMPTY")
             except HarmonizeError as error:
                 abort(context, error)
-            return handler.unary_unary(message, context)
+            with self._counted():
+                answer = handler.unary_unary(message, context)
+            self._note()
+            return answer
 
         return grpc.stream_unary_rpc_method_handler(unary, None, handler.response_serializer)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        with self._lock:
+            self._answering += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._answering -= 1
 
     @contextmanager
     def _awaited(self, end: Callable[[], object]) -> Iterator[None]:

@@ -48,11 +48,12 @@ class Jobs:
         length: int,
         megabytes: int,
         patience: Patience = Patience(),
+        idle_seconds: float = 0.0,
     ) -> None:
         """`run(request, progress, cancelled)` does a job's work on the worker thread.
 
         `length` jobs have a place beside the running one, and their pictures hold at most `megabytes`. One
-        job alone may hold more.
+        job alone may hold more. `idle_seconds`: for so long there has been no job before.
         """
         self._run = run
         self._places, self.seats = length + 1, length + 1 + OUTSIDE
@@ -64,7 +65,7 @@ class Jobs:
         self._turns: OrderedDict[str, deque[Job]] = OrderedDict()
         self._running: Job | None = None
         self._closed = False
-        self._idle_since = time.monotonic()
+        self._idle_since = time.monotonic() - idle_seconds
         self._worker = threading.Thread(target=self._work, name="glihamba-worker", daemon=True)
         self._worker.start()
 
@@ -171,7 +172,7 @@ class Jobs:
             return self._running is not None
 
     def idle_seconds(self) -> float:
-        """Since the last job ended; 0 while there is one."""
+        """Since the last job ended that was worked on; 0 while there is one."""
         with self._lock:
             return 0.0 if self._open else time.monotonic() - self._idle_since
 
@@ -238,7 +239,8 @@ class Jobs:
     def _forget(self, job: Job) -> None:
         self._open.pop(job, None)
         self._receiving.pop(job, None)
-        self._idle_since = time.monotonic()
+        if job.began:  # what is refused is no use of the daemon
+            self._idle_since = time.monotonic()
         self._give_places()
 
     # -- places and memory; the lock is held

@@ -19,13 +19,15 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from glihamba import __version__
 from glihamba import settings as settings_table
-from glihamba.daemon import discovery, local_socket, log, standard_error
+from glihamba.daemon import discovery, local_socket, log, renewal, standard_error
 from glihamba.daemon.calls import MESSAGE_LIMIT, Calls
 from glihamba.daemon.discovery import AlreadyRunning, CannotServe, is_loopback
 from glihamba.daemon.installation import Installation
 from glihamba.daemon.jobs import Jobs, Patience
+from glihamba.daemon.renewal import Handover
 from glihamba.daemon.service import HarmonizerService
 from glihamba.daemon.shared_files import SharedFiles
+from glihamba.engine.device import keep_memory_together
 from glihamba.engine.runner import Runner
 from glihamba.settings import Settings
 from glihamba_proto import PROTOCOL
@@ -60,14 +62,17 @@ def serve(
     settings: Settings | None = None,
     runner: Runner | None = None,
     announce: Callable[[str], object] = print,
-) -> None:
+    before: Handover | None = None,
+) -> Handover | None:
     """Run the daemon until it is told to end (SIGTERM, SIGINT, CTRL_BREAK, Shutdown) or has idled too long.
 
     port 0: the system chooses. `tls_cert`, `tls_key`: PEM files; with them the daemon speaks TLS at
     `host` and `port`, and plainly for this machine's own clients. `token_file`: holds the token that clients
     may send; that of `endpoint.json` is made at each start. `idle_exit_minutes`: None for a
     daemon that a person started; whoever starts one by itself passes `settings.exit_minutes`.
-    `runner` replaces the one made from `settings`. `announce` gets one line when calls are taken.
+    `runner` replaces the one made from `settings`. `announce` gets one line when calls are taken. `before`:
+    what this process has taken over from the one that it replaces. Returns what the next process should know
+    if one should replace this, else None; see `renewal`.
 
     The log warns of a token or key file that others can read, and `announce` says so.
 
@@ -75,6 +80,7 @@ def serve(
     the process should end with (2 and 3). Raises BadSetting for a setting out of range.
     """
     settings = settings or settings_table.in_force()
+    keep_memory_together()
     daemon = Daemon(
         settings,
         host=host,
@@ -83,19 +89,28 @@ def serve(
         tls_key=tls_key,
         token_file=token_file,
         runner=runner,
+        before=before,
     )
+    successor = None
     with _signals_set(daemon.told_to_end), daemon, standard_error.logged():
-        # Torch's import and a network's first run take seconds: better before a picture needs them.
-        threading.Thread(target=daemon.runner.warm, name="glihamba-warm", daemon=True).start()
-        for path in readable_by_others(tls_key, token_file):
-            _log.warning("others can read a secret", extra={"path": path})
-            announce(f"Note: other accounts can read {path}. Make it yours alone: chmod 600")
-        announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")
+        if before is None:
+            # Torch's import and a network's first run take seconds: better before a picture needs them.
+            threading.Thread(target=daemon.runner.warm, name="glihamba-warm", daemon=True).start()
+            for path in readable_by_others(tls_key, token_file):
+                _log.warning("others can read a secret", extra={"path": path})
+                announce(f"Note: other accounts can read {path}. Make it yours alone: chmod 600")
+            announce(f"GLIHamba {__version__} is ready: {daemon.addresses} (process {os.getpid()}).")
         while not daemon.told_to_end.wait(daemon.tick_seconds):
             if daemon.tick(idle_exit_minutes):
                 _log.info("the daemon ends: nobody has needed it", extra={"idle_minutes": idle_exit_minutes})
-                return
-        _log.info("the daemon was told to end")
+                return None
+            if daemon.is_spent():
+                _log.info("the idle daemon becomes a new process")
+                successor = daemon.handover()
+                break
+        else:
+            _log.info("the daemon was told to end")
+    return None if daemon.told_to_end.is_set() else successor  # it may be told so while it takes its leave
 
 
 class Daemon:
@@ -112,6 +127,7 @@ class Daemon:
         token_file: str | Path | None = None,
         runner: Runner | None = None,
         patience: Patience = Patience(),  # noqa: B008 - it is frozen
+        before: Handover | None = None,
     ) -> None:
         """Checks everything that can be checked before binding; raises CannotServe."""
         if not is_loopback(host) and not (tls_cert and tls_key and token_file):
@@ -124,15 +140,17 @@ class Daemon:
         self.token = secrets.token_urlsafe(32)
         self._lasting_token = read_token(Path(token_file)) if token_file else ""
         self.runner = runner or Runner(settings)
+        self.runner.remembered = before.device if before else None
         self.tick_seconds = 0.5
         self.told_to_end = threading.Event()  # whoever entered the daemon leaves it then
         self.host, self.port = LOOPBACK, 0  # for this machine's own clients; the port is known once entered
         self.tls_port = 0
-        self._wanted = (host, port)
+        self._wanted = (host, before.port if before else port)
         self._credentials = read_credentials(Path(tls_cert), Path(tls_key)) if tls_cert and tls_key else None
         self._patience = patience
         self._installation = Installation()
-        self._last_call = time.monotonic()
+        self._idle_before = before.idle_seconds if before else 0.0
+        self._last_call = time.monotonic() - self._idle_before
 
     @property
     def addresses(self) -> str:
@@ -163,6 +181,7 @@ class Daemon:
             length=settings.queue_length,
             megabytes=settings.queue_megabytes,
             patience=self._patience,
+            idle_seconds=self._idle_before,
         )
         tokens = [self.token, *([self._lasting_token] if self._lasting_token else [])]
         self.calls = Calls(tokens, self._note_call, self._patience.start)
@@ -245,8 +264,28 @@ class Daemon:
         if idle > 60 * self.settings.unload_minutes:
             self.runner.unload()
             self.files.clear()
-        unused = min(idle, time.monotonic() - self._last_call)
-        return idle_exit_minutes is not None and unused > 60 * idle_exit_minutes
+        return idle_exit_minutes is not None and self._unused() > 60 * idle_exit_minutes
+
+    def is_spent(self) -> bool:
+        """Whether nobody has needed the network for so long that a new, small process should go on.
+
+        One with TLS stays: for a second nothing answers, and clients of other machines could not start it.
+        """
+        if not renewal.IS_POSSIBLE or self.tls_port or not renewal.is_large():
+            return False
+        if self.calls.is_answering or self.runner.known_device() is None:  # PyTorch may be loading for it
+            return False
+        idle = self.jobs.idle_seconds()
+        quiet = min(idle, time.monotonic() - self._last_call)
+        return idle > 60 * self.settings.unload_minutes and quiet > renewal.QUIET_SECONDS
+
+    def handover(self) -> Handover:
+        """What a process that replaces this one should know."""
+        return Handover(self.port, self._unused(), self.runner.known_device())
+
+    def _unused(self) -> float:
+        """Seconds since the last job ended and the last call was answered."""
+        return min(self.jobs.idle_seconds(), time.monotonic() - self._last_call)
 
     def _take_leave(self) -> None:
         self.health.enter_graceful_shutdown()

@@ -59,6 +59,19 @@ def cpu_name() -> str:
     return platform.processor() or platform.machine() or f"{os.cpu_count()} cores"
 
 
+_ARENA_MAX = -8  # M_ARENA_MAX of glibc's malloc.h
+
+
+def keep_memory_together(arenas: int = 2) -> None:
+    """Have glibc allocate from few arenas, whatever the number of threads; call it before there are threads.
+
+    Otherwise every thread that serves a call may get an arena of its own, and keep what is free in it.
+    """
+    if sys.platform == "linux":
+        with suppress(OSError, AttributeError):  # a libc without mallopt
+            ctypes.CDLL(None).mallopt(_ARENA_MAX, arenas)
+
+
 def return_memory() -> None:
     """Collect garbage and hand free memory back to the system (and to other users of the GPU)."""
     gc.collect()

@@ -55,6 +55,7 @@ class Runner:
         self._loaded: tuple[str, str, str] | None = None  # name, hash of the weights, device
         self._busy = threading.Lock()
         self._device: Device | None = None
+        self.remembered: Device | None = None  # what an earlier process of the daemon chose
         self._choosing = threading.Lock()
 
     @property
@@ -62,7 +63,14 @@ class Runner:
         return self._network is not None
 
     def device(self) -> Device:
-        """Where networks run; the first call may import torch, which takes seconds."""
+        """Where networks run. Where nothing is remembered, the first call may import torch: seconds."""
+        return self.known_device() or self._chosen()
+
+    def known_device(self) -> Device | None:
+        """Where networks run, if that is known by now."""
+        return self._device or self.remembered
+
+    def _chosen(self) -> Device:
         with self._choosing:
             if self._device is None:
                 self._device = choose_device(self._settings.device, self._settings.threads)
@@ -79,7 +87,7 @@ class Runner:
         glance, corner = np.full((64, 64, 3), 127, np.uint8), np.zeros((64, 64), np.uint8)
         corner[:32, :32] = 255
         try:
-            device = self.device()  # the import helps whichever model is asked for
+            device = self._chosen()  # the import helps whichever model is asked for
             request = Request(self.resolve(""), 1.0, "srgb", glance, corner)
             with self._busy:
                 self._run_on(device, request, lambda *_: None, lambda: False)
@@ -114,7 +122,7 @@ class Runner:
 
         What does not fit into the GPU's memory is done on the CPU, with a warning.
         """
-        device = self.device()
+        device = self._chosen()
         with self._busy:
             outcome = self._attempt(device, request, progress, cancelled)
             if isinstance(outcome, OutOfMemory):

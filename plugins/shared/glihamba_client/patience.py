@@ -14,7 +14,8 @@ T = TypeVar("T")
 
 # The code of a failure and what is said meanwhile. A full daemon is waited for as long as the person likes.
 BUSY = {"QUEUE_FULL": "BUSY"}
-LOST = {"SHUTTING_DOWN": "AGAIN", "DAEMON_LOST": "AGAIN"}
+# No answer: the daemon has ended since it was found. Nobody else says so, a wrong address is REMOTE_GONE.
+LOST = {"SHUTTING_DOWN": "AGAIN", "DAEMON_LOST": "AGAIN", "NO_ANSWER": "AGAIN"}
 TRIES = 3  # of a job whose daemon is lost: a picture that ends every daemon must not do so for ever
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0  # seconds
 
