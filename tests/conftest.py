@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import signal
@@ -140,6 +141,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     config.hook.pytest_deselected(items=left_out)
     config.stash[LEFT_OUT] = len(left_out)
     items[:] = sorted((item for item in items if item not in set(left_out)), key=lambda item: rank(item.path))
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector pass over what stays until the end: the tests, PyTorch and other modules.
+
+    They are about a million objects. A daemon collects garbage when it lets a network go, pytest at its end.
+    """
+    gc.freeze()
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

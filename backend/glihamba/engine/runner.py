@@ -199,7 +199,8 @@ class Runner:
         wanted = name, request.model.sha256, device.kind  # other weights may have got the same name
         if self._loaded != wanted:
             progress("LOADING_MODEL", LOADING)
-            self._let_go()
+            if self._loaded is not None:  # else there is nothing to return, and looking for it takes long
+                self._let_go()
             self._network = self._load_network(name, device.kind)
             self._loaded = wanted
         network: Harmonizer = self._network

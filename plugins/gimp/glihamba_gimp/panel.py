@@ -7,6 +7,7 @@ from typing import Any
 
 from gi.repository import GdkPixbuf, GLib, Gtk
 
+from glihamba_client.texts import proposal
 from glihamba_client.window import extent
 
 from .capture import Small
@@ -14,7 +15,6 @@ from .texts import text
 
 LARGE, THUMB = 190, 110  # pixels of the longer side
 MARGIN = 0.7  # of the object's size, shown on each of its sides
-KINDS = {"model": "variant model", "statistics": "variant statistics", "stronger": "variant stronger"}
 
 
 class Panel:
@@ -76,9 +76,7 @@ class Panel:
         first = self._variants.get_children()[0] if number else None
         button = Gtk.RadioButton.new_from_widget(first)
         button.set_mode(False)  # pressed instead of a dot
-        words = text(KINDS.get(variant.kind, "variant other"), self._language)
-        if variant.probability:
-            words += f" ({variant.probability:.0%})"
+        words = proposal(variant.kind, number + 1, self._language)
         box = Gtk.Box(orientation=Gtk.Orientation.VERTICAL, spacing=2)
         box.pack_start(Gtk.Image.new_from_pixbuf(self._pixbuf(picture, THUMB)), False, False, 0)
         box.pack_start(Gtk.Label(label=words, xalign=0.5, wrap=True, max_width_chars=14), False, False, 0)

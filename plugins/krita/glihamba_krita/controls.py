@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from glihamba_client.preview import PARTS
+from glihamba_client.texts import proposal
 
 from .labels import WORDS
 from .qt import (
@@ -107,18 +108,11 @@ class Variants(QWidget):
 
     def offer(self, images: Sequence[QImage], kinds: Sequence[str]) -> None:
         """Show the corrections, and choose the first."""
-        names = {
-            "statistics": text("statistics", self._language),
-            "stronger": text("stronger", self._language),
-        }
-        models = 0
         for number, button in enumerate(self._buttons):
             button.setVisible(number < len(images))
             if number < len(images):
                 button.setIcon(QIcon(fitting(images[number], SMALL)))
-                models += kinds[number] == "model"
-                own = text("variant", self._language, number=models)
-                button.setText(names.get(kinds[number], own))
+                button.setText(proposal(kinds[number], number + 1, self._language))
         self._buttons[0].setChecked(True)
 
     def chosen(self) -> int:

@@ -46,6 +46,12 @@ def stage(progress: Progress, language: str = "") -> str:
     return f"{words} ({messages.text(f'EDITOR.{place}', language, count=progress.queue_position)})"
 
 
+def proposal(kind: str, number: int, language: str = "") -> str:
+    """The name of a correction to choose from. number: from 1. kind: see the contract's `Variant`."""
+    own = {"statistics": "EDITOR.statistics", "stronger": "EDITOR.stronger"}
+    return messages.text(own.get(kind, "EDITOR.proposal"), language, number=number)
+
+
 def device(info: Any, language: str = "") -> str:
     """What a daemon of this `ServerInfo` runs on, with its notice."""
     name = info.device.name or info.device.kind
