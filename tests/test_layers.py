@@ -35,6 +35,7 @@ ROOM_OF = {
     "glihamba.other_files": "file_host",
     "glihamba.picture_metadata": "file_host",
     "glihamba.simple_profile": "file_host",
+    "glihamba.open_raster": "file_host",
     "glihamba.look_up_table": "file_host",
     "glihamba.demo": "demo",
     "glihamba.daemon": "daemon",

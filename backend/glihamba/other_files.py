@@ -29,7 +29,11 @@ _STARTS = (
 )
 _ARCHIVES = (
     (b"mimetypeapplication/x-kr", "a Krita document", _LAYER.format("Krita")),
-    (b"mimetypeimage/openraster", "an OpenRaster document", _LAYER.format("Krita or GIMP")),
+    (
+        b"mimetypeimage/openraster",
+        "an OpenRaster document",
+        "end its name in .ora, and name the object's layer with --layer",
+    ),
 )
 
 

@@ -42,7 +42,7 @@ OTHERS = {
     "a.cr3": (b"\0\0\0\x18ftypcrx " + bytes(90), "is a camera's raw file: develop it first."),
     "a.raf": (b"FUJIFILMCCD-RAW " + bytes(90), "is a camera's raw file: develop it first."),
     "a.kra": (archive("application/x-krita"), "is a Krita document: export the picture and the layer's mask"),
-    "a.ora": (archive("image/openraster"), "is an OpenRaster document: export the picture and"),
+    "a.ora": (archive("image/openraster"), "is an OpenRaster document: end its name in .ora, and"),
     "a.xcf": (b"gimp xcf v011\0" + bytes(90), "is a GIMP document: export the picture and the layer's mask"),
     "a.svg": (b"<svg xmlns='x'/>", "is an SVG drawing: export"),
     "a.png": (

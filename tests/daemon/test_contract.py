@@ -147,7 +147,9 @@ def test_a_message_beyond_grpcs_limit_ends_only_its_call(peer: Any, said: Simple
         "A message has 9,437,194 bytes, but at most 8,388,608 are accepted. Send the planes in smaller chunks.",
     )
     messages[1].chunk.data = bytes(17 << 20)
-    assert peer.refusal(messages)[0] == EXHAUSTED
+    status, code, details = peer.refusal(messages)
+    assert (status, code) == (EXHAUSTED, ""), "gRPC refuses it before the daemon sees it"
+    assert "larger than max" in details, "our client takes it for BAD_REQUEST by these words"
     assert peer.harmonize(said.plain_job()).end.model == "statistics"
 
 

@@ -71,12 +71,12 @@ def test_it_is_small_then_and_works_as_before(
     peer = said.Peer(f"127.0.0.1:{second.port}", second.token)
     until(lambda: peer.info().instance == second.instance)
     assert peer.info().device == device, "it is known without PyTorch"
-    assert peer.models()
     measured = psutil.Process(process.pid)
     libraries = {Path(each.path).name for each in measured.memory_maps()}
     assert not any(name.startswith("libtorch") for name in libraries)
     assert measured.memory_info().rss / 1e6 < SMALL
     until(lambda: peer.harmonize(said.plain_job()).data == wanted)
+    peer.channel.close()
     # It has PyTorch again, so it becomes small again, and nothing of the processes before is left in it.
     third = endpoint_after(home, second.instance)
     until(lambda: measured.num_fds() <= 20)
@@ -85,6 +85,24 @@ def test_it_is_small_then_and_works_as_before(
     output, _ = process.communicate(timeout=PATIENCE)
     assert (process.returncode, output.count("is ready")) == (0, 1)
     assert events(home).count("the idle daemon becomes a new process") == 2
+
+
+def test_it_gets_ready_when_an_editor_asks_for_models(
+    start: Callable[..., Any], connect: Callable[..., Any]
+) -> None:
+    """A person opens the docker, and the picture comes a little later."""
+    daemon = start(daemon={"before": Handover(0, 31 * 60)}, default_model="statistics")
+    assert not daemon.runner.loaded
+    assert connect(daemon).models()
+    until(lambda: daemon.runner.loaded)
+    daemon.tick()
+    assert daemon.runner.loaded, "it counts as use"
+
+
+def test_the_first_process_is_ready_by_itself(start: Callable[..., Any], connect: Callable[..., Any]) -> None:
+    daemon = start(default_model="statistics")
+    assert connect(daemon).models()
+    assert daemon.runner._warming is None
 
 
 def test_a_client_of_the_process_before_finds_the_new_one(

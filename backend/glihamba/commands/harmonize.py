@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from glihamba import __version__
-from glihamba.commands import choices
+from glihamba.commands import choices, documents
 from glihamba.commands.choices import Wanted, choose
 from glihamba.commands.common import Bar, bar, device_option, json_option, print_json, say, serve_command
 from glihamba.commands.pictures import Picture, Worker, pairs, passed_over
@@ -39,6 +39,9 @@ _NAMED = 20  # files that are passed over and named
 @click.command()
 @click.argument("composite", type=click.Path(path_type=Path))
 @click.option("--mask", type=click.Path(path_type=Path), help="Mask file (or folder): white is the object.")
+@click.option(
+    "--layer", default="", metavar="NAME", help="The object's layer in an OpenRaster document (.ora)."
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Output file (or folder).")
 @click.option("--model", default="", help="Model to use; see: glihamba models list.  [default: the daemon's]")
 @click.option(
@@ -78,6 +81,7 @@ def harmonize(
     /,
     composite: Path,
     mask: Path | None,
+    layer: str,
     output: Path | None,
     amount: dict[str, float],
     variants: bool,
@@ -107,6 +111,7 @@ def harmonize(
       glihamba harmonize composite.jpg --mask mask.png -o harmonized.jpg --variants --amount warmth=0.5
       glihamba harmonize frame.png --mask mask.png --lut shot.cube
       glihamba harmonize composites/ --mask masks/ -o harmonized/
+      glihamba harmonize picture.ora --layer cat -o harmonized.ora
       glihamba harmonize pictures.csv --cluster
     """
     several = composite.is_dir() or cluster
@@ -118,6 +123,16 @@ def harmonize(
         if amount:
             raise click.UsageError("--cluster applies whole corrections: leave out --amount.")
         return job.harmonize(composite, mask, output, options, as_json)
+    if layer or documents.is_one(composite):
+        if mask or variants or lut or not (layer and output):
+            raise click.UsageError(documents.USE)
+        work = Worker(
+            _service(options), Choice(options["model"], options["strength"], amounts=_message(amount))
+        )
+        with bar(not as_json) as shown:
+            done = documents.harmonize(work, composite, layer, output, shown.show_job)
+        print_json(done) if as_json else _say([done])
+        return 0
     if mask is None or (output is None and (lut is None or variants)):
         named = "mask" if mask is None else "output"
         raise click.MissingParameter(

@@ -95,7 +95,7 @@ def serve(
     with _signals_set(daemon.told_to_end), daemon, standard_error.logged():
         if before is None:
             # Torch's import and a network's first run take seconds: better before a picture needs them.
-            threading.Thread(target=daemon.runner.warm, name="glihamba-warm", daemon=True).start()
+            daemon.runner.get_ready()
             for path in readable_by_others(tls_key, token_file):
                 _log.warning("others can read a secret", extra={"path": path})
                 announce(f"Note: other accounts can read {path}. Make it yours alone: chmod 600")
@@ -149,8 +149,8 @@ class Daemon:
         self._credentials = read_credentials(Path(tls_cert), Path(tls_key)) if tls_cert and tls_key else None
         self._patience = patience
         self._installation = Installation()
-        self._idle_before = before.idle_seconds if before else 0.0
-        self._last_call = time.monotonic() - self._idle_before
+        self._before = before
+        self._last_call = time.monotonic() - (before.idle_seconds if before else 0.0)
 
     @property
     def addresses(self) -> str:
@@ -181,7 +181,7 @@ class Daemon:
             length=settings.queue_length,
             megabytes=settings.queue_megabytes,
             patience=self._patience,
-            idle_seconds=self._idle_before,
+            idle_seconds=self._before.idle_seconds if self._before else 0.0,
         )
         tokens = [self.token, *([self._lasting_token] if self._lasting_token else [])]
         self.calls = Calls(tokens, self._note_call, self._patience.start)
@@ -192,7 +192,13 @@ class Daemon:
         undo.callback(self.files.close)
         undo.callback(self._take_leave)
         service = HarmonizerService(
-            self.runner, self.jobs, settings, self.files, self.instance, self.told_to_end.set
+            self.runner,
+            self.jobs,
+            settings,
+            self.files,
+            self.instance,
+            self.told_to_end.set,
+            expect=self.runner.get_ready if self._before else lambda: None,
         )
         pb_grpc.add_HarmonizerServicer_to_server(service, self.server)
         self.server.start()
@@ -261,7 +267,7 @@ class Daemon:
         if idle and self._installation.is_replaced():
             _log.info("the daemon ends: another version is installed")
             self.told_to_end.set()
-        if idle > 60 * self.settings.unload_minutes:
+        if self._unused() > 60 * self.settings.unload_minutes:
             self.runner.unload()
             self.files.clear()
         return idle_exit_minutes is not None and self._unused() > 60 * idle_exit_minutes
@@ -275,9 +281,7 @@ class Daemon:
             return False
         if self.calls.is_answering or self.runner.known_device() is None:  # PyTorch may be loading for it
             return False
-        idle = self.jobs.idle_seconds()
-        quiet = min(idle, time.monotonic() - self._last_call)
-        return idle > 60 * self.settings.unload_minutes and quiet > renewal.QUIET_SECONDS
+        return self._unused() > max(60 * self.settings.unload_minutes, renewal.QUIET_SECONDS)
 
     def handover(self) -> Handover:
         """What a process that replaces this one should know."""

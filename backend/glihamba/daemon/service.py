@@ -51,14 +51,16 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
         files: SharedFiles,
         instance: str,
         end: Callable[[], object],
+        expect: Callable[[], object] = lambda: None,
     ) -> None:
-        """`end` asks the daemon to end; it returns at once."""
+        """`end` asks the daemon to end. `expect` hears that a picture may come soon. Both return at once."""
         self._engine = engine
         self._jobs = jobs
         self._settings = settings
         self._files = files
         self._instance = instance
         self._end = end
+        self._expect = expect
 
     def GetServerInfo(self, request: pb.GetServerInfoRequest, context: grpc.ServicerContext) -> pb.ServerInfo:
         try:
@@ -92,6 +94,7 @@ class HarmonizerService(pb_grpc.HarmonizerServicer):
             models = self._engine.models()
         except HarmonizeError as error:
             abort(context, error)
+        self._expect()  # editors ask when a person opens the docker or the dialog
         return pb.ListModelsResponse(
             models=[
                 pb.Model(

@@ -57,6 +57,7 @@ class Runner:
         self._device: Device | None = None
         self.remembered: Device | None = None  # what an earlier process of the daemon chose
         self._choosing = threading.Lock()
+        self._warming: threading.Thread | None = None
 
     @property
     def loaded(self) -> bool:
@@ -78,6 +79,12 @@ class Runner:
                 said = messages.sentence(notice, "en") if notice else ""
                 _log.info("a device is chosen", extra={"device": kind, "title": name, "notice": said})
             return self._device
+
+    def get_ready(self) -> None:
+        """Start `warm` in the background, unless a network is loaded or it is at work; returns at once."""
+        if not self.loaded and not (self._warming and self._warming.is_alive()):
+            self._warming = threading.Thread(target=self.warm, name="glihamba-warm", daemon=True)
+            self._warming.start()
 
     def warm(self) -> None:
         """Choose the device, load the default model, try it: the first picture is then as quick as the next.
