@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import random
 import re
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import pytest
@@ -51,17 +53,48 @@ ASKED: dict[str, dict[str, Any]] = {
 needs_exiftool = pytest.mark.skipif(shutil.which("exiftool") is None, reason="no exiftool here")
 
 
-def told(path: Path) -> dict[str, Any]:
-    done = subprocess.run(["exiftool", "-j", "-G1", str(path)], capture_output=True, check=True)
-    found: dict[str, Any] = json.loads(done.stdout)[0]
-    assert not {name: text for name, text in found.items() if "Warning" in name or "Error" in name}, found
-    return found
+class Exiftool:
+    """One exiftool for all tests, because each start takes it longer than what it is asked to do."""
+
+    def __init__(self, stdin: IO[bytes], stdout: IO[bytes]) -> None:
+        self._stdin, self._stdout = stdin, stdout
+
+    def run(self, *words: str) -> bytes:
+        """What it prints. Its warnings and errors are in it."""
+        self._stdin.write("\n".join([*words, "-execute", ""]).encode())
+        self._stdin.flush()
+        printed = bytearray()
+        while not printed.endswith(b"{ready}\n"):
+            line = self._stdout.readline()
+            assert line, f"exiftool has ended: {bytes(printed)!r}"
+            printed += line
+        return bytes(printed.removesuffix(b"{ready}\n"))
+
+    def told(self, path: Path) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run("-j", "-G1", str(path)))[0]
+        assert not {name: text for name, text in found.items() if "Warning" in name or "Error" in name}, found
+        return found
+
+    def change(self, path: Path, *words: str) -> Path:
+        said = self.run("-overwrite_original", *words, str(path)).decode()
+        assert said.strip() == "1 image files updated", said
+        return path
+
+    def put(self, path: Path, *names: str) -> Path:
+        return self.change(path, *(word for name in names for word in PUT[name]))
 
 
-def put(path: Path, *names: str) -> Path:
-    words = [word for name in names for word in PUT[name]]
-    subprocess.run(["exiftool", "-q", "-overwrite_original", *words, str(path)], check=True)
-    return path
+@pytest.fixture(scope="module")
+def exiftool() -> Iterator[Exiftool]:
+    command = ["exiftool", "-stay_open", "True", "-@", "-"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        yield Exiftool(process.stdin, process.stdout)
+        with contextlib.suppress(BrokenPipeError):  # it has ended, which a test has told
+            process.communicate(b"-stay_open\nFalse\n")
 
 
 def table() -> dict[tuple[str, str, str], bool]:
@@ -91,15 +124,17 @@ def test_the_guide_speaks_of_everything() -> None:
 
 @needs_exiftool
 @pytest.mark.parametrize(("what", "source", "target"), CASES, ids=["-".join(case) for case in CASES])
-def test_what_is_kept(service: LocalService, tmp_path: Path, what: str, source: str, target: str) -> None:
+def test_what_is_kept(
+    service: LocalService, exiftool: Exiftool, tmp_path: Path, what: str, source: str, target: str
+) -> None:
     path = tmp_path / f"in.{FORMATS[source]}"
     Image.fromarray(scene()).save(path)
-    put(path, what)
+    exiftool.put(path, what)
     wanted = ASKED[what]
-    assert wanted.items() <= told(path).items(), "exiftool has put it in"
+    assert wanted.items() <= exiftool.told(path).items(), "exiftool has put it in"
     output = tmp_path / f"out.{FORMATS[target]}"
     harmonized(service, path, save_mask(tmp_path / "mask.png"), output)
-    found = told(output)
+    found = exiftool.told(output)
     is_kept = {name: found.get(name) for name in wanted} == wanted
     assert is_kept == table()[what, source, target], found
 
@@ -107,11 +142,13 @@ def test_what_is_kept(service: LocalService, tmp_path: Path, what: str, source: 
 @needs_exiftool
 @pytest.mark.parametrize("target", FORMATS)
 @pytest.mark.parametrize("source", FORMATS)
-def test_everything_together_and_the_pixels_stay(tmp_path: Path, source: str, target: str) -> None:
+def test_everything_together_and_the_pixels_stay(
+    exiftool: Exiftool, tmp_path: Path, source: str, target: str
+) -> None:
     path = tmp_path / f"in.{FORMATS[source]}"
     Image.fromarray(scene()).save(path, lossless=True)
     names = ["EXIF", "GPS", "XMP"]
-    put(
+    exiftool.put(
         path,
         *names,
         *(["IPTC"] if source in ("JPEG", "TIFF") else []),
@@ -119,7 +156,7 @@ def test_everything_together_and_the_pixels_stay(tmp_path: Path, source: str, ta
     )
     picture, output = image_files.read(path), tmp_path / f"out.{FORMATS[target]}"
     image_files.write(output, picture.pixels, picture)
-    found = told(output)
+    found = exiftool.told(output)
     assert all(ASKED[name].items() <= found.items() for name in names), found
     again = image_files.read(output)
     if target != "JPEG":
@@ -132,14 +169,14 @@ def test_everything_together_and_the_pixels_stay(tmp_path: Path, source: str, ta
 @pytest.mark.parametrize("source", ["PNG", "JPEG", "TIFF"])
 @pytest.mark.parametrize("has_one", [True, False])
 def test_there_is_a_resolution_only_if_there_was_one(
-    tmp_path: Path, source: str, target: str, has_one: bool
+    exiftool: Exiftool, tmp_path: Path, source: str, target: str, has_one: bool
 ) -> None:
     path = tmp_path / f"in.{FORMATS[source]}"
     resolution: dict[str, Any] = {"dpi": (300, 300)} if has_one else {}
     Image.fromarray(scene()).save(path, **resolution)
     picture, output = image_files.read(path), tmp_path / f"out.{FORMATS[target]}"
     image_files.write(output, picture.pixels, picture)
-    found = told(output)
+    found = exiftool.told(output)
     resolutions = [
         found.get(name) for name in ("JFIF:XResolution", "IFD0:XResolution", "PNG-pHYs:PixelsPerUnitX")
     ]
@@ -152,44 +189,43 @@ def test_there_is_a_resolution_only_if_there_was_one(
 
 
 @needs_exiftool
-def test_an_old_thumbnail_is_dropped(tmp_path: Path) -> None:
+def test_an_old_thumbnail_is_dropped(exiftool: Exiftool, tmp_path: Path) -> None:
     small = io.BytesIO()
     Image.fromarray(scene()).resize((20, 14)).save(small, "JPEG")
     (tmp_path / "small.jpg").write_bytes(small.getvalue())
     path = tmp_path / "in.jpg"
     Image.fromarray(scene()).save(path)
-    put(path, "EXIF")
-    subprocess.run(
-        ["exiftool", "-q", "-overwrite_original", f"-ThumbnailImage<={tmp_path / 'small.jpg'}", str(path)],
-        check=True,
-    )
-    assert "IFD1:ThumbnailImage" in told(path)
+    exiftool.put(path, "EXIF")
+    exiftool.change(path, f"-ThumbnailImage<={tmp_path / 'small.jpg'}")
+    assert "IFD1:ThumbnailImage" in exiftool.told(path)
     picture = image_files.read(path)
     for target in FORMATS.values():
         image_files.write(tmp_path / f"out.{target}", picture.pixels, picture)
-        found = told(tmp_path / f"out.{target}")
+        found = exiftool.told(tmp_path / f"out.{target}")
         assert not [name for name in found if "Thumbnail" in name], found
         assert found["IFD0:Make"] == "Canon"
 
 
 @needs_exiftool
 @pytest.mark.parametrize("depth", ["uint16", "float32"])
-def test_tiffs_of_every_depth_keep_exif(tmp_path: Path, depth: str) -> None:
+def test_tiffs_of_every_depth_keep_exif(exiftool: Exiftool, tmp_path: Path, depth: str) -> None:
     from cli_pictures import save
 
-    path = put(save(tmp_path / "in.tif", scene(depth)), "EXIF", "IPTC")
+    path = exiftool.put(save(tmp_path / "in.tif", scene(depth)), "EXIF", "IPTC")
     picture = image_files.read(path)
     image_files.write(tmp_path / "out.tif", picture.pixels, picture)
-    assert {**ASKED["EXIF"], **ASKED["IPTC"]}.items() <= told(tmp_path / "out.tif").items()
+    assert {**ASKED["EXIF"], **ASKED["IPTC"]}.items() <= exiftool.told(tmp_path / "out.tif").items()
     assert (image_files.read(tmp_path / "out.tif").pixels == picture.pixels).all()
 
 
 @needs_exiftool
 @pytest.mark.parametrize("kind", ["png", "jpeg", "tiff", "webp"])
-def test_damaged_metadata_is_left_out_and_never_a_crash(tmp_path: Path, kind: str) -> None:
+def test_damaged_metadata_is_left_out_and_never_a_crash(
+    exiftool: Exiftool, tmp_path: Path, kind: str
+) -> None:
     path = tmp_path / f"in.{ {'jpeg': 'jpg', 'tiff': 'tif'}.get(kind, kind) }"
     Image.fromarray(scene()).save(path)
-    put(path, "EXIF", "GPS", "XMP", *(["IPTC"] if kind in ("jpeg", "tiff") else []))
+    exiftool.put(path, "EXIF", "GPS", "XMP", *(["IPTC"] if kind in ("jpeg", "tiff") else []))
     whole, dice = path.read_bytes(), random.Random(19)
     written = image_files.encoded(path, image_files.read(path).pixels, image_files.read(path))
     for _ in range(300):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+from typing import Any
 
 import pytest
 import torch
 
+from glihamba.networks import colour_statistics_kernel
 from glihamba.networks.colour_statistics import (
     BORDER,
     COLOURS,
@@ -146,3 +148,11 @@ def test_a_colour_that_is_not_a_number_stays_none_and_harms_no_other_picture():
 def test_pictures_in_double_precision_go_the_exact_way():
     composite, mask, around = (plane.double() for plane in pictures(16, 16))
     assert colour_statistics(composite, mask, around).colours.dtype == torch.float64
+
+
+def test_the_kernel_is_compiled_once_and_then_loaded():
+    pytest.importorskip("numba")
+    colour_statistics_kernel._kernel()
+    again: Any = colour_statistics_kernel._kernel()  # numba's dispatcher
+    assert [*again.stats.cache_hits.values()] == [1]
+    assert not again.stats.cache_misses
