@@ -142,7 +142,7 @@ def compare(measured: list[Row], earlier: list[Row]) -> list[Row]:
 def latest(folder: Path) -> list[Row]:
     """The rows of `glihamba bench train` in the newest file of `folder` that has any; none without one."""
     for path in sorted(folder.glob("*.json"), reverse=True):
-        for measurement in json.loads(path.read_text("utf-8"))["measurements"]:
+        for measurement in json.loads(path.read_text("utf-8")).get("measurements", []):
             if measurement["command"].startswith("glihamba bench train"):
                 rows: list[Row] = measurement["results"]
                 return rows
