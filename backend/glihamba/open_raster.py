@@ -77,11 +77,7 @@ def opened(path: Path, name: str) -> Iterator[Opened]:
                 found.mask.write_bytes(_entry(archive, layer.source, path))
         except FileNotFoundError:
             raise BadPicture(f"There is no file {path}: check the name.") from None
-        except (
-            OSError,
-            zipfile.BadZipFile,
-            RuntimeError,
-        ) as error:  # the last: encrypted, or packed unlike zip
+        except (OSError, zipfile.BadZipFile, RuntimeError) as error:  # the last: encrypted or oddly packed
             raise _damaged(path, error) from error
         size = image_files.read(found.composite).size
         coverage = _coverage(image_files.read(found.mask), layer, size)
@@ -127,14 +123,14 @@ def _layers(stack: bytes, path: Path) -> list[Layer]:
 
 def _named(layers: list[Layer], name: str, path: Path) -> Layer:
     fitting = [layer for layer in layers if layer.name == name]
-    if len(fitting) == 1 and fitting[0].is_visible:
-        return fitting[0]
-    if fitting and not fitting[0].is_visible and len(fitting) == 1:
-        raise BadPicture(f"The layer {name} of {path} is hidden: show it, and save the document again.")
-    if fitting:
+    if not fitting:
+        names = ", ".join(layer.name for layer in layers) or "none"
+        raise BadPicture(f"{path} has no layer called {name}: its layers are {names}.")
+    if len(fitting) > 1:
         raise BadPicture(f"{path} has {len(fitting)} layers called {name}: give them names of their own.")
-    names = ", ".join(layer.name for layer in layers) or "none"
-    raise BadPicture(f"{path} has no layer called {name}: its layers are {names}.")
+    if not fitting[0].is_visible:
+        raise BadPicture(f"The layer {name} of {path} is hidden: show it, and save the document again.")
+    return fitting[0]
 
 
 def _coverage(picture: Picture, layer: Layer, size: tuple[int, int]) -> Array:

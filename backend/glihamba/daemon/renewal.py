@@ -8,7 +8,6 @@ See docs/decisions/idle-daemon.md.
 from __future__ import annotations
 
 import json
-import logging
 import os
 import sys
 from collections.abc import MutableMapping
@@ -16,8 +15,6 @@ from typing import NamedTuple, NoReturn
 
 from glihamba.engine.device import Device
 from glihamba_proto import messages
-
-_log = logging.getLogger(__name__)
 
 QUIET_SECONDS = 10.0  # without any call: between two pictures of a folder nobody wants to load PyTorch again
 # Windows' exec ends the process and starts another one, which whoever waits for the first would not see.
