@@ -9,7 +9,7 @@ import torch
 
 from glihamba.networks import build
 from glihamba_training.run.muon import SMALLEST, Muon
-from glihamba_training.run.optimisers import optimiser_of
+from glihamba_training.run.optimisers import decay, optimiser_of
 from glihamba_training.run.processor import computes_in_bf16, onednn_gains, precision_here
 from glihamba_training.run.recipe import RecipeError
 from glihamba_training.run.recipe_files import load_recipe
@@ -50,6 +50,19 @@ def test_a_recipe_names_its_optimiser():
         load_recipe("glihamba-tiny", optimiser="sgd")
     with pytest.raises(RecipeError, match='The loss "answers" is only for glihamba, glihamba-'):
         load_recipe("hdnet", loss="answers")
+
+
+@pytest.mark.parametrize("kind", ["adam", "soap", "muon"])
+def test_decay_pulls_matrices_alone(kind):
+    network = torch.nn.Linear(9, 9)
+    torch.nn.init.ones_(network.weight)
+    torch.nn.init.ones_(network.bias)
+    optimiser = optimiser_of(network, load_recipe("glihamba-tiny", optimiser=kind, learning_rate=0.1))
+    decay(optimiser, 0.0)
+    assert torch.equal(network.weight, torch.ones(9, 9))
+    decay(optimiser, 0.5)
+    assert torch.allclose(network.weight, torch.full((9, 9), 0.95))
+    assert torch.equal(network.bias, torch.ones(9))
 
 
 def test_vectors_are_adams_and_wide_matrices_have_one_basis():

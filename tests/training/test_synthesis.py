@@ -72,6 +72,20 @@ def test_strength_follows_what_is_asked(dataset):
     assert median_mse(1000.0) > 3 * median_mse(100.0)
 
 
+@pytest.mark.parametrize("lattice", [False, True])
+def test_regraded_photographs_are_the_truth_of_their_composites(dataset, lattice):
+    def batch(regraded):
+        settings = SynthesisSettings(scene=0.0, unchanged=1.0, smallest_crop=1.0, flip=0.0, regraded=regraded)
+        return Synthesis(dataset, settings, 0, lattice=lattice).batch(0, 48, 16)
+
+    plain, moved = batch(0.0), batch(1.0)
+    assert torch.equal(plain.mask, moved.mask), "the same crops of the same photographs"
+    change = (moved.real - plain.real).square().mean((1, 2, 3)) * 255**2
+    assert (change > 1).sum() >= 14, "nearly all are retouched visibly"
+    assert 50 < float(change.median()) < 5000
+    assert (moved.composite - moved.real).abs().max() <= 0.5 / 255 + 1e-6
+
+
 def test_mask_kinds_follow_their_odds(dataset):
     synthesis = Synthesis(dataset, dataclasses.replace(SynthesisSettings(), kinds=(1.0, 0.0, 0.0)), 0)
     chosen = synthesis._choose(torch.Generator().manual_seed(0), 200)

@@ -24,3 +24,16 @@ def optimiser_of(network: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     # Lightning does not clip the gradients of a fused optimiser in mixed precision.
     fused = precision_here(recipe.precision) == "32"
     return torch.optim.Adam(trained, recipe.learning_rate, betas=recipe.betas, fused=fused)
+
+
+@torch.no_grad()
+def decay(optimiser: torch.optim.Optimizer, share: float) -> None:
+    """Pull the matrices to zero by `share` of the learning rate, apart from any gradient (Loshchilov and
+    Hutter 2019). Shifts and the norms' gains stay.
+    """
+    if not share:
+        return
+    for group in optimiser.param_groups:
+        for weights in group["params"]:
+            if weights.ndim > 1:
+                weights.mul_(1 - group["lr"] * share)

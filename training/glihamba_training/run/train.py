@@ -39,7 +39,7 @@ from glihamba_training.run.checkpoints import (
     take_weights,
     with_silent_parts,
 )
-from glihamba_training.run.optimisers import optimiser_of
+from glihamba_training.run.optimisers import decay, optimiser_of
 from glihamba_training.run.own_answers import OwnAnswers
 from glihamba_training.run.processor import keep_freed_memory, multiply_by_onednn, precision_here
 from glihamba_training.run.recipe import PRECISIONS, Recipe, RecipeError
@@ -134,6 +134,9 @@ class HarmonizationTask(L.LightningModule):
         if self.recipe.own_answers:
             self.own_answers.keep(batch, harmonized)
         return loss, harmonized, whole
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        decay(optimizer, self.recipe.weight_decay)
 
     def validation_step(self, index: Tensor, number: int) -> None:
         """Scores a picture that is never trained on, under the protocol `strict`."""

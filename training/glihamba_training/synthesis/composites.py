@@ -18,7 +18,7 @@ from glihamba_training.synthesis.crops import CropCount, draw_crops, sample
 from glihamba_training.synthesis.families import RETOUCHED, Families
 from glihamba_training.synthesis.misfit import misfitting
 from glihamba_training.synthesis.pasted import with_pasted
-from glihamba_training.synthesis.recolouring import renditions
+from glihamba_training.synthesis.recolouring import regraded, renditions
 from glihamba_training.synthesis.settings import SynthesisSettings
 
 
@@ -82,6 +82,7 @@ class Synthesis:
     ) -> tuple[Tensor, Tensor]:
         """The scene's colours and the object's, (B,3,H,W) twice, each picture by the family drawn for it."""
         s = self.settings
+        photo = regraded(photo, torch.ones_like(mask), s, g)
         if self.families is None:
             return renditions(photo, mask, torch.ones_like(mask), s, g)
         odds = torch.tensor((1 - s.similar - s.lights, s.similar, s.lights)).clamp_min(0)

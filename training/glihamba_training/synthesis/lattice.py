@@ -21,7 +21,7 @@ from glihamba_training.data.photos import PhotoDataset
 from glihamba_training.synthesis import kernels
 from glihamba_training.synthesis.batch import Batch
 from glihamba_training.synthesis.crops import CropCount, crop, draw_crops
-from glihamba_training.synthesis.recolouring import renditions
+from glihamba_training.synthesis.recolouring import regraded, renditions
 from glihamba_training.synthesis.settings import SynthesisSettings
 
 NODES = 13
@@ -51,6 +51,7 @@ def composites(
     mask, everywhere = torch.zeros(2, count, 1, 1, strip.shape[-1])
     mask[..., : VIEW**2] = crop(cover, chosen, theta, VIEW).flatten(2).unsqueeze(2)
     everywhere[..., : VIEW**2] = 1
+    strip = regraded(strip, everywhere, s, g)
     scene, thing = (colours[:, :, 0, VIEW**2 :] for colours in renditions(strip, mask, everywhere, s, g))
     tables = torch.cat((scene, thing), 1).transpose(1, 2).contiguous()
     pinned = torch.cuda.is_available()  # such memory is used again, and is copied to the card meanwhile

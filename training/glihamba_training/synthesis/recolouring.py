@@ -15,6 +15,8 @@ pixels).
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor
 
@@ -23,6 +25,24 @@ from glihamba_training.synthesis.lut import look_up, random_lut
 from glihamba_training.synthesis.retouching import retouch
 from glihamba_training.synthesis.settings import SynthesisSettings
 from glihamba_training.synthesis.statistics_transfer import transfer_statistics
+
+_REGRADED_MSE = 500.0  # the median over whole photographs, 0..255 scale: a third of what objects get
+
+
+def regraded(photo: Tensor, everywhere: Tensor, s: SynthesisSettings, g: torch.Generator) -> Tensor:
+    """The share `s.regraded` of the photographs retouched as a whole, (B,3,H,W), the others as they are.
+
+    everywhere (B,1,H,W) weights the pixels that a photograph's change is measured by.
+    """
+    chosen = drawn(s.regraded, len(photo), g) if s.regraded else []
+    if not len(chosen):
+        return photo
+    here = photo[chosen]
+    mild = replace(s, median_mse=_REGRADED_MSE)
+    moved = match_strength(here, retouch(here, g, s.temperature), everywhere[chosen], mild, g)
+    photo = photo.clone()
+    photo[chosen] = moved
+    return photo
 
 
 def recolour(
