@@ -22,7 +22,7 @@ FOLDERS = {
     "base": ("backend/glihamba", "plugins/shared", "proto/glihamba_proto"),
     "train": ("training/glihamba_training",),
 }
-# Optional: kernels for a graphics card, Ray for `--cluster`, ONNX files, Hugging Face.
+# Optional: kernels for a graphics card, Ray for `--cluster`, ONNX files, Hugging Face, LPIPS.
 OPTIONAL = {
     "triton",
     "mamba-ssm",
@@ -31,6 +31,7 @@ OPTIONAL = {
     "onnxruntime",
     "onnxscript",
     "huggingface-hub",
+    "torchvision",
 }
 # Not imported by our code: pyvips finds its library in pyvips-binary, and Lightning uses tensorboard.
 SILENT = {"pyvips-binary", "tensorboard"}

@@ -102,6 +102,9 @@ csv_option = click.option("--csv", "csv_file", type=_written, help="Write every 
 @count_option
 @report_option
 @csv_option
+@click.option(
+    "--lpips", is_flag=True, help="Also measure LPIPS, which needs torchvision and AlexNet's weights."
+)
 @click.option("--complexity", is_flag=True, help="Also measure parameters, multiply-adds and time.")
 @device_option
 @click.option(
@@ -123,6 +126,7 @@ def evaluate(
     count: int,
     report: Path | None,
     csv_file: Path | None,
+    lpips: bool,
     complexity: bool,
     device: str | None,
     batch: int,
@@ -130,10 +134,10 @@ def evaluate(
 ) -> None:
     """Score models (and the untouched composite) on pictures whose true colours are known.
 
-    Prints PSNR in dB and SSIM (higher is better), and MSE and foreground MSE on the 0 to 255 scale (lower
-    is better). Scores are of all pictures, of each subset and of each range of the foreground's share. For
-    iHarmony4 the papers' figures stand beside them. Figures of different protocols differ by up to 1 dB.
-    The protocol strict is ours. The others are those of the methods' public code.
+    Prints PSNR in dB and SSIM (higher is better), MSE and foreground MSE on the 0 to 255 scale, and with
+    --lpips LPIPS (lower is better). Scores are of all pictures, of each subset and of each range of the
+    foreground's share. For iHarmony4 the papers' figures stand beside them. Figures of different protocols
+    differ by up to 1 dB. The protocol strict is ours. The others are those of the methods' public code.
     Of real composites (folders composite and mask), whose true colours nobody knows, it prints how far each
     model changes them, and --report shows each before and after.
 
@@ -149,7 +153,7 @@ def evaluate(
 
     names = models or (() if results else (default_model(),))
     if development:
-        _refuse_beside_development(results, protocols, harmonious or pasted or complexity, report)
+        _refuse_beside_development(results, protocols, harmonious or pasted or complexity or lpips, report)
         models_and_best = scoring.with_best_of(scoring.load_models(names))
         print_development(data, models_and_best, csv_file, as_json)
         return
@@ -164,7 +168,7 @@ def evaluate(
             f"{data} is iHarmony4, which has its own composites. Leave out --pasted: it is for photographs."
         )
     if training_module("data.shown").without_truth(data):
-        if results or protocols or harmonious or pasted or complexity:
+        if results or protocols or harmonious or pasted or complexity or lpips:
             raise BadRequest(
                 f"Nobody knows the true colours of the pictures in {data}, so nothing is scored: only"
                 " --model, --count, --report, --csv and --json go with them."
@@ -178,7 +182,9 @@ def evaluate(
     def given(triples: Any) -> Any:
         return watch.watched(scoring.harmonious(triples) if harmonious else triples)
 
-    rows = score(scoring, data, count, sources, chosen, as_json, given, pasted=pasted, batch=batch)
+    rows = score(
+        scoring, data, count, sources, chosen, as_json, given, pasted=pasted, batch=batch, lpips=lpips
+    )
     costs = costs_of(sources) if complexity else []
     trained_on, said = dict(watch.found), watch.sentences()
     sets = training_module("data.iharmony4")

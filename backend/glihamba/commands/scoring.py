@@ -72,15 +72,17 @@ def score(
     *,
     pasted: bool = False,
     batch: int = 1,
+    lpips: bool = False,
 ) -> Any:
     """Return all scores, and draw a progress bar, or print lines where that is a file.
 
-    given: turns the triples of the data into those that are harmonized.
+    given: turns the triples of the data into those that are harmonized. lpips: compute LPIPS, too.
     """
     try:
         total = scoring.count_of(data, count)
     except FileNotFoundError as error:
         raise missing_data(error, data) from error
+    perceptual = training_module("scoring.perceptual").lpips() if lpips else None
     with bar(not quiet, lines=True) as shown:
         return scoring.evaluate(
             given(named_in(scoring.triples_of(data, count, pasted=pasted), data)),
@@ -88,6 +90,7 @@ def score(
             protocols,
             _counter(shown, total),
             batch,
+            perceptual,
         )
 
 

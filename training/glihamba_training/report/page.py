@@ -18,8 +18,8 @@ from glihamba_training.report.pictures import Case
 from glihamba_training.report.plots import MOST_DOTS, distributions
 from glihamba_training.report.tables import Table, overall, table_1, table_2, table_3
 from glihamba_training.scoring.complexity import Cost
-from glihamba_training.scoring.evaluate import COMPOSITE, PictureScores
-from glihamba_training.scoring.protocols import METRICS, PROTOCOLS, Method
+from glihamba_training.scoring.evaluate import COMPOSITE, PictureScores, metrics_of
+from glihamba_training.scoring.protocols import PROTOCOLS, Method
 
 
 @dataclass(frozen=True)
@@ -111,7 +111,7 @@ def evaluation(
         sections.append(Section("Best, median, worst", cases=shown, text=text))
     for number, protocol in enumerate(protocols):
         tables = [
-            table_1(rows, protocol, beside=beside and number == 0, metrics=tuple(METRICS)),
+            table_1(rows, protocol, beside=beside and number == 0, metrics=metrics_of(rows)),
             table_2(rows, protocol, beside=beside and number == 0),
         ]
         plots = [_psnr(rows, protocol, list(methods)), *([_gain(rows, protocol, names)] if names else [])]

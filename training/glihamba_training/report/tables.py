@@ -19,6 +19,7 @@ from glihamba_training.scoring.evaluate import (
     Summary,
     by_ratio,
     by_subset,
+    metrics_of,
     summarise,
 )
 from glihamba_training.scoring.protocols import METRICS, PROTOCOLS
@@ -86,8 +87,9 @@ class Table:
 
 def overall(rows: Sequence[PictureScores]) -> Table:
     """All protocols and methods, means and medians over all pictures."""
-    names = (*METRICS, "median_psnr", "median_fmse", "worsened")
-    columns = [_column("mean", name) for name in METRICS]
+    measured = metrics_of(rows)
+    names = (*measured, "median_psnr", "median_fmse", "worsened")
+    columns = [_column("mean", name) for name in measured]
     columns += [
         Column("median", "PSNR", 2, 1),
         Column("median", "fMSE", 2, -1),
@@ -159,8 +161,9 @@ def _grouped(
     protocol = rows[0].protocol
     found = {(s.model, s.group): s for s in summaries}
     counts = {s.group: s.pictures for s in summaries}
-    # Papers print no SSIM. Of all pictures it is enough: with it in each group the table is too wide to see.
-    places = [(group, name) for group in groups for name in metrics if group == "all" or name != "ssim"]
+    # Papers print neither. Of all pictures they are enough: in each group the table is too wide to see.
+    rare = ("ssim", "lpips")
+    places = [(group, name) for group in groups for name in metrics if group == "all" or name not in rare]
     columns = [replace(_column("", m), group=f"{group} ({counts.get(group, 0):,})") for group, m in places]
     lines = []
     for model in dict.fromkeys(row.model for row in rows):

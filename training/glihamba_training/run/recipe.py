@@ -36,7 +36,8 @@ class Recipe:
     learning rate, which is given in steps, is stretched over it. optimiser: "adam", "soap" or "muon";
     learning_rate, betas: its own; the rate rises over the first `warmup` steps and is multiplied by `decay`
     at each of `milestones` (in steps). weight_decay: the share of the rate by which each step pulls the
-    matrices to zero, so that few photographs are not learned by heart. only: what the names of the weights to train begin with, "" for all.
+    matrices to zero, so that few photographs are not learned by heart. only: what the names of the weights
+    to train begin with, "" for all.
     ema: decay of the moving average of the weights, 0 for the last weights themselves. loss: a name in
     `losses.LOSSES`; loss_power, smallest_area: see `losses.foreground_normalised`. own_answers: half of each
     step's composites are the last step's, as the network has left them (`own_answers.OwnAnswers`). clip:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from torch import Tensor
 
 from glihamba.errors import BadRequest
 from glihamba.models import load
@@ -83,6 +84,7 @@ class Summary:
     median_fmse: float
     worsened: int
     group: str = "all"
+    lpips: float | None = None
 
 
 def val_triples(data: Path, count: int = 256, *, pasted: bool = False) -> Iterator[Triple]:
@@ -141,11 +143,12 @@ def evaluate(
     protocols: Iterable[str],
     progress: Callable[[], None] = lambda: None,
     batch: int = 1,
+    perceptual: Callable[[Tensor, Tensor], float] | None = None,
 ) -> list[PictureScores]:
     """Every method on every picture under every protocol.
 
     progress: called after each picture. batch: pictures that a network sees at once, where a protocol gives
-    them one size.
+    them one size. perceptual: `perceptual.lpips`, if LPIPS is wanted too.
     """
     chosen = [PROTOCOLS[name] for name in protocols]
     rows = []
@@ -157,6 +160,9 @@ def evaluate(
                 harmonized = protocol.all_harmonized(some, planes, method)
                 for triple, at, pixels in zip(some, planes, harmonized, strict=True):
                     scores = protocol.score(pixels, at)
+                    if perceptual:
+                        distance = perceptual(protocol.shown(pixels, at), at.real)
+                        scores = replace(scores, lpips=distance)
                     rows.append(
                         PictureScores(protocol.name, name, triple.subset, triple.name, at.ratio, scores)
                     )
@@ -203,7 +209,9 @@ def summarise(rows: list[PictureScores], group: str = "all") -> list[Summary]:
         groups.setdefault((row.protocol, row.model), []).append(row)
     summaries = []
     for (protocol, model), of_model in groups.items():
-        figures = {name: np.array([getattr(row.scores, name) for row in of_model]) for name in METRICS}
+        figures = {
+            name: np.array([getattr(row.scores, name) for row in of_model]) for name in metrics_of(of_model)
+        }
         means = {name: float(np.mean(values)) for name, values in figures.items()}
         before = np.array([composite.get((protocol, r.picture), r.scores.psnr) for r in of_model])
         summaries.append(
@@ -219,6 +227,12 @@ def summarise(rows: list[PictureScores], group: str = "all") -> list[Summary]:
             )
         )
     return summaries
+
+
+def metrics_of(rows: Iterable[PictureScores]) -> tuple[str, ...]:
+    """Names of the metrics that every picture has a figure of."""
+    scores = [row.scores for row in rows]
+    return tuple(name for name in METRICS if all(getattr(each, name) is not None for each in scores))
 
 
 def by_subset(rows: list[PictureScores]) -> list[Summary]:
@@ -239,7 +253,7 @@ def by_ratio(rows: list[PictureScores]) -> list[Summary]:
 
 def write_csv(rows: list[PictureScores], path: Path) -> None:
     """One line for each picture, model and protocol."""
-    metrics = [field.name for field in fields(Scores)]
+    metrics = metrics_of(rows)
     with replacing(path) as part, part.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["protocol", "model", "subset", "picture", "foreground_ratio", *metrics])

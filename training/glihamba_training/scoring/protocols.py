@@ -63,13 +63,14 @@ itself."""
 @dataclass(frozen=True)
 class Scores:
     """One picture's figures. mse, fmse: on the 0..255 scale, fmse over the foreground's area. psnr: in dB.
-    ssim: at most 1, NaN for a picture smaller than its window.
+    ssim: at most 1, NaN for a picture smaller than its window. lpips: at least 0, None where nobody asked.
     """
 
     psnr: float
     mse: float
     fmse: float
     ssim: float
+    lpips: float | None = None
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,7 @@ METRICS = {
     "mse": Metric("MSE", 2, -1),
     "fmse": Metric("fMSE", 2, -1),
     "ssim": Metric("SSIM", 4, 1),
+    "lpips": Metric("LPIPS", 4, -1),
 }
 """By the name in `Scores`, in the order of the tables."""
 
@@ -198,6 +200,11 @@ class ScoringProtocol:
         spread = {"255": 255.0, "target": float(wanted.max()), "output": float(got.max() - got.min())}
         alike = 1 - (1 - self.similarity(got, wanted)) * mask.numel() / pixels
         return Scores(_psnr(mse, spread[self.psnr_range]), mse, fmse, alike)
+
+    def shown(self, harmonized: Tensor, planes: Planes) -> Tensor:
+        """The whole picture (1,3,H,W) in [0,1] that is compared with the real one."""
+        pixels = harmonized.clamp(0, 1)
+        return planes.on_real(pixels) if self.background == "masked" else pixels
 
     def _best(self, answers: Sequence[Tensor], planes: Planes) -> Tensor:
         return max(answers, key=lambda pixels: self.score(pixels, planes).psnr)

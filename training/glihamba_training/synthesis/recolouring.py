@@ -34,8 +34,7 @@ def regraded(photo: Tensor, everywhere: Tensor, s: SynthesisSettings, g: torch.G
 
     everywhere (B,1,H,W) weights the pixels that a photograph's change is measured by.
     """
-    chosen = drawn(s.regraded, len(photo), g) if s.regraded else []
-    if not len(chosen):
+    if not s.regraded or not len(chosen := drawn(s.regraded, len(photo), g)):
         return photo
     here = photo[chosen]
     mild = replace(s, median_mse=_REGRADED_MSE)

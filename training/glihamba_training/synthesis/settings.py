@@ -31,8 +31,8 @@ class SynthesisSettings:
     - similar, lights: odds that, instead of all that, the scene stays the photograph and its object takes the
       colours of a similar one, or another light, see `families.py`.
 
-    - regraded: odds that the photograph as a whole, truth included, is retouched before anything else, so that
-      what the photographs show is not learned by heart.
+    - regraded: odds that the photograph as a whole, truth included, is retouched before anything else, so
+      that what the photographs show is not learned by heart.
 
     Only smallest_crop, crop_area, area and flip apply to iHarmony4's own composites.
     """
