@@ -50,13 +50,16 @@ def test_a_job_s_place_in_the_queue() -> None:
 
 
 def test_models_to_choose_from() -> None:
-    models = [pb.Model(name="a", title="The A", description="It is A.", installed=True), pb.Model(name="b")]
-    assert texts.choices(models, "a", "", "en") == [
-        ("", "the default (a)", ""),
-        ("a", "The A", "It is A."),
-        ("b", "b (not downloaded)", ""),
-    ]
-    assert texts.choices([], "", "gone", "en") == [("", "the default", ""), ("gone", "gone", "")]
+    known = pb.Model(name="a", title="The A", description="It is A.", licence="For all.", installed=True)
+    default, first, second = texts.choices([known, pb.Model(name="b")], "a", "", "en")
+    assert default == ("", "the default (a)", "It is A.", "For all."), "who may use what is chosen unseen"
+    assert first == ("a", "The A", "It is A.", "For all.")
+    assert first.about == "It is A.\n\nFor all."
+    assert second == ("b", "b (not downloaded)", "", "")
+    assert second.about == ""
+    assert texts.licence_of([default, first], "a") == texts.licence_of([default], "") == "For all."
+    assert texts.licence_of([first], None) == ""
+    assert texts.choices([], "", "gone", "en") == [("", "the default", "", ""), ("gone", "gone", "", "")]
 
 
 def test_what_a_daemon_runs_on() -> None:

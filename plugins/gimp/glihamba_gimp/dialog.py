@@ -84,7 +84,8 @@ class Dialog:
         self.window.set_ok_label(text("ok", self.language))
         self.window.connect("key-press-event", self.key)
         self.model, self.device = Gtk.ComboBoxText(), label(text("asking", self.language))
-        self.note, self.place = label(""), label("")
+        self.note, self.place, self.licence = label(""), label(""), label("")
+        self.choices: list[texts.Offered] = []
         self.panel = Panel(self.small, self.language, self.later)
         self.model.connect("changed", self.choose)
         config.connect("notify::model", lambda *_: self.show())
@@ -114,7 +115,7 @@ class Dialog:
         scene = self.window.get_widget("scene", GObject.TYPE_NONE)
         self.edge = self.window.get_spin_scale("edge", 1.0)
         checks = [self.window.get_widget(name, Gtk.CheckButton) for name in ("editable", "all")]
-        for widget in (scene, self.edge, *checks, self.note):
+        for widget in (scene, self.edge, *checks, self.licence, self.note):
             right.pack_start(widget, False, False, 0)
         self.table = Gtk.Button.new_with_mnemonic(text("save table", self.language))
         self.table.connect("clicked", lambda *_: self.save_table())
@@ -284,14 +285,20 @@ class Dialog:
         wanted = self.service.settings.model or default  # what an empty choice means
         with self.model.freeze_notify():
             self.model.remove_all()
-            for name, title, _ in texts.choices(models, wanted, chosen, self.language):
-                self.model.append(name, title)
+            self.choices = texts.choices(models, wanted, chosen, self.language)
+            for each in self.choices:
+                self.model.append(each.name, each.title)
             self.model.set_active_id(chosen)
+        self.show_licence()
 
     def choose(self, *_: Any) -> None:
         name = self.model.get_active_id()
         if name is not None and name != self.config.get_property("model"):
             self.config.set_property("model", name)
+        self.show_licence()
+
+    def show_licence(self) -> None:
+        self.licence.set_text(texts.licence_of(self.choices, self.model.get_active_id()))
 
     def show(self) -> None:
         """Show the configuration's model: the person may have loaded another configuration, or reset it."""

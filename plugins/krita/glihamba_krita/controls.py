@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from glihamba_client.preview import PARTS
-from glihamba_client.texts import proposal
+from glihamba_client.texts import Offered, proposal
 
 from .labels import WORDS
 from .qt import (
@@ -29,6 +29,15 @@ PICTURE, SMALL = 112, 56  # pixels on the screen
 PERCENT = 100
 STRENGTH = (0, 150)  # percent
 AMOUNT = (-100, 200)
+
+
+def fill(box: QComboBox, choices: list[Offered], chosen: str) -> None:
+    """Offer the models, each with what it is as its tooltip, and choose one."""
+    box.clear()
+    for index, each in enumerate(choices):
+        box.addItem(each.title, each.name)
+        box.setItemData(index, each.about, Qt.ItemDataRole.ToolTipRole)
+    box.setCurrentIndex(max(0, box.findData(chosen)))
 
 
 def result_box(chosen: str, language: str) -> QComboBox:

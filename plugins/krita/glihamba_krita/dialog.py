@@ -13,7 +13,7 @@ from glihamba_client.service import DaemonService
 from glihamba_client.settings import Settings
 from glihamba_proto.errors import Failure
 
-from .controls import result_box
+from .controls import fill, result_box
 from .qt import (
     QComboBox,
     QDialog,
@@ -132,12 +132,16 @@ class SettingsDialog(QDialog):
         self._task: Task[Any] | None = None
         self.setWindowTitle(text("settings", self._language))
         self.model, self.device, self.language = QComboBox(), QLabel(), QComboBox()
+        self.licence = QLabel()
+        self._choices: list[texts.Offered] = []
         self.results = result_box(chosen.result, self._language)
         self.remote = QLineEdit(chosen.remote)
         self.remote.setPlaceholderText(text("remote hint", self._language))
         self.remote.setToolTip(text("remote tip", self._language))
         self.token_file, self.ca_file = QLineEdit(chosen.token_file), QLineEdit(chosen.ca_file)
-        self.device.setWordWrap(True)
+        for words in (self.device, self.licence):
+            words.setWordWrap(True)
+        self.model.activated.connect(self._show_licence)
         self.language.addItem(text("system", self._language), "")
         for code, name in LANGUAGES.items():
             self.language.addItem(name, code)
@@ -153,6 +157,7 @@ class SettingsDialog(QDialog):
         form = QFormLayout(self)
         rows = (
             ("model", self.model),
+            ("", self.licence),
             ("device", self.device),
             ("result", self.results),
             ("remote", self.remote),
@@ -161,7 +166,7 @@ class SettingsDialog(QDialog):
             ("language", self.language),
         )
         for name, widget in rows:
-            form.addRow(text(name, self._language), widget)
+            form.addRow(text(name, self._language) if name else "", widget)
         form.addRow(QLabel(text("strength", self._language)))
         buttons = QDialogButtonBox(
             QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel
@@ -223,11 +228,12 @@ class SettingsDialog(QDialog):
 
     def _show_models(self, models: list[Any], default: str) -> None:
         chosen = self.model.currentData() if self.model.count() else self._chosen.model
-        self.model.clear()
-        for name, title, description in texts.choices(models, default, chosen, self._language):
-            self.model.addItem(title, name)
-            self.model.setItemData(self.model.count() - 1, description, Qt.ItemDataRole.ToolTipRole)
-        self.model.setCurrentIndex(max(0, self.model.findData(chosen)))
+        self._choices = texts.choices(models, default, chosen, self._language)
+        fill(self.model, self._choices, chosen)
+        self._show_licence()
+
+    def _show_licence(self, *_: int) -> None:
+        self.licence.setText(texts.licence_of(self._choices, self.model.currentData()))
 
     def accept(self) -> None:
         wanted = self.settings()

@@ -21,7 +21,7 @@ from glihamba_proto.errors import Failure
 
 from . import table
 from .chosen import ChosenLayer
-from .controls import Pictures, Sliders, Variants, result_box, scene_box
+from .controls import Pictures, Sliders, Variants, fill, result_box, scene_box
 from .look import Look, Placed, amounts_of, image, look_at
 from .nodes import selected_in
 from .qt import (
@@ -314,10 +314,7 @@ class HarmonizeDocker(DockWidget):
             self.models = service.ask()
 
     def show_models(self, models: list[Any], default: str, chosen: str) -> None:
-        self.model.clear()
-        for name, title, _ in texts.choices(models, default, chosen, self.language):
-            self.model.addItem(title, name)
-        self.model.setCurrentIndex(max(0, self.model.findData(chosen)))
+        fill(self.model, texts.choices(models, default, chosen, self.language), chosen)
 
     def is_of(self, node_id: Any) -> bool:
         """Whether the preview is that layer's."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from glihamba_client.errors import ClientError, error_of
 from glihamba_client.host import Progress
@@ -60,20 +60,39 @@ def device(info: Any, language: str = "") -> str:
     return f"{words}\n{messages.sentence(said, language)}" if said else words
 
 
-def choices(
-    models: Sequence[Any], default: str, chosen: str, language: str = ""
-) -> list[tuple[str, str, str]]:
-    """Name, title and description of each model that can be chosen, the default (named "") first.
+class Offered(NamedTuple):
+    """A model that can be chosen: its name ("" for the default), its title, what it does, who may use it."""
+
+    name: str
+    title: str
+    description: str = ""
+    licence: str = ""
+
+    @property
+    def about(self) -> str:
+        """What a tooltip says."""
+        return "\n\n".join(part for part in (self.description, self.licence) if part)
+
+
+def choices(models: Sequence[Any], default: str, chosen: str, language: str = "") -> list[Offered]:
+    """The models that can be chosen, the default first.
 
     `chosen` is among them in any case: what a person has set must not vanish with its model.
     """
     name = "EDITOR.default model is" if default else "EDITOR.default model"
-    found = [("", messages.text(name, language, model=default), "")]
+    found = [Offered("", messages.text(name, language, model=default))]
     for model in models:
         title = model.title or model.name
         if not model.installed:
             title = messages.text("EDITOR.not installed", language, title=title)
-        found.append((model.name, title, model.description))
-    if chosen and all(chosen != name for name, _, _ in found):
-        found.append((chosen, chosen, ""))
+        found.append(Offered(model.name, title, model.description, model.licence))
+        if model.name == default:
+            found[0] = found[0]._replace(description=model.description, licence=model.licence)
+    if chosen and all(chosen != each.name for each in found):
+        found.append(Offered(chosen, chosen))
     return found
+
+
+def licence_of(offered: Sequence[Offered], name: str | None) -> str:
+    """Who may use the model of that name; "" while that is not known."""
+    return next((each.licence for each in offered if each.name == name), "")
