@@ -18,6 +18,7 @@ EXPRESSED: dict[str, dict[str, Any]] = {
     "unet": {"width": 8},
     "regional": {},
     "unet-vss": {"width": 8, "encoder": (1, 1), "decoder": (1,)},  # a scan that starts at nothing
+    "glihamba-tiny": {"width": 8, "encoder": (1, 1), "decoder": (1,), "quantiles": True, "semantic": True},
 }
 COMPOSITE, MASK = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
 MASK[..., 20:50, 10:40] = 1

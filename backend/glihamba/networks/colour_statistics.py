@@ -18,6 +18,11 @@ _RIM = 32  # of the picture's side in a rim's width
 COLOURS = 3 * 6 + 2 * 6 + 2 * 3 * _BINS + 1  # `describe`: moments, contrasts, histograms, area
 BORDER = 2 * 6 + 2 * 6  # `describe_border`: moments, contrasts
 JOINT = 2 * _JOINT_BINS**3  # `joint_histograms`
+_QUANTILES = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.995)
+_SAMPLED = 64  # a side: the pixels that quantiles are taken from
+_LUMA = (0.299, 0.587, 0.114)
+
+QUANTILES = 4 * 4 * len(_QUANTILES)  # `quantiles`: of four parts, of red, green, blue and luma
 _LEAST = 1e-3  # pixels that a weight counts as, at least
 _EPSILON = 1e-4  # added to a variance
 
@@ -134,6 +139,24 @@ def joint_histograms(composite: Tensor, mask: Tensor) -> Tensor:
     blues = (weights[:, :, None] * blue[:, None]).flatten(1, 2)
     shares = (red_green @ blues.transpose(1, 2)).unflatten(2, (2, -1)).transpose(1, 2).flatten(1)
     return shares.clamp_min(0).sqrt()  # a resampled mask may exceed 1 by its rounding
+
+
+def quantiles(composite: Tensor, parts: Tensor) -> Tensor:
+    """What shares of each part are darker than: (B,3,H,W), four weights (B,4,H,W) -> (B,QUANTILES).
+
+    Black and white points, which no mean shows: a faded object's darkest pixels are lighter than its scene's.
+    Every part has its quantiles of red, green, blue and luma, -2 for black and 2 for white; 0 without pixels.
+    """
+    size = (_SAMPLED, _SAMPLED)
+    few, weights = (F.interpolate(plane, size, mode="nearest").flatten(2) for plane in (composite, parts))
+    luma = (few * few.new_tensor(_LUMA).view(1, 3, 1)).sum(1, keepdim=True)
+    values, order = torch.cat((few, luma), 1).sort(2)
+    values, order = (each[:, None].expand(-1, weights.shape[1], -1, -1) for each in (values, order))
+    reached = weights[:, :, None].expand_as(values).gather(3, order).cumsum(3)
+    total = reached[..., -1:]
+    shares = total * total.new_tensor(_QUANTILES)
+    place = (reached[..., None, :] < shares[..., None]).sum(-1).clamp_max(_SAMPLED**2 - 1)
+    return ((values.gather(3, place) - 0.5) * 4 * (total > 0.5)).flatten(1)
 
 
 def mean_of(x: Tensor, weights: Tensor) -> Tensor:

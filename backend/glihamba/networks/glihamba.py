@@ -39,6 +39,7 @@ class GLIHambaConfig:
     output: "image" (the paper: O' of Eq. 7), "residual" (added to the composite) or "transform".
     answers: colour transforms that are predicted; more than one with "transform" alone. globals_once: the
     decoder's global tokens are scanned once, as the paper has it, instead of in each direction.
+    quantiles, semantic: what the head of "transform" reads of a picture besides; see `TransformHead`.
     The defaults are the paper's size.
     """
 
@@ -51,6 +52,8 @@ class GLIHambaConfig:
     output: Literal["image", "residual", "transform"] = "image"
     answers: int = 1
     globals_once: bool = False
+    quantiles: bool = False
+    semantic: bool = False
     working_size: int = 256
 
 
@@ -109,7 +112,8 @@ class GLIHamba(Harmonizer):
             for width, depth in zip(upwards, config.decoder, strict=True)
         )
         if config.output == "transform":
-            self.head: nn.Module = TransformHead(config.width, config.answers)
+            more = {"quantiles": config.quantiles, "semantic": config.semantic}
+            self.head: nn.Module = TransformHead(config.width, config.answers, **more)
         else:
             self.head = nn.Sequential(
                 PatchExpanding(config.width, config.patch, config.width), nn.Linear(config.width, 3)

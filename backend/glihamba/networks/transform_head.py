@@ -2,16 +2,37 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from glihamba.networks.base import Answers
-from glihamba.networks.colour_statistics import BORDER, COLOURS, JOINT, colour_statistics, mean_of
+from glihamba.networks.colour_statistics import (
+    BORDER,
+    COLOURS,
+    JOINT,
+    QUANTILES,
+    colour_statistics,
+    mean_of,
+    quantiles,
+)
 from glihamba.networks.colour_transform import GRID_SHAPE, TERMS, ColourTransform, recentred
+from glihamba.networks.semantic import MEANING, Meaning
 
 _LOCAL = 16  # channels of the convolutions that look at the border pixel by pixel
 _HIDDEN = 256  # channels of the layers that look at the whole picture
+
+
+class Description(NamedTuple):
+    """What the answers are guessed from. described: of the picture (B,D). mean: the object's colour (B,3).
+    cells: of the object's features and colours in each cell of the grid (B,C+3,gh,gw).
+    """
+
+    described: Tensor
+    mean: Tensor
+    cells: Tensor
 
 
 class TransformHead(nn.Module):
@@ -25,12 +46,17 @@ class TransformHead(nn.Module):
     Most of what tells how far an object is off lies at its border, which patches blur: there `local`, two
     small convolutions on every pixel, and the colours of the two rims are averaged.
 
-    answers: how many transforms; all but the first are `OtherAnswers`.
+    answers: how many transforms; all but the first are `OtherAnswers`. quantiles: read those of object, scene
+    and rims. semantic: read what object and scene are (`Meaning`).
     """
 
-    def __init__(self, channels: int, answers: int = 1) -> None:
+    def __init__(
+        self, channels: int, answers: int = 1, *, quantiles: bool = False, semantic: bool = False
+    ) -> None:
         super().__init__()
         described = 5 * channels + COLOURS + BORDER + JOINT + 4 * _LOCAL
+        described += QUANTILES * quantiles + MEANING * semantic
+        self.described = described
         self.norm = nn.LayerNorm(channels)
         self.colour_norm = nn.LayerNorm(COLOURS)
         self.border_norm = nn.LayerNorm(BORDER)
@@ -39,6 +65,8 @@ class TransformHead(nn.Module):
             nn.Conv2d(4, _LOCAL, 3, padding=1), nn.SiLU(), nn.Conv2d(_LOCAL, _LOCAL, 3, padding=1), nn.SiLU()
         )
         self.local_norm = nn.LayerNorm(4 * _LOCAL)
+        self.quantiles = quantiles
+        self.meaning = Meaning() if semantic else None
         self.global_mlp = nn.Sequential(
             nn.Linear(described, _HIDDEN),
             nn.SiLU(),
@@ -57,6 +85,10 @@ class TransformHead(nn.Module):
 
     def forward(self, features: Tensor, composite: Tensor, mask: Tensor) -> Answers:
         """features (B,h,w,C), composite (B,3,H,W), mask (B,1,H,W) -> transforms for each picture."""
+        return self.answer(self.describe(features, composite, mask))
+
+    def describe(self, features: Tensor, composite: Tensor, mask: Tensor) -> Description:
+        """All that is read of the pictures; the arguments are those of `forward`."""
         size = (features.shape[1], features.shape[2])
         x = self.norm(features).permute(0, 3, 1, 2)
         inside = F.adaptive_avg_pool2d(mask, size)
@@ -69,35 +101,40 @@ class TransformHead(nn.Module):
         pixels = torch.cat((composite, mask), 1) * 2 - 1
         # Channels last: the convolutions then need no copies, forward or backward.
         local = self.local(pixels.contiguous(memory_format=torch.channels_last))
-        local = mean_of(local, torch.cat((mask, 1 - mask, found.inner, found.outer), 1))
-        described = torch.cat(
-            (
-                pooled,
-                squares,
-                self.colour_norm(found.colours),
-                self.border_norm(found.border),
-                self.joint_norm(found.joint),
-                self.local_norm(local),
-            ),
-            1,
-        )
-        summary = self.global_mlp(described)
-        change = self.base(summary).view(-1, 3, TERMS) @ recentred(found.mean)
-        identity = ColourTransform.identity(len(x), device=x.device, dtype=x.dtype)
-
+        parts = torch.cat((mask, 1 - mask, found.inner, found.outer), 1)
+        described = [
+            pooled,
+            squares,
+            self.colour_norm(found.colours),
+            self.border_norm(found.border),
+            self.joint_norm(found.joint),
+            self.local_norm(mean_of(local, parts)),
+        ]
+        if self.quantiles:
+            described.append(quantiles(composite, parts))
+        if self.meaning is not None:
+            described.append(self.meaning(composite, mask))
         cell = F.adaptive_avg_pool2d(inside, GRID_SHAPE).clamp_min(1e-2)
         centred = (composite - found.mean[..., None, None]) * mask
         cells = F.adaptive_avg_pool2d(
             torch.cat((x * inside, F.adaptive_avg_pool2d(centred, size)), 1), GRID_SHAPE
         )
+        return Description(torch.cat(described, 1), found.mean, cells / cell)
+
+    def answer(self, found: Description) -> Answers:
+        """The transforms for what `describe` has read."""
+        described, mean, cells = found
+        summary = self.global_mlp(described)
+        change = self.base(summary).view(-1, 3, TERMS) @ recentred(mean)
+        identity = ColourTransform.identity(len(mean), device=mean.device, dtype=cells.dtype)
         everywhere = summary[..., None, None].expand(-1, -1, *GRID_SHAPE)
-        cellwise = self.local_mlp(torch.cat((cells / cell, everywhere), 1).permute(0, 2, 3, 1))
+        cellwise = self.local_mlp(torch.cat((cells, everywhere), 1).permute(0, 2, 3, 1))
         gain, shift = self.grid(cellwise).permute(0, 3, 1, 2).unflatten(1, (3, 4)).split((3, 1), 2)
-        shift = shift - torch.einsum("bijhw,bj->bihw", gain, found.mean)[:, :, None]
+        shift = shift - torch.einsum("bijhw,bj->bihw", gain, mean)[:, :, None]
         first = ColourTransform(identity.base + change, torch.cat((gain, shift), 2))
         if self.others is None:
-            return Answers([first], torch.zeros_like(found.mean[:, :1]))
-        return self.others(torch.cat((described, summary), 1), first, recentred(found.mean))
+            return Answers([first], torch.zeros_like(mean[:, :1]))
+        return self.others(torch.cat((described, summary), 1), first, recentred(mean))
 
 
 class OtherAnswers(nn.Module):

@@ -10,7 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from glihamba_training.data.encoder import STRIDE, load_encoder
+from glihamba.networks.semantic import STRIDE
+from glihamba_training.data.encoder import load_encoder
 from glihamba_training.data.photos import WHOLE, PhotoDataset, photo_dataset
 from glihamba_training.data.picture_cache import GrowingArray, OnProgress, cached_arrays
 

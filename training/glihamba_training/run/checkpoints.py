@@ -25,7 +25,8 @@ from glihamba.models import load, registry
 from glihamba.models.filling import WeightsDoNotFit, fill
 from glihamba.models.registry import BadRecord, Record
 from glihamba.models.store import METADATA_KEY
-from glihamba.networks.transform_head import OtherAnswers
+from glihamba.networks.semantic import Meaning
+from glihamba.networks.transform_head import OtherAnswers, TransformHead
 from glihamba.networks.vss import MLGVSSBlock, VSSBlock
 from glihamba_proto.files import replacing
 from glihamba_training.data.picture_cache import DISK_FULL
@@ -264,8 +265,9 @@ def take_weights(network: torch.nn.Module, weights: dict[str, Tensor], origin: s
 
 
 def with_silent_parts(network: torch.nn.Module, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The weights, and the network's own for what they lack: state-space blocks with an output of 0, and
-    answers beside the first. Such answers are left out if the network has none.
+    """The weights, and the network's own for what they lack: state-space blocks with an output of 0, answers
+    beside the first, and what the head reads besides, which counts for 0. Answers are left out if the network
+    has no others.
 
     A block adds its output to its input, so a network with silent blocks begins as the one without them.
     """
@@ -276,9 +278,28 @@ def with_silent_parts(network: torch.nn.Module, weights: dict[str, Tensor]) -> d
     added: dict[str, Tensor] = {}
     for name, block in network.named_modules():
         lacking = not any(key.startswith(f"{name}.") for key in weights)
-        if not lacking or not isinstance(block, VSSBlock | MLGVSSBlock | OtherAnswers):
+        if isinstance(block, TransformHead):
+            weights = _reading_more(weights, name, block)
+        if not lacking or not isinstance(block, VSSBlock | MLGVSSBlock | OtherAnswers | Meaning):
             continue
         added |= {f"{name}.{key}": value for key, value in block.state_dict().items()}
-        if not isinstance(block, OtherAnswers):
+        if isinstance(block, VSSBlock | MLGVSSBlock):
             added[f"{name}.project_out.weight"] = torch.zeros_like(block.project_out.weight)
     return {**added, **weights}
+
+
+def _reading_more(weights: dict[str, Tensor], name: str, head: TransformHead) -> dict[str, Tensor]:
+    """The weights, with columns of 0 for what the head reads and they do not, after what they read."""
+    guess = f"{name}.global_mlp.0.weight"
+    if guess not in weights:
+        return weights
+    known = weights[guess].shape[1]
+    more = head.described - known
+    if more <= 0:
+        return weights
+    widened = {}
+    for each in (guess, f"{name}.others.mlp.0.weight"):
+        if (old := weights.get(each)) is not None:
+            before, after = old[:, :known], old[:, known:]
+            widened[each] = torch.cat((before, old.new_zeros(len(old), more), after), 1)
+    return {**weights, **widened}

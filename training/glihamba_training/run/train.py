@@ -23,6 +23,7 @@ import glihamba
 from glihamba.errors import BadRequest, HarmonizeError
 from glihamba.networks import build
 from glihamba_proto.files import forget_parts
+from glihamba_training.data.encoder import give_public_weights
 from glihamba_training.data.iharmony4 import Triple
 from glihamba_training.data.picture_cache import DISK_FULL, OnProgress
 from glihamba_training.losses import LOSSES, foreground_normalised
@@ -216,6 +217,8 @@ def train(
     torch.manual_seed(recipe.seed)
     provenance, first_step = _past(recipe, resume)
     task = HarmonizationTask(recipe, provenance, first_step)
+    if resume is None:
+        give_public_weights(task.network)
     if start is not None:
         weights = with_silent_parts(task.network, starting_weights(start))
         take_weights(task.network, weights, start, recipe.model)
