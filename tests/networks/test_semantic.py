@@ -50,7 +50,7 @@ def test_meaning_learns_its_bottleneck_alone():
     meaning = Meaning()
     mask = torch.zeros(2, 1, 40, 60)
     mask[..., 10:30, 10:30] = 1
-    found = meaning(torch.rand(2, 3, 40, 60), mask)
+    found = meaning(meaning.see(torch.rand(2, 3, 40, 60), mask))
     assert found.shape == (2, MEANING)
     found.sum().backward()
     assert meaning.bottleneck.weight.grad is not None

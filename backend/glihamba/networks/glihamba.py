@@ -28,7 +28,7 @@ from glihamba.networks.architectures import network
 from glihamba.networks.base import Answers, Harmonizer
 from glihamba.networks.blocks import padded
 from glihamba.networks.colour_transform import ColourTransform
-from glihamba.networks.transform_head import TransformHead
+from glihamba.networks.transform_head import Description, TransformHead
 from glihamba.networks.vss import MLGVSSBlock, PatchExpanding, PatchMerging, Stage, VSSBlock, patches
 
 
@@ -145,9 +145,15 @@ class GLIHamba(Harmonizer):
         """All guesses, the best single one first."""
         if self.config.output != "transform":
             return super().answers(composite, mask)
+        assert isinstance(self.head, TransformHead)
+        return self.head.answer(self.read(composite, mask))
+
+    def read(self, composite: Tensor, mask: Tensor) -> Description:
+        """What the head of `transform` guesses from."""
         features = self._features(*self._padded(composite, mask))
         rows, columns = (-(-side // self.config.patch) for side in composite.shape[-2:])
-        return self.head(features[:, :rows, :columns], composite, mask)
+        assert isinstance(self.head, TransformHead)
+        return self.head.describe(features[:, :rows, :columns], composite, mask)
 
     def _features(self, composite: Tensor, mask: Tensor) -> Tensor:
         """Decoder output, (B, H/patch, W/patch, width); H and W divisible by every stage."""

@@ -78,14 +78,19 @@ class Meaning(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(CHANNELS) for _ in range(2))
         self.bottleneck = nn.Linear(2 * CHANNELS, MEANING)
 
-    def forward(self, composite: Tensor, mask: Tensor) -> Tensor:
-        """composite (B,3,H,W), mask (B,1,H,W), both in [0,1] -> (B,MEANING)."""
+    def see(self, composite: Tensor, mask: Tensor) -> Tensor:
+        """composite (B,3,H,W), mask (B,1,H,W), both in [0,1] -> the encoder's means of both parts (B,2,C)."""
         with torch.no_grad():
             small = F.interpolate(composite, (_SIDE, _SIDE), mode="bilinear", antialias=True)
-            seen = self.encoder(small)
-            inside = F.adaptive_avg_pool2d(mask, seen.shape[-2:])
+            found = self.encoder(small)
+            inside = F.adaptive_avg_pool2d(mask, found.shape[-2:])
             weights = torch.cat((inside, 1 - inside), 1).flatten(2)
-            means = weights @ seen.flatten(2).transpose(1, 2) / weights.sum(2, keepdim=True).clamp_min(1e-3)
-        parts = [norm(each) for norm, each in zip(self.norms, means.unbind(1), strict=True)]
+            total = weights.sum(2, keepdim=True).clamp_min(1e-3)
+            means: Tensor = weights @ found.flatten(2).transpose(1, 2) / total
+        return means
+
+    def forward(self, seen: Tensor) -> Tensor:
+        """What `see` found (B,2,C) -> (B,MEANING)."""
+        parts = [norm(each) for norm, each in zip(self.norms, seen.unbind(1), strict=True)]
         found: Tensor = self.bottleneck(torch.cat(parts, 1))
         return found

@@ -26,11 +26,13 @@ _HIDDEN = 256  # channels of the layers that look at the whole picture
 
 
 class Description(NamedTuple):
-    """What the answers are guessed from. described: of the picture (B,D). mean: the object's colour (B,3).
-    cells: of the object's features and colours in each cell of the grid (B,C+3,gh,gw).
+    """What the answers are guessed from. described: of the picture (B,D). seen: what `Meaning.see` found,
+    (B,2,C), or of no channels. mean: the object's colour (B,3). cells: of the object's features and colours
+    in each cell of the grid (B,C+3,gh,gw).
     """
 
     described: Tensor
+    seen: Tensor
     mean: Tensor
     cells: Tensor
 
@@ -112,18 +114,20 @@ class TransformHead(nn.Module):
         ]
         if self.quantiles:
             described.append(quantiles(composite, parts))
-        if self.meaning is not None:
-            described.append(self.meaning(composite, mask))
+        nothing = composite.new_zeros(len(composite), 2, 0)
+        seen = nothing if self.meaning is None else self.meaning.see(composite, mask)
         cell = F.adaptive_avg_pool2d(inside, GRID_SHAPE).clamp_min(1e-2)
         centred = (composite - found.mean[..., None, None]) * mask
         cells = F.adaptive_avg_pool2d(
             torch.cat((x * inside, F.adaptive_avg_pool2d(centred, size)), 1), GRID_SHAPE
         )
-        return Description(torch.cat(described, 1), found.mean, cells / cell)
+        return Description(torch.cat(described, 1), seen, found.mean, cells / cell)
 
     def answer(self, found: Description) -> Answers:
         """The transforms for what `describe` has read."""
-        described, mean, cells = found
+        described, seen, mean, cells = found
+        if self.meaning is not None:
+            described = torch.cat((described, self.meaning(seen)), 1)
         summary = self.global_mlp(described)
         change = self.base(summary).view(-1, 3, TERMS) @ recentred(mean)
         identity = ColourTransform.identity(len(mean), device=mean.device, dtype=cells.dtype)

@@ -40,7 +40,9 @@ class Recipe:
     to train begin with, "" for all.
     ema: decay of the moving average of the weights, 0 for the last weights themselves. loss: a name in
     `losses.LOSSES`; loss_power, smallest_area: see `losses.foreground_normalised`. own_answers: half of each
-    step's composites are the last step's, as the network has left them (`own_answers.OwnAnswers`). clip:
+    step's composites are the last step's, as the network has left them (`own_answers.OwnAnswers`). memory: of
+    so many composites what the head reads is kept; a step adds `batch` new ones and trains on `recalled`
+    (`memory.Memory`), the head alone; it is not saved, so a resumed run begins with an empty one. clip:
     greatest norm of the gradient, 0 for no limit. seed: of all random draws. precision: "32", or "bf16" or
     "16" for mixed precision, or "auto", which is "bf16" where the processor computes in it and else "32".
     checkpoint_every: steps between checkpoints. keep_every: steps between checkpoints that are kept beside
@@ -67,6 +69,8 @@ class Recipe:
     loss_power: float = 1.0
     smallest_area: float = 100.0
     own_answers: bool = False
+    memory: int = 0
+    recalled: int = 128
     clip: float = 1.0
     seed: int = 0
     precision: str = "32"
@@ -87,6 +91,10 @@ class Recipe:
                 raise RecipeError(f'The recipe\'s "{name}" must be a whole number above 0, not {value!r}.')
         if self.own_answers and self.batch % 2:
             raise RecipeError(f'With "own_answers" a batch is two halves: {self.batch} is not even.')
+        if self.memory and (self.own_answers or self.only != "head."):
+            raise RecipeError(
+                'With "memory" the head alone is trained: set only = "head.", and leave out own_answers.'
+            )
         if self.precision not in (*PRECISIONS, AUTO):
             known = ", ".join((*PRECISIONS, AUTO))
             raise RecipeError(f'There is no precision "{self.precision}": choose {known}.')

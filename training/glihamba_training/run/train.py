@@ -10,7 +10,7 @@ import platform
 import time
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -40,6 +40,7 @@ from glihamba_training.run.checkpoints import (
     take_weights,
     with_silent_parts,
 )
+from glihamba_training.run.memory import Reading, memory_of
 from glihamba_training.run.optimisers import decay, optimiser_of
 from glihamba_training.run.own_answers import OwnAnswers
 from glihamba_training.run.processor import keep_freed_memory, multiply_by_onednn, precision_here
@@ -92,6 +93,7 @@ class HarmonizationTask(L.LightningModule):
         self.pictures = Pictured(CropCount(), [])
         self.own_answers = OwnAnswers()
         self.network = build(recipe.model, **recipe.config)
+        self.memory = memory_of(recipe, self.network)
         for name, weights in self.network.named_parameters():
             weights.requires_grad_(name.startswith(recipe.only))
         if not any(weights.requires_grad for weights in self.network.parameters()):
@@ -130,8 +132,10 @@ class HarmonizationTask(L.LightningModule):
 
     def step_loss(self, batch: Batch) -> tuple[Tensor, Tensor, Batch]:
         """The loss of a step with these new composites, the harmonized pictures, and the whole batch."""
-        whole = self.own_answers.joined(batch) if self.recipe.own_answers else batch
-        loss, harmonized = LOSSES[self.recipe.loss](self.network, whole, self.recipe)
+        network, whole = self.network, self.own_answers.joined(batch) if self.recipe.own_answers else batch
+        if self.memory is not None:
+            network, whole = self.memory.after(cast("Reading", self.network), batch)
+        loss, harmonized = LOSSES[self.recipe.loss](network, whole, self.recipe)
         if self.recipe.own_answers:
             self.own_answers.keep(batch, harmonized)
         return loss, harmonized, whole
