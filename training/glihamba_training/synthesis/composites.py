@@ -14,6 +14,7 @@ from glihamba_training.data.photos import PhotoDataset
 from glihamba_training.synthesis import lattice
 from glihamba_training.synthesis.batch import Batch
 from glihamba_training.synthesis.chance import coins, generator
+from glihamba_training.synthesis.clean_edges import with_clean_edges
 from glihamba_training.synthesis.crops import CropCount, draw_crops, sample
 from glihamba_training.synthesis.families import RETOUCHED, Families
 from glihamba_training.synthesis.misfit import misfitting
@@ -56,6 +57,10 @@ class Synthesis:
             batch = lattice.composites(photos, chosen, size, self.settings, g, self.crops)
         else:
             batch = self._composites(photos, chosen, size, g, own)
+        if self.settings.clean_edges:
+            clean = coins(self.settings.clean_edges, count, g, batch.mask)
+            cleaned = with_clean_edges(batch)
+            batch = Batch(*(torch.where(clean, new, old) for new, old in zip(cleaned, batch, strict=True)))
         if self.settings.misfit:
             batch = batch._replace(mask=misfitting(batch.mask, self.settings.misfit, g))
         return batch

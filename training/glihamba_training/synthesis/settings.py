@@ -31,6 +31,7 @@ class SynthesisSettings:
     - similar, lights: odds that, instead of all that, the scene stays the photograph and its object takes the
       colours of a similar one, or another light, see `families.py`.
 
+    - clean_edges: odds that no seam of the object's true colours is left at its border, see `clean_edges.py`.
     - regraded: odds that the photograph as a whole, truth included, is retouched before anything else, so
       that what the photographs show is not learned by heart.
 
@@ -56,6 +57,7 @@ class SynthesisSettings:
     misfit: float = 0.0
     similar: float = 0.0
     lights: float = 0.0
+    clean_edges: float = 0.0
     regraded: float = 0.0
 
     @property
