@@ -1,4 +1,4 @@
-"""Recipe key `memory`: what the head reads of a composite is kept and met again, and the head alone learns."""
+"""The recipe key `memory`: what the head reads of a composite is met again, and the head alone learns."""
 
 from __future__ import annotations
 

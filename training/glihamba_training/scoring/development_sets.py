@@ -1,4 +1,8 @@
-"""The development composites, made again from `development.csv` and the photographs it names."""
+"""The development composites, made again from `development.csv` and the photographs it names.
+
+Their edges are clean (`synthesis/clean_edges.py`): at 256 pixels a seam of the true colours would tell the
+answer.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,8 @@ from torch import Tensor
 from glihamba_training.data.iharmony4 import Triple
 from glihamba_training.data.photos import Example, decode, examples, read_shards
 from glihamba_training.scoring.development import HARMONY, Frozen, labelled
+from glihamba_training.synthesis.batch import Batch
+from glihamba_training.synthesis.clean_edges import with_clean_edges
 from glihamba_training.synthesis.families import CEILING, find_illuminations
 from glihamba_training.synthesis.illuminations import Illuminations
 from glihamba_training.synthesis.pasted import paste_elsewhere
@@ -23,6 +29,7 @@ from glihamba_training.synthesis.settings import SynthesisSettings
 from glihamba_training.synthesis.transfers import TRANSFERS, plausible
 
 SIDE = 256
+OFFICIAL = "triples/"  # in FEW: composites that are iHarmony4's own
 FEW = "iharmony4_train_few"  # real pictures of iHarmony4's training list, beside the photographs
 # Fixed, whatever training's recipe becomes: figures must stay comparable.
 RETOUCHING = SynthesisSettings(
@@ -102,8 +109,7 @@ class _Composer:
             moved = plausible(photo, moved, mask, torch.tensor([CEILING]))
         else:
             real, moved = renditions(photo, mask, torch.ones_like(mask), RETOUCHING, g)
-        composite = mask * moved + (1 - mask) * real
-        return Triple(row.photo, row.set, _pixels(composite), _pixels(mask)[..., 0], _pixels(real))
+        return _triple(row, Batch(mask * moved + (1 - mask) * real, mask, real))
 
     def _like_another(self, photo: Tensor, mask: Tensor, row: Frozen, g: torch.Generator) -> Tensor:
         other, cover = self._planes(row.other, row.other_mask)
@@ -116,14 +122,26 @@ class _Composer:
         real = self.photographs[row.photo]
         mask = real.masks[0]
         other = self.photographs[row.other].pixels
-        share = mask[..., None] / 255
-        composite = (share * other + (1 - share) * real.pixels).round().astype(np.uint8)
-        return Triple(row.photo, row.set, composite, mask, real.pixels)
+        share, here, there = (_planes(each) for each in (mask, real.pixels, other))
+        # An official composite was made at full size: its seam is as narrow as it is in life.
+        made = Batch(share * there + (1 - share) * here, share, here)
+        return _triple(row, made, clean=not row.other.startswith(OFFICIAL))
 
     def _planes(self, name: str, mask: int) -> tuple[Tensor, Tensor]:
         found = self.photographs[name]
-        pixels = torch.from_numpy(found.pixels.copy()).permute(2, 0, 1)[None].float() / 255
-        return pixels, torch.from_numpy(found.masks[mask].copy())[None, None].float() / 255
+        return _planes(found.pixels), _planes(found.masks[mask])
+
+
+def _triple(row: Frozen, batch: Batch, *, clean: bool = True) -> Triple:
+    """The one picture of a batch. clean: without a seam at the object's border."""
+    composite, mask, real = (_pixels(planes) for planes in (with_clean_edges(batch) if clean else batch))
+    return Triple(row.photo, row.set, composite, np.ascontiguousarray(mask[..., 0]), real)
+
+
+def _planes(pixels: np.ndarray) -> Tensor:
+    """(H,W) or (H,W,3) uint8 -> (1,C,H,W) in [0,1]."""
+    planes = torch.from_numpy(pixels.copy()).float() / 255
+    return planes[None, None] if pixels.ndim == 2 else planes.permute(2, 0, 1)[None]
 
 
 def _pixels(planes: Tensor) -> np.ndarray:

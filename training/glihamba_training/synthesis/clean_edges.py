@@ -1,13 +1,13 @@
 """Edges as a cut-out has them: nothing of the object's true colours is left around it.
 
-A photograph's edges are blurred, by its lens and by making it smaller. So a pixel at the border of a mask shows
-object and scene at once, and a recolouring inside the mask leaves a seam of the object's true colours outside. In
-pictures of 256 pixels a network reads the answer there. In a picture of 4,000 pixels that a person pastes into, or
-that a benchmark was made of, there is next to nothing to read. Two thirds of what networks gained on small
-composites was this seam (docs/decisions/clean-edges.md).
+A photograph's edges are blurred, by its lens and by making it smaller. So a pixel at the border of a mask
+shows object and scene at once, and a recolouring inside the mask leaves a seam of the object's true colours
+outside. In pictures of 256 pixels a network reads the answer there. In a picture of 4,000 pixels that a
+person pastes into, or that a benchmark was made of, there is next to nothing to read. Half of what networks
+gained on small composites was this seam (docs/decisions/clean-edges.md).
 
-Here object and scene are told apart: near the border each takes the colours of what is surely its own, and the two
-are put together again by a mask of one soft pixel. So the composite and the truth have the same edges.
+Here object and scene are told apart: near the border each takes the colours of what is surely its own, and
+the two are put together again by a mask of one soft pixel. So composite and truth have the same edges.
 """
 
 from __future__ import annotations
@@ -61,6 +61,6 @@ def _softened(mask: Tensor) -> Tensor:
 
 
 def _filled(picture: Tensor, known: Tensor, near: Tensor, share: Tensor) -> Tensor:
-    """The picture where it is known, elsewhere the mean of what is known nearby, or itself where nothing is."""
+    """The picture where it is known, elsewhere the mean of what is known nearby, if anything is."""
     mean = near / share.clamp_min(1e-4)
     return known * picture + (1 - known) * torch.where(share > 1e-3, mean, picture)
