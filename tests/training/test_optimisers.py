@@ -121,7 +121,7 @@ def test_a_recipe_may_train_the_head_alone():
         assert (id(weights) in trained) == name.startswith("head."), name
         assert weights.requires_grad == name.startswith("head."), name
     with pytest.raises(RecipeError, match="No weights of glihamba-tiny have a name that begins with"):
-        HarmonizationTask(load_recipe("glihamba-tiny-head", only="heads."), {})
+        HarmonizationTask(load_recipe("glihamba-tiny-clean", only="heads."), {})
 
 
 def trained(fused: bool | None, steps: int = 5) -> list[torch.Tensor]:

@@ -94,7 +94,8 @@ def test_every_network_has_a_recipe_named_as_it_is():
     trainable = {name for name in names() if class_of(name).trainable}
     assert set(SMOKE) == {recipe.model for recipe in shipped.values()} == trainable
     assert all(
-        recipe.model == name.removesuffix("-fine").removesuffix("-head") for name, recipe in shipped.items()
+        recipe.model == name.removesuffix("-fine").removesuffix("-clean").removesuffix("-head")
+        for name, recipe in shipped.items()
     )
 
 

