@@ -25,6 +25,7 @@ from glihamba_training.data.photos import photo_dataset
 from glihamba_training.run.checkpoints import averaged_weights, header_of, starting_weights, take_weights
 from glihamba_training.scoring.best_of import best_of
 from glihamba_training.scoring.protocols import METRICS, PROTOCOLS, Method, Scores
+from glihamba_training.synthesis.clean_edges import with_clean_edges
 from glihamba_training.synthesis.composites import Synthesis
 from glihamba_training.synthesis.pasted import movable
 from glihamba_training.synthesis.settings import SynthesisSettings
@@ -88,7 +89,7 @@ class Summary:
 
 
 def val_triples(data: Path, count: int = 256, *, pasted: bool = False) -> Iterator[Triple]:
-    """The first `count` fixed composites of held-out photographs' whole objects, 256 x 256.
+    """The first `count` fixed composites of held-out photographs' whole objects, 256 x 256, with clean edges.
 
     pasted: each object lies elsewhere in its photograph if there is room for it (four in five); objects that
     two sides of the photograph cut off (skies, walls, meadows) are left out.
@@ -106,7 +107,8 @@ def val_triples(data: Path, count: int = 256, *, pasted: bool = False) -> Iterat
         )
     synthesis = Synthesis(photos, replace(VAL_SETTINGS, pasted=float(pasted)), VAL_SEED)
     for index in range(count):
-        batch = synthesis.batch(index, VAL_SIZE, 2)  # two, because statistics are transferred from the other
+        # Two, because statistics are transferred from the other.
+        batch = with_clean_edges(synthesis.batch(index, VAL_SIZE, 2))
         pixels = [(plane[0] * 255).round().byte().permute(1, 2, 0).numpy() for plane in batch]
         yield Triple(f"val{index:04}", "val", pixels[0], np.ascontiguousarray(pixels[1][..., 0]), pixels[2])
 
