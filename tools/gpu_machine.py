@@ -16,7 +16,7 @@ from typing import Any
 REPOSITORY = Path(__file__).resolve().parents[1]
 WORK = REPOSITORY / "build" / "gpu"
 ROOMS = ("backend", "training", "proto", "plugins/shared")
-TEST_PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "psutil", "torchmetrics", "cryptography", "triton")
+TEST_PACKAGES = ("pytest", "pytest-timeout", "hypothesis", "psutil", "cryptography", "triton")
 FACTS = """
 import importlib.metadata as m, json, os, shutil, torch
 from glihamba.engine.device import cpu_name
