@@ -267,7 +267,7 @@ def test_the_checkpoints_to_go_on_from_are_small_and_fit_their_recipe():
     blockless = starting_weights(str(folder / "glihamba-tiny-without-blocks.safetensors"))
     network.load_state_dict(with_silent_parts(network, blockless))
     for path in folder.iterdir():
-        assert path.stat().st_size < 3e6, path.name
+        assert path.stat().st_size < 5e6, path.name
 
 
 def test_blocks_can_be_added_to_what_was_trained_without(photo_shards, tmp_path):
