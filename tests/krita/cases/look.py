@@ -167,6 +167,7 @@ def case_settings(t):
     assert {"statistics", "tiny"} <= set(names), names
     assert dialog.model.currentData() == "tiny"
     assert "cpu" in dialog.device.text(), dialog.device.text()
+    assert dialog.licence.text() == "MIT", "who may use the chosen model"
     t.screenshot("settings.png")
     t.fact("device", dialog.device.text())
 
