@@ -85,12 +85,8 @@ class TransformHead(nn.Module):
             nn.init.zeros_(layer.bias)
         self.others = OtherAnswers(described + _HIDDEN, answers) if answers > 1 else None
 
-    def forward(self, features: Tensor, composite: Tensor, mask: Tensor) -> Answers:
-        """features (B,h,w,C), composite (B,3,H,W), mask (B,1,H,W) -> transforms for each picture."""
-        return self.answer(self.describe(features, composite, mask))
-
     def describe(self, features: Tensor, composite: Tensor, mask: Tensor) -> Description:
-        """All that is read of the pictures; the arguments are those of `forward`."""
+        """features (B,h,w,C), composite (B,3,H,W), mask (B,1,H,W) -> all that is read of the pictures."""
         size = (features.shape[1], features.shape[2])
         x = self.norm(features).permute(0, 3, 1, 2)
         inside = F.adaptive_avg_pool2d(mask, size)

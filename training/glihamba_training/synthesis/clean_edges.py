@@ -24,10 +24,10 @@ _BEYOND = 2  # pixels that colours spread, besides the band
 _LEAST = 12.0  # pixels that are surely the object's: a smaller object keeps its edges
 
 
-def with_clean_edges(batch: Batch) -> Batch:
+def with_clean_edges(batch: Batch, wanted: Tensor | None = None) -> Batch:
     """The batch with the seam taken away, (B,3,H,W) and (B,1,H,W) as before. The mask becomes crisp.
 
-    Objects of which almost nothing is inside keep their edges.
+    wanted (B,1,1,1) bool: of these pictures alone. Objects with almost nothing inside keep their edges.
     """
     band = max(1, round(batch.mask.shape[-1] / _BAND))
     ours, scene = ((_shrunk(side, band) > _SURE).float() for side in (batch.mask, 1 - batch.mask))
@@ -41,8 +41,10 @@ def with_clean_edges(batch: Batch) -> Batch:
         for picture, found in ((batch.composite, near[:, :3]), (batch.real, near[:, 3:6]))
     )
     clean = Batch(composite, crisp, real)
-    possible = ours.sum((1, 2, 3), keepdim=True) > _LEAST
-    return Batch(*(torch.where(possible, new, old) for new, old in zip(clean, batch, strict=True)))
+    chosen = ours.sum((1, 2, 3), keepdim=True) > _LEAST
+    if wanted is not None:
+        chosen = chosen & wanted
+    return Batch(*(torch.where(chosen, new, old) for new, old in zip(clean, batch, strict=True)))
 
 
 def _shrunk(mask: Tensor, pixels: int) -> Tensor:

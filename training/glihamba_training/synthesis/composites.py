@@ -58,9 +58,7 @@ class Synthesis:
         else:
             batch = self._composites(photos, chosen, size, g, own)
         if self.settings.clean_edges:
-            clean = coins(self.settings.clean_edges, count, g, batch.mask)
-            cleaned = with_clean_edges(batch)
-            batch = Batch(*(torch.where(clean, new, old) for new, old in zip(cleaned, batch, strict=True)))
+            batch = with_clean_edges(batch, coins(self.settings.clean_edges, count, g, batch.mask))
         if self.settings.misfit:
             batch = batch._replace(mask=misfitting(batch.mask, self.settings.misfit, g))
         return batch

@@ -30,7 +30,6 @@ class SynthesisSettings:
     - misfit: odds of a mask that is a little too wide or too narrow, see `misfit.py`.
     - similar, lights: odds that, instead of all that, the scene stays the photograph and its object takes the
       colours of a similar one, or another light, see `families.py`.
-
     - clean_edges: odds that no seam of the object's true colours is left at its border, see `clean_edges.py`.
     - regraded: odds that the photograph as a whole, truth included, is retouched before anything else, so
       that what the photographs show is not learned by heart.
