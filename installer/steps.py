@@ -126,7 +126,7 @@ class Installation:
         demo = self.root.demo
         out, picture = demo / "harmonized.png", demo / "before-after.png"
         glihamba = str(self.root.command(self.env))
-        composite, mask = str(DEMO / "composite.png"), str(DEMO / "mask.png")
+        composite, mask = str(DEMO / "composite.jpg"), str(DEMO / "mask.png")
         harmonize = [glihamba, "harmonize", composite, "--mask", mask, "-o", str(out)]
         compare = interpreter.module(self.python, "glihamba.demo.before_after", str(out), str(picture))
         if self.console.dry:

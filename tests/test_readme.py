@@ -7,10 +7,12 @@ import shlex
 import shutil
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 
 import pytest
+from PIL import Image
+
+from glihamba import demo
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 PAGES = [REPOSITORY / "README.md", REPOSITORY / "docs" / "user-guide.md"]
@@ -47,13 +49,12 @@ def test_the_pages_have_commands_and_only_existing_pictures():
 
 
 def test_every_command_for_pictures_works_as_written(tmp_path, own_home):
-    demo = resources.files("glihamba") / "demo"
-    for name in ("composite.png", "mask.png"):
-        (tmp_path / name).write_bytes((demo / name).read_bytes())
+    Image.open(demo.COMPOSITE).save(tmp_path / "composite.png")
+    shutil.copy(demo.MASK, tmp_path / "mask.png")
     for place, name in (
-        ("composites/cup.png", "composite.png"),
+        ("composites/drum.png", "composite.png"),
         ("frames/0001.png", "composite.png"),
-        ("masks/cup.png", "mask.png"),
+        ("masks/drum.png", "mask.png"),
         ("masks/0001.png", "mask.png"),
     ):
         (tmp_path / place).parent.mkdir(exist_ok=True)
@@ -67,7 +68,7 @@ def test_every_command_for_pictures_works_as_written(tmp_path, own_home):
         "harmonized.png",
         "softer.png",
         "statistics.png",
-        "harmonized/cup.png",
+        "harmonized/drum.png",
         "harmonized/0001.png",
     } <= written
 

@@ -15,6 +15,8 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from glihamba import demo
+
 REPOSITORY = Path(__file__).resolve().parents[2]
 SCREEN = "1280x800x24"
 
@@ -127,10 +129,9 @@ def left(folder: Path, case: str, *names: str, size: Sequence[int]) -> list[np.n
 
 
 def demo_layers(folder: Path, order: str) -> str:
-    """The composite that ships, as bytes and PNGs: `scene`, and `cup` cut out; returns "width height"."""
-    demo = REPOSITORY / "backend" / "glihamba" / "demo"
-    composite, mask = Image.open(demo / "composite.png"), Image.open(demo / "mask.png").convert("L")
-    for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("cup", mask)):
+    """The composite that ships, as bytes and PNGs: `scene`, and `drum` cut out; returns "width height"."""
+    composite, mask = Image.open(demo.COMPOSITE), Image.open(demo.MASK).convert("L")
+    for name, alpha in (("scene", Image.new("L", mask.size, 255)), ("drum", mask)):
         layer = composite.convert("RGB")
         layer.putalpha(alpha)
         layer.save(folder / f"{name}.png")

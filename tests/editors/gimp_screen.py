@@ -100,10 +100,10 @@ def gone():
 
 
 def picture(t):
-    """The composite that ships with GLIHamba: the scene, and the cup on a layer of their own."""
+    """The composite that ships with GLIHamba: the scene, and the drum on a layer of their own."""
     size = tuple(map(int, os.environ["TEST_SIZE"].split()))
     image = kit.new(size)
-    for name in ("scene", "cup"):
+    for name in ("scene", "drum"):
         with open(t.path(name + ".rgba"), "rb") as file:
             layer = kit.paint(image, name, file.read(), (0, 0, *size))
     image.set_selected_layers([layer])

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from glihamba import demo
 
 EDITOR = Path(__file__).resolve().parents[2] / "examples" / "editor" / "paste.py"
 
@@ -27,12 +29,10 @@ def paste(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def cut_out(folder: Path) -> tuple[np.ndarray, tuple[slice, slice]]:
-    """Write `scene.png` and `object.png`, the demo's cup along its mask; returns the scene and the place."""
-    demo = resources.files("glihamba") / "demo"
-    for name in ("composite.png", "mask.png"):
-        (folder / name).write_bytes((demo / name).read_bytes())
-    composite = np.asarray(Image.open(folder / "composite.png").convert("RGB"))
-    mask = np.asarray(Image.open(folder / "mask.png").convert("L"))
+    """Write `scene.png` and `object.png`, the demo's drum along its mask; returns the scene and the place."""
+    shutil.copy(demo.MASK, folder / "mask.png")
+    composite = np.asarray(Image.open(demo.COMPOSITE))
+    mask = np.asarray(Image.open(demo.MASK))
     rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
     place = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
     Image.fromarray(composite).save(folder / "scene.png")

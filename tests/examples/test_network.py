@@ -9,12 +9,13 @@ import shlex
 import shutil
 import subprocess
 import sys
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from glihamba import demo
 
 pytestmark = pytest.mark.train
 
@@ -52,8 +53,8 @@ def photographs(house: Path) -> None:
         scene = (colours + 0.1 * np.sin(x / 5)[..., None]) * rng.uniform(0.5, 1.1, 3)
         Image.fromarray((scene.clip(0, 1) * 255).astype(np.uint8)).save(folder / f"{index:02}.jpg")
         Image.fromarray((mask * 255).astype(np.uint8)).save(folder / f"{index:02}.mask0.png")
-    for name in ("composite.png", "mask.png"):
-        (house / name).write_bytes((resources.files("glihamba") / "demo" / name).read_bytes())
+    Image.open(demo.COMPOSITE).save(house / "composite.png")
+    shutil.copy(demo.MASK, house / "mask.png")
 
 
 def test_the_guide_makes_a_model_that_harmonizes(house: Path, photographs: None, own_home: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-DEMO = apps.REPOSITORY / "backend" / "glihamba" / "demo"
+from glihamba import demo
 
 
 @pytest.fixture(scope="module")
@@ -20,8 +20,8 @@ def saved(profile: Any, daemon: Any, tmp_path_factory: pytest.TempPathFactory) -
     if why := krita_app.missing():
         pytest.skip(why)
     folder = tmp_path_factory.mktemp("same")
-    picture = np.asarray(Image.open(DEMO / "composite.png").convert("RGB"))
-    mask = np.asarray(Image.open(DEMO / "mask.png").convert("L"))
+    picture = np.asarray(Image.open(demo.COMPOSITE).convert("RGB"))
+    mask = np.asarray(Image.open(demo.MASK).convert("L"))
     (folder / "picture.rgb").write_bytes(picture.tobytes())
     (folder / "mask.gray").write_bytes(mask.tobytes())
     extra = {"TEST_SIZE": f"{mask.shape[1]} {mask.shape[0]}"}

@@ -15,7 +15,7 @@ PACKAGES = (
     "plugins/shared/glihamba_client",
 )
 NOT_PYTHON = (
-    "glihamba/demo/composite.png",
+    "glihamba/demo/composite.jpg",
     "glihamba/py.typed",
     "glihamba/weights/glihamba-tiny.safetensors",
     "glihamba_proto/locale/de.json",

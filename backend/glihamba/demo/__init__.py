@@ -4,5 +4,5 @@ from __future__ import annotations
 
 from pathlib import Path
 
-COMPOSITE = Path(__file__).with_name("composite.png")
+COMPOSITE = Path(__file__).with_name("composite.jpg")
 MASK = Path(__file__).with_name("mask.png")

@@ -10,12 +10,11 @@ from pathlib import Path
 
 from glihamba.demo import COMPOSITE, MASK
 
-_GAP = 8  # white pixels between the pictures
-_SCALE = 2
+_GAP = 16  # white pixels between the pictures
 
 
 def write(harmonized: Path, out: Path) -> None:
-    """Write both pictures side by side to `out`, twice their size.
+    """Write both pictures side by side to `out`.
 
     harmonized: the file of the result. Raises ValueError if its size or depth is not the composite's, if it
     differs outside the mask, or if the object did not change.
@@ -33,9 +32,7 @@ def write(harmonized: Path, out: Path) -> None:
     if not changed[coverage == 255].any():
         raise ValueError(f"{harmonized} shows the composite without any change.")
     gap = np.full((left.shape[0], _GAP, 3), 255, np.uint8)
-    picture = Image.fromarray(np.concatenate([left, gap, right], axis=1))
-    picture = picture.resize((picture.width * _SCALE, picture.height * _SCALE), Image.Resampling.LANCZOS)
-    picture.save(out)
+    Image.fromarray(np.concatenate([left, gap, right], axis=1)).save(out, quality=90)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 STRIDE, CHANNELS = 16, 112
 MEANING = 24  # numbers that are left of what the object and its scene are
-_SIDE = 128  # pixels that the encoder sees
+_SIDE = 96  # pixels that the encoder sees at most: enlarging shows it nothing
 # Expansion, channels, kernel, stride, blocks of each stage (Tan and Le 2019, without squeeze and excitation).
 _STAGES = ((1, 16, 3, 1, 1), (6, 24, 3, 2, 2), (6, 40, 5, 2, 2), (6, 80, 3, 2, 3), (6, 112, 5, 1, 3))
 
@@ -81,8 +81,10 @@ class Meaning(nn.Module):
     def see(self, composite: Tensor, mask: Tensor) -> Tensor:
         """composite (B,3,H,W), mask (B,1,H,W), both in [0,1] -> the encoder's means of both parts (B,2,C)."""
         with torch.no_grad():
-            small = F.interpolate(composite, (_SIDE, _SIDE), mode="bilinear", antialias=True)
-            found = self.encoder(small)
+            size = [min(side, _SIDE) for side in composite.shape[-2:]]
+            small = F.interpolate(composite, size, mode="bilinear", antialias=True)
+            # Channels last takes two thirds of the time, and gives the same numbers.
+            found = self.encoder(small.contiguous(memory_format=torch.channels_last))
             inside = F.adaptive_avg_pool2d(mask, found.shape[-2:])
             weights = torch.cat((inside, 1 - inside), 1).flatten(2)
             total = weights.sum(2, keepdim=True).clamp_min(1e-3)

@@ -24,7 +24,7 @@ from gimp_screen import (
 )
 
 # Places in the dialog.
-STRENGTH, DIVIDER, STATISTICS = (628, 122), (248, 223), (236, 330)
+STRENGTH, DIVIDER, STATISTICS = (628, 122), (248, 258), (236, 330)
 
 
 def case_model_and_strength(t):
@@ -60,7 +60,6 @@ def case_preview_and_cancel(t):
     image, layer = picture(t)
     kit.pictures.settings(model="")
     show(image)
-    press("2")
     image.clean_all()
     before, seen = kit.state(image), kit.seen(image)
     predicted(image, layer)
@@ -96,7 +95,6 @@ def case_filter_in_one_undo_step(t):
     image, layer = picture(t)
     kit.pictures.settings(model="")
     show(image)
-    press("2")
     before, seen = kit.state(image), kit.seen(image)
     predicted(image, layer)
     whole = kit.seen(image)

@@ -29,7 +29,6 @@ def case_menu_dialog_result_undo_repeat(t):
     image, layer = picture(t)
     kit.pictures.settings(model="")
     show(image)
-    press("2")
     time.sleep(1)
     before = kit.state(image)
     seen = kit.seen(image)
@@ -43,7 +42,7 @@ def case_menu_dialog_result_undo_repeat(t):
     time.sleep(1)
     t.screenshot("dialog.png")
     press("Return")
-    group = added(image, "cup (harmonized)")
+    group = added(image, "drum (harmonized)")
     time.sleep(1)
     t.screenshot("result.png")
     after = kit.seen(image)
@@ -56,18 +55,18 @@ def case_menu_dialog_result_undo_repeat(t):
     kit.write(t.path("demo.mask"), kit.get(layer, form="R'G'B'A u8")[3::4])
 
     press("ctrl+z")
-    kit.until(lambda: not kit.layer(image, "cup (harmonized)"))
+    kit.until(lambda: not kit.layer(image, "drum (harmonized)"))
     time.sleep(0.5)
     kit.same(kit.state(image), before)
     assert kit.seen(image) == seen, "one undo takes all of it back"
     press("ctrl+y")
-    kit.until(lambda: kit.layer(image, "cup (harmonized)"))
+    kit.until(lambda: kit.layer(image, "drum (harmonized)"))
     assert kit.seen(image) == after
     press("ctrl+z")
-    kit.until(lambda: not kit.layer(image, "cup (harmonized)"))
+    kit.until(lambda: not kit.layer(image, "drum (harmonized)"))
 
     press("ctrl+f")
-    added(image, "cup (harmonized)")
+    added(image, "drum (harmonized)")
     assert kit.seen(image) == after, "repeated without a question"
 
 

@@ -22,23 +22,23 @@ def after_each():
 
 
 def picture(t):
-    """The composite that ships with GLIHamba: the scene, and the cup on a layer of their own."""
+    """The composite that ships with GLIHamba: the scene, and the drum on a layer of their own."""
     window = krita.activeWindow().qwindow()
     next(one for one in window.findChildren(QDockWidget) if one.objectName() == "glihamba_docker").hide()
     window.setGeometry(0, 0, 1280, 800)
     yield 0.2
     size = tuple(map(int, os.environ["TEST_SIZE"].split()))
     document, layers = kit.new(size), []
-    for name in ("scene", "cup"):
+    for name in ("scene", "drum"):
         with open(t.path(name + ".bgra"), "rb") as file:
             layers.append(kit.paint(document, name, file.read(), (0, 0, *size)))
-    cup = layers[-1]
-    yield from kit.ready(document, cup)
+    drum = layers[-1]
+    yield from kit.ready(document, drum)
     krita.action("zoom_to_100pct").trigger()
-    krita.action("view_zoom_in").trigger()
-    krita.action("view_zoom_in").trigger()
+    krita.action("view_zoom_out").trigger()
+    krita.action("view_zoom_out").trigger()
     yield 0.5
-    return document, cup
+    return document, drum
 
 
 def case_menu(t):
@@ -65,7 +65,7 @@ def case_menu(t):
 
 def case_demo(t):
     """The default model, as it ships, on the picture that ships."""
-    document, cup = yield from picture(t)
+    document, drum = yield from picture(t)
     size = document.width(), document.height()
     kit.settings(model="")
     kit.write(t.path("demo.before"), kit.seen(document))
@@ -84,7 +84,7 @@ def case_demo(t):
     assert not kit.said(), kit.said()
     t.fact("size", size)
     kit.write(t.path("demo.after"), kit.seen(document))
-    kit.write(t.path("demo.mask"), bytes(cup.pixelData(0, 0, *size))[3::4])
+    kit.write(t.path("demo.mask"), bytes(drum.pixelData(0, 0, *size))[3::4])
 
 
 def case_docker(t):
@@ -114,7 +114,7 @@ def case_editable_curves(t):
     yield from kit.harmonize(document)
     kit.settings(model="tiny", result="pixels")
     assert not kit.said(), kit.said()
-    result = kit.layer(document, "cup (harmonized)")
+    result = kit.layer(document, "drum (harmonized)")
     assert result.type() == "filterlayer"
     document.setActiveNode(result)
     yield lambda: document.activeNode().type() == "filterlayer"
