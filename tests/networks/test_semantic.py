@@ -46,6 +46,14 @@ def test_the_encoder_s_shape():
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(0.69e6, rel=0.02)
 
 
+@pytest.mark.parametrize(("side", "seen"), [(48, 48), (96, 96), (200, 96)])
+def test_meaning_is_read_at_96_pixels_at_most_and_nothing_is_enlarged(side, seen):
+    meaning, met = Meaning(), []
+    meaning.encoder.register_forward_pre_hook(lambda _, given: met.append(given[0].shape[-2:]))
+    meaning.see(torch.rand(1, 3, side, side), torch.ones(1, 1, side, side))
+    assert met == [(seen, seen)]
+
+
 def test_meaning_learns_its_bottleneck_alone():
     meaning = Meaning()
     mask = torch.zeros(2, 1, 40, 60)
