@@ -7,6 +7,7 @@ import pytest
 
 from glihamba_training.data.iharmony4 import Triple
 from glihamba_training.scoring.development import (
+    ALL,
     DIRECTIONS,
     HARMONY,
     PROTOCOL,
@@ -94,6 +95,18 @@ def test_the_one_number_is_the_mean_over_sets_with_what_harmony_loses():
     assert verdict.gap == pytest.approx(2.0)
     (still,) = [f for f in figures(rows) if f.set == HARMONY]
     assert still.gain == pytest.approx(-1.0)
+
+
+def test_mild_and_strong_composites_are_told_apart():
+    """A model that mends the mild and leaves the strong shows."""
+    rows = []
+    for fmse, gain in ((100.0, 3.0), (299.0, 1.0), (300.0, 2.0), (7000.0, 0.0)):
+        for name in ("retouched", "train", HARMONY):
+            for model, psnr in ((COMPOSITE, 25.0), ("m", 25.0 + gain)):
+                scores = Scores(psnr, 1.0, fmse, 1.0)
+                rows.append(PictureScores(PROTOCOL, model, name, f"{name}/{fmse}/fine", 0.1, scores))
+    found = {f.direction: (f.pictures, f.gain) for f in figures(rows) if f.set == ALL}
+    assert found == {"0 to 300": (2, 2.0), "300 to 1,000": (1, 2.0), "5,000 or more": (1, 0.0)}
 
 
 def test_what_is_frozen_is_whole_and_balanced():
