@@ -97,6 +97,20 @@ def test_composite_of_the_sample_scores_as_published_tools_say(shared_data):
     assert full.psnr == pytest.approx(23.21, abs=0.01)
 
 
+def test_a_network_is_asked_once_for_the_best_of_its_answers():
+    network = build("glihamba-tiny", answers=3).eval()
+    best = best_of(network)
+    assert best is not None
+    asked: list[int] = []
+    network.get_submodule("stem").register_forward_hook(lambda *_: asked.append(1))
+    pictures = [(torch.rand(1, 3, 32, 32), torch.ones(1, 1, 32, 32)) for _ in range(2)]
+    for composite, mask in [*pictures, pictures[0]]:
+        found = [one.colour_transform(composite.clone(), mask) for one in best.each]
+        wanted = network.answers(composite, mask).transforms
+        assert all(torch.equal(f.base, w.base) for f, w in zip(found, wanted, strict=True))
+    assert len(asked) == 2 * 3, "once for the three, and once by hand"
+
+
 def test_the_best_of_several_answers_is_scored_beside_the_first(own_home):
     network = build("glihamba-tiny", answers=3).eval()
     with torch.no_grad():
