@@ -26,6 +26,7 @@ ROOM_OF = {
     "glihamba.settings": "base",
     "glihamba.srgb": "base",
     "glihamba.cli": "commands",
+    "glihamba.ctrl_c": "commands",
     "glihamba.__main__": "commands",
     "glihamba.commands": "commands",
     "glihamba.bench": "bench",

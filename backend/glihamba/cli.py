@@ -8,14 +8,13 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
-import signal
 import sys
 import threading
 from typing import Any, NoReturn
 
 import click
 
-from glihamba import __version__
+from glihamba import __version__, ctrl_c
 from glihamba.errors import OutOfMemory, is_out_of_memory
 from glihamba_proto.errors import Failure
 from glihamba_proto.messages import printable
@@ -42,9 +41,6 @@ COMMANDS = {
     "reproduce": ("reproduce", "Train a paper's ablation, and print its table beside ours."),
     "export": ("training", "Turn a checkpoint into a model file with its record."),
 }
-
-# Set by Ctrl-C. An import or a callback may turn the KeyboardInterrupt into another error on its way up.
-interrupted = threading.Event()
 
 
 class LazyGroup(click.Group):
@@ -84,15 +80,16 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> NoReturn:
     """Run the command line and end the process with its exit status."""
     escape_what_cannot_be_printed()
-    listen_for_ctrl_c()
+    ctrl_c.listen()
     try:
         result = cli.main(arguments, prog_name="glihamba", standalone_mode=False)
         status = result if isinstance(result, int) else 0
     except Exception as error:
         if os.environ.get("GLIHAMBA_DEBUG"):
             raise
-        status = complain(click.Abort() if interrupted.is_set() else error)
+        status = complain(click.Abort() if ctrl_c.pressed() else error)
     except KeyboardInterrupt:
+        ctrl_c.ignore()
         status = complain(click.Abort())
     leave(status)
 
@@ -109,23 +106,14 @@ def escape_what_cannot_be_printed() -> None:
             stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
 
 
-def listen_for_ctrl_c() -> None:
-    """Make Ctrl-C set `interrupted` before it raises KeyboardInterrupt as usual."""
-
-    def on_signal(number: int, frame: Any) -> None:
-        interrupted.set()
-        raise KeyboardInterrupt
-
-    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-        signal.signal(signal.SIGINT, on_signal)
-
-
 def leave(status: int) -> NoReturn:
     """End the process with the exit status.
 
-    It ends at once if one of our threads still works on an abandoned job. Otherwise the interpreter would
-    shut down while the thread runs, and torch would abort the process.
+    Ctrl-C changes nothing any more. The process ends at once if one of our threads still works on an
+    abandoned job. Otherwise the interpreter would shut down while the thread runs, and torch would abort the
+    process.
     """
+    ctrl_c.ignore()
     if any(thread.daemon and thread.name.startswith("glihamba") for thread in threading.enumerate()):
         for stream in (sys.stdout, sys.stderr):
             with contextlib.suppress(OSError, ValueError, AttributeError):  # the stream is closed or missing

@@ -72,6 +72,57 @@ def test_in_an_import_that_makes_another_error_of_it(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr.strip()) == (130, SENTENCE)
 
 
+PRESSED_IN_A_CALLBACK = """
+import os, signal, sys, time, weakref
+class Thing:
+    pass
+def callback(_):
+    os.kill(os.getpid(), signal.SIGINT)
+def status(*_):
+    thing = Thing()
+    {made}
+    del thing
+    time.sleep(20)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+from glihamba.cli import cli, main
+cli.get_command = lambda *_: __import__("click").Command("status", callback=status)
+main(["status"])
+"""
+
+
+@pytest.mark.parametrize("made", ["reference = weakref.ref(thing, callback)", "Thing.__del__ = callback"])
+def test_in_a_callback_whose_exceptions_python_drops(made: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PRESSED_IN_A_CALLBACK.format(made=made)], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, SENTENCE)
+
+
+# Ctrl-C comes when a thread that imports has just taken the lock of all imports.
+PRESSED_IN_AN_IMPORT = """
+import _imp, signal, sys, time
+from glihamba import ctrl_c
+signal.signal(signal.SIGINT, signal.default_int_handler)
+ctrl_c.listen()
+def press(frame, event, function):
+    if event == "c_return" and function is _imp.acquire_lock:
+        sys.setprofile(None)
+        signal.getsignal(signal.SIGINT)(signal.SIGINT, frame)
+sys.setprofile(press)
+try:
+    import colorsys
+    time.sleep(60)
+except KeyboardInterrupt:
+    sys.exit("The lock is held for ever." if _imp.lock_held() else 0)
+"""
+
+
+def test_where_the_import_system_holds_its_lock() -> None:
+    """Another thread of the command that imports would wait for the lock for ever."""
+    done = subprocess.run([sys.executable, "-c", PRESSED_IN_AN_IMPORT], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 class Halting(BaseHTTPRequestHandler):
     """A server that sends the first half of a file, and the rest when the test allows it."""
 

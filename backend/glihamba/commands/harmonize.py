@@ -214,7 +214,7 @@ def _in_order(
     done: list[dict[str, Any]],
     failed: list[dict[str, str]],
 ) -> None:
-    from glihamba import cli
+    from glihamba import cli, ctrl_c
     from glihamba.commands.overlap import UnderWay, in_order
     from glihamba_proto.errors import Failure
 
@@ -233,7 +233,7 @@ def _in_order(
         except Exception as error:
             code = error.code if isinstance(error, Failure) else "INTERNAL"
             to_be_seen = code == "INTERNAL" and os.environ.get("GLIHAMBA_DEBUG")
-            if code in _HOPELESS or to_be_seen or cli.interrupted.is_set():
+            if code in _HOPELESS or to_be_seen or ctrl_c.pressed():
                 raise
             reason = cli.sentence(error)
             failed.append({"composite": str(picture.composite), "code": code, "reason": reason})
