@@ -13,7 +13,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from installer import editors, machine, sharing
+from installer import editors, machine, models, sharing
 from installer.console import CommandFailed, Console, InstallError, clean_environment
 from installer.layout import Root, default_root
 from installer.steps import Installation, Options, checkout_hash, stop_daemon
@@ -80,6 +80,7 @@ def install(options: argparse.Namespace) -> int:
     print(f"\n{installation.result}\nThe command is {root.launcher}")
     for use in dict.fromkeys(editors.of(entry).use for entry in installation.plugins):
         print(use)
+    print(models.uses())
     if not root.is_default:
         print(f"For the editors to find it there, set GLIHAMBA_DATA_DIR={root.path}")
     return 0

@@ -81,6 +81,7 @@ def test_it_ends_with_a_harmonized_picture(installed: subprocess.CompletedProces
     picture = place.root / "demo" / "before-after.png"
     assert f"Before and after: {picture}" in installed.stdout
     assert "Harmonized in " in installed.stdout
+    assert "glihamba-tiny (the default) is for research and non-commercial use" in installed.stdout
     before, after, mask = (
         np.asarray(Image.open(path), dtype=np.float64)
         for path in (DEMO / "composite.jpg", place.root / "demo" / "harmonized.png", DEMO / "mask.png")

@@ -287,3 +287,22 @@ def test_the_state_is_written_whole(tmp_path: Path) -> None:
     root.save(State(current={"env": "env-1", "at": began}))
     assert json.loads(root.state_file.read_text("utf-8"))["current"]["at"] == began
     assert [path.name for path in tmp_path.iterdir()] == ["install-state.json"]
+
+
+def test_it_says_what_each_model_may_be_used_for(tmp_path: Path) -> None:
+    from installer import models
+
+    def record(name: str, licence: str, source: str = "package") -> None:
+        text = json.dumps({"name": name, "licence": licence, "source": source})
+        (tmp_path / f"{name}.json").write_text(text)
+
+    (tmp_path / "default.txt").write_text("strong\n")
+    record("free", "Weights for any use: CC BY-SA 4.0. Credits are in free.NOTICE.txt.")
+    record("strong", "Weights for research and non-commercial use: most photographs are for research only")
+    record("statistics", "MIT", "none")
+    assert models.uses(tmp_path) == (
+        "Models: strong (the default) is for research and non-commercial use; free is for any use."
+    )
+    assert models.uses().startswith(
+        "Models: glihamba-tiny (the default) is for research and non-commercial use"
+    )
