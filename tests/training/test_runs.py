@@ -17,6 +17,7 @@ from lightning.pytorch.accelerators import CPUAccelerator
 from training_pictures import RECIPE, SMALL, iharmony4
 
 from glihamba.errors import BadRequest
+from glihamba.models import registry
 from glihamba.networks import build
 from glihamba_training.run.checkpoints import (
     BadCheckpoint,
@@ -199,8 +200,9 @@ def test_weights_to_start_from(photo_shards, trained, tmp_path, monkeypatch):
         "at a rate of 0 they stay what they were"
     )
     assert read_checkpoint(second)["provenance"]["started_from"] == "last.ckpt"
-    assert starting_weights("glihamba-tiny").keys() == build("glihamba-tiny", answers=3).state_dict().keys()
-    alone = build("glihamba-tiny")  # a recipe of one answer starts from weights of three
+    shipped = registry.get("glihamba-tiny").config
+    assert starting_weights("glihamba-tiny").keys() == build("glihamba-tiny", **shipped).state_dict().keys()
+    alone = build("glihamba-tiny", **{**shipped, "answers": 1})  # it starts from weights of three answers
     assert with_silent_parts(alone, starting_weights("glihamba-tiny")).keys() == alone.state_dict().keys()
     with pytest.raises(BadCheckpoint) as raised:
         train(RECIPE, photo_shards, tmp_path / "third", start="glihamba-tiny")
