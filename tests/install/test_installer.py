@@ -303,6 +303,7 @@ def test_it_says_what_each_model_may_be_used_for(tmp_path: Path) -> None:
     assert models.uses(tmp_path) == (
         "Models: strong (the default) is for research and non-commercial use; free is for any use."
     )
-    assert models.uses().startswith(
-        "Models: glihamba-tiny (the default) is for research and non-commercial use"
+    assert models.uses() == (
+        "Models: glihamba-tiny (the default) is for research and non-commercial use;"
+        " glihamba-tiny-free is for any use, under CC BY-SA 4.0."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 
@@ -18,18 +20,47 @@ from glihamba_training.scoring.evaluate import (
 
 SHIPPED = [record for record in registry.records() if record.source == registry.PACKAGE]
 NINE = "nine iHarmony4 sample triples"
+FREE = {"cc0", "cc-by-2.0", "cc-by-sa-2.0", "cc-by-sa-4.0"}
 
 
-def test_glihamba_tiny_ships_and_the_default_is_installed():
-    assert "glihamba-tiny" in [record.name for record in SHIPPED]
+@dataclass(frozen=True)
+class Limits:
+    """nine, val: PSNR gained at least on each. left: share of val's foreground MSE. kept: PSNR in harmony."""
+
+    nine: float
+    val: float
+    left: float
+    kept: float
+
+
+# Measured on the nine and on the ten composites below, in this order, with some room.
+LIMITS = {
+    "glihamba-tiny": Limits(nine=5.0, val=4.0, left=0.5, kept=39),  # 5.6 dB, 5.2 dB, 0.40, 41.1 dB
+    "glihamba-tiny-free": Limits(nine=4.0, val=2.3, left=0.7, kept=35),  # 4.5 dB, 3.2 dB, 0.61, 36.9 dB
+}
+
+
+def test_both_ship_and_the_default_is_installed():
+    assert LIMITS.keys() == {record.name for record in SHIPPED}
     assert registry.is_installed(registry.get(registry.DEFAULT))
+
+
+def test_weights_for_any_use_credit_every_photograph():
+    free = registry.get("glihamba-tiny-free")
+    assert free.licence.startswith("Weights for any use")
+    notice = registry.PACKAGED / f"{free.name}.NOTICE.txt"
+    assert notice.name in free.licence
+    credits = [line.rsplit(", ", 1) for line in notice.read_text("utf-8").splitlines()[2:]]
+    assert f"{len(credits):,} photographs" in free.training_data
+    assert {licence for _, licence in credits} <= FREE
+    assert "research" not in free.licence
 
 
 @pytest.mark.parametrize("record", SHIPPED, ids=lambda record: record.name)
 def test_shipped_weights_load_run_and_say_where_they_come_from(record):
     assert 0 < record.bytes <= 10e6
     assert record.training_data
-    assert "research" in record.licence
+    assert record.licence.startswith("Weights for ")
     network = load(record.name)
     composite, mask = torch.rand(1, 3, 64, 64), torch.zeros(1, 1, 64, 64)
     mask[..., 20:40, 20:40] = 1
@@ -56,14 +87,15 @@ def test_they_beat_the_composite_clearly_and_score_what_the_record_says(record, 
     triples = list(read_triples(shared_data / "iharmony4_sample"))
     before, ours = scores(triples, models, "strict")
     assert ours.psnr == pytest.approx(record.metrics[f"strict, {NINE}"]["psnr"], abs=0.05)
-    assert ours.psnr > before.psnr + 4.5
+    least = LIMITS[record.name]
+    assert ours.psnr > before.psnr + least.nine
 
     chosen = triples[::every]
     (before, ours), (before_full, ours_full) = (scores(chosen, models, p) for p in ("strict", "fullres"))
-    assert (ours.psnr - ours_full.psnr) - (before.psnr - before_full.psnr) < 0.4, "full size costs too much"
+    assert (ours.psnr - ours_full.psnr) - (before.psnr - before_full.psnr) < 0.3, "full size costs too much"
     if every == 1:
         assert ours_full.psnr == pytest.approx(record.metrics[f"fullres, {NINE}"]["psnr"], abs=0.05)
-        assert ours_full.psnr > before_full.psnr + 4.5
+        assert ours_full.psnr > before_full.psnr + least.nine
 
 
 @some
@@ -73,8 +105,8 @@ def test_they_correct_what_is_wrong_and_leave_what_is_right(record, every, share
     models = load_models([COMPOSITE, record.name])
     composites = list(val_triples(shared_data / "photos", 40))[every // 4 :: every]
     before, ours = scores(composites, models, "strict")
-    # Limits with room for the ten; with a seam that told the answer it was 3.5 and 38 dB at least.
-    assert ours.psnr > before.psnr + 2.5
-    assert ours.fmse < 0.5 * before.fmse
+    least = LIMITS[record.name]
+    assert ours.psnr > before.psnr + least.val
+    assert ours.fmse < least.left * before.fmse
     _, kept = scores(harmonious(composites), models, "strict")
-    assert kept.psnr > 36, "what needs no change stays nearly as it is"
+    assert kept.psnr > least.kept, "what needs no change stays nearly as it is"

@@ -17,6 +17,9 @@ PACKAGES = (
 NOT_PYTHON = (
     "glihamba/demo/composite.jpg",
     "glihamba/py.typed",
+    "glihamba/weights/EfficientNet-Lite0.LICENSE.txt",
+    "glihamba/weights/glihamba-tiny-free.NOTICE.txt",
+    "glihamba/weights/glihamba-tiny-free.safetensors",
     "glihamba/weights/glihamba-tiny.safetensors",
     "glihamba_proto/locale/de.json",
     "glihamba_proto/locale/en.json",
