@@ -66,6 +66,8 @@ def test_models() -> None:
     assert as_json("models", "info", "statistics")["licence"] == listed["statistics"]["licence"]
     table = here("models", "list").stdout
     assert all(name in table for name in listed)
+    free = [line for line in table.splitlines() if "glihamba-tiny-free" in line]
+    assert free[0].rstrip().endswith("  Weights for any use, under CC BY-SA 4.0"), "a line that fits"
     assert "Licence:" in here("models", "info", "statistics").stdout
 
 

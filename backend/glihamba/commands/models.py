@@ -53,7 +53,7 @@ def list_(as_json: bool) -> None:
             record.title,
             _size(record),
             _installed(record),
-            record.licence,
+            record.licence.partition(": ")[0],  # the reasons, after it, are in `models info`
         ]
         for record in records
     ]
